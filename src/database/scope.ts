@@ -1,0 +1,107 @@
+/** The only way to a handle: a transaction in one namespace, under a context that the database verifies. */
+import { createHash, createHmac } from 'node:crypto'
+import { AppError } from '../errors.ts'
+import type { Principal } from '../principal.ts'
+import type { Database, Sql, TransactionOptions } from './database.ts'
+
+/** Longest life of a signed context: longer than any statement may run, short enough to be worthless later. */
+const contextLifeSeconds = 300
+const hmacBlockBytes = 64
+
+/** Runs SQL inside one namespace; repositories bind `tx.namespace` in every statement besides the policies. */
+export interface NamespaceTransaction extends Sql {
+  readonly namespace: bigint
+  readonly agent: string
+}
+
+/** Who a transaction acts for; a Principal is one. */
+export type Actor = Pick<Principal, 'namespace' | 'agent' | 'scopes'>
+
+export interface NamespaceScope {
+  /** One transaction in the actor's namespace; durable when the promise resolves. */
+  withNamespace<T>(
+    actor: Actor,
+    options: TransactionOptions,
+    work: (tx: NamespaceTransaction) => Promise<T>,
+  ): Promise<T>
+  /** A transaction without any namespace, for directory functions alone: every policy shows no rows. */
+  withDirectory<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+}
+
+/**
+ * @param contextKey 32 secret bytes of this installation; the database holds its HMAC pads, the
+ *   application role cannot read them (migrations/0001_roles.sql).
+ */
+export function createScope(database: Database, contextKey: Uint8Array): NamespaceScope {
+  return {
+    withNamespace: (actor, options, work) =>
+      database.transaction(options, async (sql) => {
+        // Not awaited alone: pipelined ahead of the first statement, so it costs no round trip of its own.
+        const context = setContext(sql, signContext(actor, contextKey))
+        const tx = Object.assign(bindSql(sql), {
+          namespace: actor.namespace,
+          agent: actor.agent,
+        })
+        const [, result] = await Promise.all([context, work(tx)])
+        return result
+      }),
+    withDirectory: (work) =>
+      database.transaction({}, async (sql) => {
+        await setContext(sql, '')
+        return work(sql)
+      }),
+  }
+}
+
+/** The two HMAC pads that `context_keys` holds: RFC 2104 with the key shorter than a block. */
+export function contextPads(contextKey: Uint8Array): { inner: Buffer; outer: Buffer } {
+  const inner = Buffer.alloc(hmacBlockBytes, 0x36)
+  const outer = Buffer.alloc(hmacBlockBytes, 0x5c)
+  for (const [index, byte] of contextKey.entries()) {
+    inner[index] = (inner[index] ?? 0) ^ byte
+    outer[index] = (outer[index] ?? 0) ^ byte
+  }
+  return { inner, outer }
+}
+
+/**
+ * Writes the context key's pads as the owner. Throws `misconfigured` when the database was set up with
+ * another secret, before anything is written with it.
+ */
+export async function installContextKey(sql: Sql, contextKey: Uint8Array): Promise<void> {
+  const { inner, outer } = contextPads(contextKey)
+  await sql`
+    insert into mindglue.context_keys (inner_pad, outer_pad) values (${inner}, ${outer})
+    on conflict (singleton) do nothing`
+  const [row] = await sql<{ inner_pad: Buffer }>`select inner_pad from mindglue.context_keys`
+  const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+  if (row === undefined || digest(row.inner_pad) !== digest(inner)) {
+    throw new AppError(
+      'misconfigured',
+      'This database was set up with another installation secret. Give this process the same MINDGLUE_SECRET or MINDGLUE_SECRET_FILE.',
+    )
+  }
+}
+
+function signContext(actor: Actor, key: Uint8Array): string {
+  const flags = actor.scopes.has('admin') ? 'a' : '-'
+  const agent = Buffer.from(actor.agent, 'utf8').toString('hex')
+  const expires = Math.floor(Date.now() / 1000) + contextLifeSeconds
+  const body = `${actor.namespace}|${agent}|${flags}|${expires}`
+  return `${body}|${createHmac('sha256', key).update(body).digest('hex')}`
+}
+
+async function setContext(sql: Sql, context: string): Promise<void> {
+  await sql`
+    select set_config('search_path', 'mindglue, public', true),
+      set_config('mindglue.context', ${context}, true)`
+}
+
+/** A tag of our own, so that `namespace` and `agent` are not written onto the engine's. */
+function bindSql(sql: Sql): Sql {
+  const bound: Sql = Object.assign(
+    <Row extends object>(...query: Parameters<Sql>): Promise<Row[]> => sql<Row>(...query),
+    { stream: sql.stream.bind(sql), dialect: sql.dialect },
+  )
+  return bound
+}

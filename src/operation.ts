@@ -1,0 +1,82 @@
+/** What an operation is. Transports, the command line, OpenAPI and tools are built from a list of these. */
+import type { z } from 'zod'
+import type { NamespaceTransaction } from './database/scope.ts'
+import type { Principal, Scope } from './principal.ts'
+
+export type OperationName =
+  | 'store'
+  | 'recall'
+  | 'forget'
+  | 'export'
+  | 'namespace.info'
+  | 'audit.query'
+
+/** How a namespace stores and finds its memories; read before `prepare`, rechecked by revision in `commit`. */
+export interface NamespaceSettings {
+  readonly namespace: bigint
+  readonly name: string
+  /** Changes with every setting below: a prepared operation is prepared again when it moved. */
+  readonly revision: number
+  readonly profile: 'off' | 'field' | 'sealed'
+  readonly embedderModel: string
+  /** Length of a stored vector; 0 when the embedder is `none`. */
+  readonly embedderDimension: number
+  readonly analyzerVersion: number
+  /** 32 bytes: keys every term hash, blind index and dedupe hash of this namespace. */
+  readonly indexKey: Uint8Array
+  /** Estimates refreshed by a job; BM25's corpus size and mean length in terms. */
+  readonly documentCount: number
+  readonly meanLength: number
+}
+
+/** Given to `prepare`: no transaction is open, network calls are allowed. */
+export interface PrepareContext {
+  readonly principal: Principal
+  readonly settings: NamespaceSettings
+  /** Start of the request; the only clock an operation reads. */
+  readonly now: Date
+  readonly signal: AbortSignal
+  /** Runs a step and adds its milliseconds to the request's stage timings. */
+  stage<T>(name: string, step: () => T | Promise<T>): Promise<T>
+  /** Reports progress to a client that asked for it; `total` is unknown when undefined. */
+  progress(done: number, total?: number): void
+}
+
+/** Given to `commit`: one open transaction in the principal's namespace, no network. */
+export interface CommitContext extends PrepareContext {
+  readonly tx: NamespaceTransaction
+}
+
+/** What an operation did, for the audit log: ids and counts, never content. */
+export interface AuditDetails {
+  readonly resourceIds?: readonly string[]
+  readonly counts?: Readonly<Record<string, number>>
+}
+
+export interface Committed<Output> {
+  readonly output: Output
+  readonly audit: AuditDetails
+}
+
+export interface Operation<
+  Input extends z.ZodType = z.ZodType,
+  Output extends z.ZodType = z.ZodType,
+  Prepared = unknown,
+> {
+  readonly name: OperationName
+  readonly title: string
+  /** One paragraph for a model or a developer: what it does and when to use it. */
+  readonly description: string
+  readonly scope: Scope
+  readonly effect: 'read' | 'write' | 'delete'
+  readonly input: Input
+  readonly output: Output
+  /** True when running it twice with this input changes nothing more than running it once. */
+  isIdempotent(input: z.output<Input>): boolean
+  prepare(context: PrepareContext, input: z.output<Input>): Promise<Prepared>
+  commit(
+    context: CommitContext,
+    prepared: Prepared,
+    input: z.output<Input>,
+  ): Promise<Committed<z.output<Output>>>
+}

@@ -1,0 +1,34 @@
+/** Who is asking. Made once at the edge, the only source of identity below it. Types only. */
+
+export type Scope =
+  | 'memory:read'
+  | 'memory:write'
+  | 'memory:forget'
+  | 'memory:export'
+  | 'audit:read'
+  | 'admin'
+
+export const allScopes: readonly Scope[] = [
+  'memory:read',
+  'memory:write',
+  'memory:forget',
+  'memory:export',
+  'audit:read',
+  'admin',
+]
+
+/** The channel a request came through; the server decides it, never the client. */
+export type Channel = 'stdio' | 'mcp-http' | 'rest' | 'cli' | 'job'
+
+export interface Principal {
+  /** Immutable surrogate of the namespace: first column of every key. */
+  readonly namespace: bigint
+  readonly namespaceName: string
+  /** The agent acting; owner of what it stores. */
+  readonly agent: string
+  readonly scopes: ReadonlySet<Scope>
+  readonly plan: string
+  readonly channel: Channel
+  /** UUIDv7 of this request; in logs, audit and error replies. */
+  readonly requestId: string
+}
