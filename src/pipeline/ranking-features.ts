@@ -1,0 +1,197 @@
+// Turns a question and its candidates into the numbers the ranking weighs.
+import type { RankCandidate, RankRequest } from './fuse.ts'
+import {
+  asksSomething,
+  bestPeriod,
+  datesItself,
+  findNamedSpeakers,
+  holdsQuantity,
+  isQuestion,
+  namesPlace,
+  nearPeriod,
+  overlapsPeriod,
+  readCues,
+} from './ranking-cues.ts'
+import {
+  groupSessions,
+  locateNeighbours,
+  scale,
+  scoreFields,
+  type LexicalFields,
+  type Neighbours,
+} from './ranking-lexical.ts'
+import { rankingWeights, type FeatureName } from './ranking-weights.ts'
+
+/** Every feature, in the order of the matrix columns. */
+export const featureNames = Object.keys(rankingWeights).filter(
+  (name): name is FeatureName => name in rankingWeights,
+)
+
+/** Feature values, one row a candidate, `width` columns, row-major. */
+export interface FeatureMatrix {
+  readonly matrix: Float64Array
+  readonly width: number
+}
+
+/** Computes the features of every candidate; linear in candidates × terms. */
+export function buildFeatures(
+  request: RankRequest,
+  candidates: readonly RankCandidate[],
+): FeatureMatrix {
+  const width = featureNames.length
+  const named = findNamedSpeakers(request.question, candidates)
+  const isName = request.terms.map((term) => named.words.has(term.word.toLowerCase()))
+  const neighbours = locateNeighbours(candidates)
+  const sessions = groupSessions(candidates)
+  const lexical = scoreFields(request, candidates, neighbours, sessions, isName)
+  const semantic = scaleSemantic(request, candidates, neighbours)
+  const base = blend(lexical, semantic)
+  const columns: Record<FeatureName, (row: number, candidate: RankCandidate) => number> = {
+    own: (row) => lexical.own[row] ?? 0,
+    withPrevious: (row) => lexical.withPrevious[row] ?? 0,
+    window: (row) => lexical.window[row] ?? 0,
+    session: (row) => lexical.session[row] ?? 0,
+    coverage: (row) => lexical.coverage[row] ?? 0,
+    windowCoverage: (row) => lexical.windowCoverage[row] ?? 0,
+    late: (row) => semantic.late[row] ?? 0,
+    lateWindow: (row) => semantic.lateWindow[row] ?? 0,
+    cosine: (row) => semantic.cosine[row] ?? 0,
+    cosineWindow: (row) => semantic.cosineWindow[row] ?? 0,
+    ...neighbourColumns(candidates, neighbours, sessions, base),
+    ...wordingColumns(request, candidates, named.speakers, base),
+  }
+  const matrix = new Float64Array(candidates.length * width)
+  featureNames.forEach((name, column) => {
+    const value = columns[name]
+    candidates.forEach((candidate, row) => {
+      matrix[row * width + column] = value(row, candidate)
+    })
+  })
+  return { matrix, width }
+}
+
+interface SemanticFields {
+  readonly late: Float64Array
+  readonly lateWindow: Float64Array
+  readonly cosine: Float64Array
+  readonly cosineWindow: Float64Array
+  /** 0..1: how far the embedder can be trusted with this question. */
+  readonly trust: number
+}
+
+/** Scales the embedder's scores and fades them out where it knows too few of the words. */
+function scaleSemantic(
+  request: RankRequest,
+  candidates: readonly RankCandidate[],
+  neighbours: Neighbours,
+): SemanticFields {
+  const trust = Math.min(1, Math.max(0, (request.embedderCoverage - 0.5) / 0.3))
+  const late = scale(
+    Float64Array.from(candidates, (candidate) => candidate.late ?? 0),
+    1,
+  )
+  const cosine = scale(
+    Float64Array.from(candidates, (candidate) => candidate.cosine ?? 0),
+    1,
+  )
+  return {
+    trust,
+    late: late.map((value) => value * trust),
+    lateWindow: averageWindow(late, neighbours).map((value) => value * trust),
+    cosine: cosine.map((value) => value * trust),
+    cosineWindow: averageWindow(cosine, neighbours).map((value) => value * trust),
+  }
+}
+
+/** Mean of a memory and its neighbours; a missing neighbour counts as the memory itself. */
+function averageWindow(values: Float64Array, neighbours: Neighbours): Float64Array {
+  return values.map((value, row) => {
+    const previous = neighbours.previous[row] ?? -1
+    const next = neighbours.next[row] ?? -1
+    return (value + (values[previous] ?? value) + (values[next] ?? value)) / 3
+  })
+}
+
+/** A memory's own match before any context: what neighbours and sessions lend each other. */
+function blend(lexical: LexicalFields, semantic: SemanticFields): Float64Array {
+  const share = 0.5 * semantic.trust
+  return lexical.own.map(
+    (own, row) =>
+      (1 - share) * own + 0.3 * (semantic.late[row] ?? 0) + 0.2 * (semantic.cosine[row] ?? 0),
+  )
+}
+
+type Column = (row: number, candidate: RankCandidate) => number
+
+function neighbourColumns(
+  candidates: readonly RankCandidate[],
+  neighbours: Neighbours,
+  sessions: readonly (readonly number[])[],
+  base: Float64Array,
+): Record<'next' | 'secondPrevious' | 'answersPrevious' | 'sessionPool', Column> {
+  const pool = new Float64Array(base.length)
+  for (const members of sessions) {
+    const best = members.map((row) => base[row] ?? 0).toSorted((a, b) => b - a)
+    const mean = ((best[0] ?? 0) + (best[1] ?? 0) + (best[2] ?? 0)) / 3
+    for (const row of members) pool[row] = mean
+  }
+  const before = (row: number): number => neighbours.previous[row] ?? -1
+  return {
+    next: (row) => base[neighbours.next[row] ?? -1] ?? 0,
+    secondPrevious: (row) => base[before(before(row))] ?? 0,
+    answersPrevious: (row) => {
+      const previous = candidates[before(row)]
+      return previous && asksSomething(previous.text) ? (base[before(row)] ?? 0) : 0
+    },
+    sessionPool: (row) => pool[row] ?? 0,
+  }
+}
+
+type WordingColumn =
+  | 'speakerNamed'
+  | 'speakerOther'
+  | 'temporalCue'
+  | 'dateSession'
+  | 'dateEvent'
+  | 'isQuestion'
+  | 'length'
+  | 'place'
+  | 'quantity'
+  | 'latest'
+  | 'recency'
+  | 'importance'
+
+function wordingColumns(
+  request: RankRequest,
+  candidates: readonly RankCandidate[],
+  named: ReadonlySet<string>,
+  base: Float64Array,
+): Record<WordingColumn, Column> {
+  const cues = readCues(request.question)
+  const times = candidates.map((candidate) => candidate.occurredAt.getTime())
+  const oldest = times.reduce((least, at) => Math.min(least, at), Infinity)
+  const span = times.reduce((most, at) => Math.max(most, at), -Infinity) - oldest
+  const age = (candidate: RankCandidate): number =>
+    span > 0 ? (candidate.occurredAt.getTime() - oldest) / span : 0
+  const isNamed = (speaker: string | null): boolean => speaker !== null && named.has(speaker)
+  return {
+    speakerNamed: (_, { speaker }) => (isNamed(speaker) ? 1 : 0),
+    speakerOther: (_, { speaker }) =>
+      named.size > 0 && speaker !== null && !isNamed(speaker) ? 1 : 0,
+    temporalCue: (_, candidate) => (cues.when && datesItself(candidate) ? 1 : 0),
+    dateSession: (_, candidate) =>
+      bestPeriod(request, (period) => nearPeriod(candidate.occurredAt, period)),
+    dateEvent: (_, { event }) =>
+      event ? bestPeriod(request, (period) => overlapsPeriod(event, period)) : 0,
+    isQuestion: (_, { text }) => (isQuestion(text) ? 1 : 0),
+    // In talk the longer turn says more; a note is as long as it is, so notes stay neutral.
+    length: (_, { sessionKey, length }) =>
+      sessionKey === null ? 0.7 : Math.min(1, Math.log(1 + length) / 4),
+    place: (_, { text }) => (cues.where && namesPlace(text) ? 1 : 0),
+    quantity: (_, { text }) => (cues.quantity && holdsQuantity(text) ? 1 : 0),
+    latest: (row, candidate) =>
+      cues.order === 0 ? 0 : cues.order * (2 * age(candidate) - 1) * (base[row] ?? 0),
+    recency: (_, candidate) => age(candidate),
+    importance: (_, { importance }) => importance - 0.5,
+  }
+}

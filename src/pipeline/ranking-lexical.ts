@@ -1,0 +1,192 @@
+// BM25 of a memory, of its surroundings and of its session, from term frequencies alone.
+import type { RankCandidate, RankRequest } from './fuse.ts'
+
+/**
+ * Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009). k1 0.9 and b 0.4 beat
+ * 1.2 and 0.75 by a point of recall@10 on conversations, whose turns differ little in length.
+ */
+const k1 = 0.9
+const b = 0.4
+
+/** Row numbers of a candidate's neighbours in the pool; -1 where there is none. */
+export interface Neighbours {
+  readonly previous: Int32Array
+  readonly next: Int32Array
+}
+
+/** One value a candidate, each scaled to 0..1. */
+export interface LexicalFields {
+  readonly own: Float64Array
+  readonly withPrevious: Float64Array
+  readonly window: Float64Array
+  readonly session: Float64Array
+  readonly coverage: Float64Array
+  readonly windowCoverage: Float64Array
+}
+
+/** Robertson-Sparck Jones weight, kept positive as Lucene does. */
+export function inverseFrequency(corpusSize: number, documentFrequency: number): number {
+  const size = Math.max(corpusSize, documentFrequency)
+  return Math.log(1 + (size - documentFrequency + 0.5) / (documentFrequency + 0.5))
+}
+
+/** Finds the neighbours inside the pool. */
+export function locateNeighbours(candidates: readonly RankCandidate[]): Neighbours {
+  const rowOf = new Map(candidates.map((candidate, row) => [candidate.doc, row]))
+  const find = (doc: number | null): number => (doc === null ? -1 : (rowOf.get(doc) ?? -1))
+  return {
+    previous: Int32Array.from(candidates, (candidate) => find(candidate.previous)),
+    next: Int32Array.from(candidates, (candidate) => find(candidate.next)),
+  }
+}
+
+/** Groups rows by session; a memory outside sessions is a session of its own. */
+export function groupSessions(candidates: readonly RankCandidate[]): number[][] {
+  const groups = new Map<string, number[]>()
+  const alone: number[][] = []
+  candidates.forEach((candidate, row) => {
+    if (candidate.sessionKey === null) {
+      alone.push([row])
+      return
+    }
+    const group = groups.get(candidate.sessionKey)
+    if (group) group.push(row)
+    else groups.set(candidate.sessionKey, [row])
+  })
+  return [...groups.values(), ...alone]
+}
+
+/**
+ * Scores every field. `isName[t]` marks terms that are a speaker's name: they count only in memories
+ * without a speaker, since elsewhere the speaker is a feature of its own and a name in the text is
+ * mostly an address ("Hi Ann!").
+ */
+export function scoreFields(
+  request: RankRequest,
+  candidates: readonly RankCandidate[],
+  neighbours: Neighbours,
+  sessions: readonly (readonly number[])[],
+  isName: readonly boolean[],
+): LexicalFields {
+  const rows = candidates.length
+  const count = request.terms.length
+  const weights = request.terms.map(
+    (term) => term.weight * inverseFrequency(request.corpusSize, term.documentFrequency),
+  )
+  const frequencies = new Float64Array(rows * count)
+  candidates.forEach((candidate, row) => {
+    for (let t = 0; t < count; t += 1) {
+      if (isName[t] === true && candidate.speaker !== null) continue
+      frequencies[row * count + t] = candidate.frequencies[t] ?? 0
+    }
+  })
+  const ideal = weights.reduce((sum, weight, t) => sum + (isName[t] === true ? 0 : weight), 0)
+  const pool = { rows, count, weights, frequencies, candidates, mean: request.meanLength, ideal }
+  const alone = new Int32Array(rows).fill(-1)
+  const own = scoreSpan(pool, [alone], 1)
+  const withPrevious = scoreSpan(pool, [neighbours.previous], 2)
+  const window = scoreSpan(pool, [neighbours.previous, neighbours.next], 3)
+  return {
+    own: scale(own.score, ideal),
+    withPrevious: scale(withPrevious.score, ideal),
+    window: scale(window.score, ideal),
+    session: scoreSessions(pool, sessions),
+    coverage: own.coverage,
+    windowCoverage: window.coverage,
+  }
+}
+
+interface Pool {
+  readonly rows: number
+  readonly count: number
+  /** Term weight times inverse document frequency. */
+  readonly weights: readonly number[]
+  /** rows × count, row-major. */
+  readonly frequencies: Float64Array
+  readonly candidates: readonly RankCandidate[]
+  readonly mean: number
+  /** What a memory of mean length would score that held every term once. */
+  readonly ideal: number
+}
+
+/** BM25 of each memory joined with the named neighbours; the mean length grows by `joined`. */
+function scoreSpan(
+  pool: Pool,
+  others: readonly Int32Array[],
+  joined: number,
+): { score: Float64Array; coverage: Float64Array } {
+  const { rows, count, weights, frequencies, candidates } = pool
+  const score = new Float64Array(rows)
+  const coverage = new Float64Array(rows)
+  const mean = Math.max(pool.mean, 1) * joined
+  for (let row = 0; row < rows; row += 1) {
+    let length = candidates[row]?.length ?? 0
+    for (const other of others) length += candidates[other[row] ?? -1]?.length ?? 0
+    const saturation = k1 * (1 - b + (b * length) / mean)
+    let sum = 0
+    let covered = 0
+    for (let t = 0; t < count; t += 1) {
+      let frequency = frequencies[row * count + t] ?? 0
+      for (const other of others) {
+        const at = other[row] ?? -1
+        if (at >= 0) frequency += frequencies[at * count + t] ?? 0
+      }
+      if (frequency === 0) continue
+      const weight = weights[t] ?? 0
+      sum += (weight * frequency * (k1 + 1)) / (frequency + saturation)
+      covered += weight
+    }
+    score[row] = sum
+    coverage[row] = pool.ideal > 0 ? Math.min(1, covered / pool.ideal) : 0
+  }
+  return { score, coverage }
+}
+
+/** BM25 over sessions, as far as the pool shows them: each member gets its session's score. */
+function scoreSessions(pool: Pool, sessions: readonly (readonly number[])[]): Float64Array {
+  const { count, weights, frequencies, candidates } = pool
+  const sums = sessions.map((members) => {
+    const sum = new Float64Array(count)
+    let length = 0
+    for (const row of members) {
+      length += candidates[row]?.length ?? 0
+      for (let t = 0; t < count; t += 1) {
+        sum[t] = (sum[t] ?? 0) + (frequencies[row * count + t] ?? 0)
+      }
+    }
+    return { sum, length }
+  })
+  const meanLength =
+    sums.reduce((total, entry) => total + entry.length, 0) / Math.max(1, sums.length)
+  const rarity = weights.map((weight, t) => {
+    const holders = sums.filter((entry) => (entry.sum[t] ?? 0) > 0).length
+    return weight === 0 ? 0 : inverseFrequency(sums.length, holders)
+  })
+  const result = new Float64Array(pool.rows)
+  const ideal = rarity.reduce((total, value) => total + value, 0)
+  sums.forEach(({ sum, length }, at) => {
+    const saturation = k1 * (1 - b + (b * length) / Math.max(1, meanLength))
+    let score = 0
+    for (let t = 0; t < count; t += 1) {
+      const frequency = sum[t] ?? 0
+      if (frequency > 0) {
+        score += ((rarity[t] ?? 0) * frequency * (k1 + 1)) / (frequency + saturation)
+      }
+    }
+    for (const row of sessions[at] ?? []) result[row] = score
+  })
+  return scale(result, ideal)
+}
+
+/**
+ * A quarter of the ideal score: below it even the best memory of the pool is a poor match, and
+ * dividing by the pool's maximum alone would make it look like a perfect one.
+ */
+const floorShare = 0.25
+
+/** Divides by the best value of the pool, or by a share of the ideal when all are poor. */
+export function scale(values: Float64Array, ideal: number): Float64Array {
+  let best = ideal * floorShare
+  for (const value of values) if (value > best) best = value
+  return best > 0 ? values.map((value) => Math.max(0, value) / best) : values
+}
