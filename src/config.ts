@@ -1,0 +1,289 @@
+/**
+ * Environment and command line → one frozen, typed Config. The only reader of `process.env`.
+ * Parsers are plain functions: a schema library costs the stdio start 100 ms (measured) here.
+ */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { SettingProblem } from './config/kinds.ts'
+import {
+  settingGroups,
+  settings,
+  type Setting,
+  type SettingGroup,
+  type SettingKey,
+} from './config/settings.ts'
+import { AppError } from './errors.ts'
+
+export type { SettingKey } from './config/settings.ts'
+
+/** Effective settings; every key and its meaning is in `config/settings.ts`. Deeply frozen. */
+export type Config = {
+  readonly [Key in SettingKey]: (typeof settings)[Key] extends Setting<infer Value> ? Value : never
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Values given on the command line, as text; they win over the environment. */
+export type Overrides = Readonly<Partial<Record<SettingKey, string>>>
+
+type Source = 'default' | 'environment' | 'file' | 'command line' | 'unexpanded'
+
+const sourcesOf = new WeakMap<Config, ReadonlyMap<SettingKey, Source>>()
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a const object's keys are its type's
+const settingKeys = Object.keys(settings) as SettingKey[]
+
+/** The environment of this process: to pass on to a child process or to `loadConfig`. */
+export function processEnvironment(): Environment {
+  return process.env
+}
+
+/**
+ * Reads every setting. Throws AppError `misconfigured` that names the setting, what is wrong and
+ * what to do, never its value.
+ */
+export function loadConfig(
+  environment: Environment = process.env,
+  overrides: Overrides = {},
+): Config {
+  refuseUnknownNames(environment)
+  const sources = new Map<SettingKey, Source>()
+  const values: Record<string, unknown> = {}
+  for (const key of settingKeys) {
+    const setting: Setting<unknown> = settings[key]
+    const found = readText(setting, environment, overrides[key])
+    sources.set(key, found.source)
+    values[key] = found.text === undefined ? setting.fallback() : parse(setting, found.text)
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each value comes from its key's parser
+  const config = Object.freeze(values) as Config
+  sourcesOf.set(config, sources)
+  refuseContradictions(config)
+  return config
+}
+
+function parse(setting: Setting<unknown>, text: string): unknown {
+  try {
+    return setting.parse(text)
+  } catch (error) {
+    if (!(error instanceof SettingProblem)) throw error
+    throw misconfigured(setting.name, `${setting.name} ${error.message}.`)
+  }
+}
+
+function misconfigured(name: string, message: string, cause?: unknown): AppError {
+  return new AppError('misconfigured', message, { cause, details: { setting: name } })
+}
+
+interface Found {
+  readonly text: string | undefined
+  readonly source: Source
+}
+
+/** Some clients pass `${NAME}` on as it stands when NAME is not set: that means unset. */
+const unexpanded = /^\$\{[^{}]*\}$/u
+
+function given(value: string | undefined): string | undefined {
+  const trimmed = value?.trim()
+  return trimmed === undefined || trimmed === '' || unexpanded.test(trimmed) ? undefined : trimmed
+}
+
+function readText(
+  setting: Setting<unknown>,
+  environment: Environment,
+  override: string | undefined,
+): Found {
+  if (override !== undefined) return { text: override, source: 'command line' }
+  const raw = environment[setting.name]
+  const text = given(raw)
+  const fileName = `${setting.name}_FILE`
+  const file = hasFileVariant(setting) ? given(environment[fileName]) : undefined
+  if (text !== undefined && file !== undefined) {
+    throw misconfigured(setting.name, `${setting.name} and ${fileName} are both set; keep one.`)
+  }
+  if (text !== undefined) return { text, source: 'environment' }
+  if (file !== undefined) return { text: readSecretFile(fileName, file), source: 'file' }
+  const isUnexpanded = raw !== undefined && unexpanded.test(raw.trim())
+  return { text: undefined, source: isUnexpanded ? 'unexpanded' : 'default' }
+}
+
+/** Containers hand secrets over as files. The root key's file is a setting of its own. */
+function hasFileVariant(setting: Setting<unknown>): boolean {
+  return setting.secret && setting.name !== settings.rootKey.name
+}
+
+function readSecretFile(name: string, path: string): string {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw misconfigured(
+      name,
+      `${name} names a file that cannot be read; check path and mode.`,
+      error,
+    )
+  }
+  if (text === '')
+    throw misconfigured(name, `${name} names an empty file; write the secret into it.`)
+  return text
+}
+
+/** A mistyped name must not silently mean the default, which could be another, empty store. */
+function refuseUnknownNames(environment: Environment): void {
+  const known = settingKeys.flatMap((key) => {
+    const setting: Setting<unknown> = settings[key]
+    return hasFileVariant(setting) ? [setting.name, `${setting.name}_FILE`] : [setting.name]
+  })
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith('MINDGLUE_') || known.includes(name)) continue
+    const nearest = known.toSorted((a, b) => distance(name, a) - distance(name, b))[0] ?? ''
+    throw misconfigured(
+      name,
+      `${name} is not a setting; did you mean ${nearest}? \`mindglue config\` lists all.`,
+    )
+  }
+}
+
+/** Levenshtein distance. Names are cut at 64 characters, so a hostile one costs nothing. */
+function distance(left: string, right: string): number {
+  const a = left.slice(0, 64)
+  const b = right.slice(0, 64)
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row]
+    for (let column = 1; column <= b.length; column++) {
+      const substitution = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1)
+      const insertion = (current[column - 1] ?? 0) + 1
+      current.push(Math.min(substitution, insertion, (previous[column] ?? 0) + 1))
+    }
+    previous = current
+  }
+  return previous[b.length] ?? 0
+}
+
+/** True for an address that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return (
+    host === 'localhost' || host === '::1' || host === '[::1]' || /^127(?:\.\d+){3}$/u.test(host)
+  )
+}
+
+/** Settings that are right alone and wrong together. */
+function refuseContradictions(config: Config): void {
+  if (!isLoopback(config.httpHost) && config.apiKey === undefined) {
+    throw misconfigured(
+      settings.httpHost.name,
+      `${settings.httpHost.name} reaches beyond this machine, so ${settings.apiKey.name} must be set; ` +
+        'make one with: openssl rand -base64 32',
+    )
+  }
+  if (config.migrationDatabaseUrl !== undefined && config.databaseUrl === undefined) {
+    throw misconfigured(
+      settings.databaseUrl.name,
+      `${settings.migrationDatabaseUrl.name} is set without ${settings.databaseUrl.name}; ` +
+        'set both, or neither for the embedded database.',
+    )
+  }
+  if (config.embedder === 'openai' || config.embedder === 'transformers') {
+    const needed = ['embedderModel', 'embedderDimension'] as const
+    const keys = config.embedder === 'openai' ? (['embedderUrl', ...needed] as const) : needed
+    const missing = keys.find((key) => config[key] === undefined)
+    if (missing !== undefined) {
+      const name = settings[missing].name
+      throw misconfigured(name, `MINDGLUE_EMBEDDER=${config.embedder} needs ${name}; set it.`)
+    }
+  }
+  const rootKeys = (['rootKey', 'rootKeyFile', 'rootKeyCommand'] as const).filter(
+    (key) => config[key] !== undefined,
+  )
+  if (rootKeys.length > 1) {
+    const names = rootKeys.map((key) => settings[key].name)
+    throw misconfigured(names[0] ?? '', `${names.join(' and ')} are both set; keep one.`)
+  }
+}
+
+/** Settings that must be the same in a client and in the daemon it attaches to. */
+const daemonGroups: readonly SettingGroup[] = ['storage', 'embedder', 'keys']
+
+/** Digest of the settings a daemon runs with, without secrets: 16 hexadecimal characters. */
+export function settingsHash(config: Config): string {
+  const shared = settingKeys
+    .filter((key) => daemonGroups.includes(settings[key].group) && !settings[key].secret)
+    .map((key) => [settings[key].name, config[key] ?? null])
+  return createHash('sha256').update(JSON.stringify(shared)).digest('hex').slice(0, 16)
+}
+
+export interface SettingReport {
+  readonly name: string
+  readonly group: string
+  /** Effective value as text; secrets are masked, URLs keep their host. */
+  readonly value: string
+  readonly source: Source
+}
+
+/** Effective settings for people, in table order. Holds no secret. */
+export function reportSettings(config: Config): readonly SettingReport[] {
+  const sources = sourcesOf.get(config)
+  return settingKeys.map((key) => {
+    const setting: Setting<unknown> = settings[key]
+    return {
+      name: setting.name,
+      group: settingGroups[setting.group],
+      value: setting.secret ? mask(config[key]) : show(config[key]),
+      source: sources?.get(key) ?? 'default',
+    }
+  })
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return '(unset)'
+  if (Array.isArray(value)) return value.length === 0 ? '(none)' : value.join(', ')
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** Says where a URL points and that a secret exists; shows no user, password, query or key. */
+function mask(value: unknown): string {
+  if (typeof value !== 'string') return '(unset)'
+  if (!URL.canParse(value)) return '(set, hidden)'
+  const { protocol, host, pathname } = new URL(value)
+  return host === '' ? '(set, hidden)' : `${protocol}//***@${host}${pathname}`
+}
+
+/** The reference page for `docs/configuration.md`: one table per group, aligned as Prettier does. */
+export function configurationReference(): string {
+  const sections = Object.entries(settingGroups).map(([group, title]) => {
+    const rows = settingKeys
+      .map((key): Setting<unknown> => settings[key])
+      .filter((setting) => setting.group === group)
+      .map((setting) => [`\`${setting.name}\``, defaultText(setting), describe(setting)])
+    return `## ${title}\n\n${table([['Setting', 'Default', 'What it does'], ...rows])}`
+  })
+  return `# Configuration\n\n${referenceIntroduction}\n\n${sections.join('\n\n')}\n`
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
+  const [heading = [], ...body] = rows
+  const rule = widths.map((width) => '-'.repeat(width))
+  return [line(heading), line(rule), ...body.map((row) => line(row))].join('\n')
+}
+
+function describe(setting: Setting<unknown>): string {
+  if (!setting.secret) return setting.description
+  const file = hasFileVariant(setting) ? `, or a path in \`${setting.name}_FILE\`` : ''
+  return `${setting.description} Secret${file}.`
+}
+
+function defaultText(setting: Setting<unknown>): string {
+  if (setting.fallbackText !== undefined) return setting.fallbackText
+  const value = setting.fallback()
+  const unit = setting.unit === undefined ? '' : ` ${setting.unit}`
+  return value === undefined ? 'unset' : `\`${show(value)}\`${unit}`
+}
+
+const referenceIntroduction = `Settings are environment variables; \`mindglue config\` prints the effective values and where each
+came from, with secrets masked. An empty value, or a literal \`\${NAME}\` that a client did not
+expand, counts as unset. An unknown \`MINDGLUE_*\` name stops the start with the nearest known one,
+since a mistyped setting must never lead to another, empty store. This page is printed from
+\`src/config/settings.ts\` by \`mindglue config --reference\`; a test keeps it true.`

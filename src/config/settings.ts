@@ -1,0 +1,298 @@
+/** Every setting of the product in one table; `docs/configuration.md` is printed from it. */
+import { homedir, userInfo } from 'node:os'
+import { isAbsolute, join, resolve } from 'node:path'
+import envPaths from 'env-paths'
+import { choice, integer, list, matching, secret, text, url, type Parse } from './kinds.ts'
+
+/** Headings of the documentation, in reading order. */
+export const settingGroups = {
+  storage: 'Where memories live',
+  identity: 'Who is remembering',
+  database: 'PostgreSQL and Redis',
+  embedder: 'Finding by meaning',
+  keys: 'Encryption keys',
+  http: 'HTTP server',
+  sidecar: 'Health and metrics',
+  operation: 'Daemon, jobs and logs',
+} as const
+
+export type SettingGroup = keyof typeof settingGroups
+
+export interface Setting<T> {
+  /** Name of the environment variable. */
+  readonly name: string
+  readonly group: SettingGroup
+  /** What it does, for the person who sets it. */
+  readonly description: string
+  readonly unit?: string
+  /** Never printed, logged or hashed. A secret `X` may also be given as a file's path in `X_FILE`. */
+  readonly secret: boolean
+  readonly parse: Parse<T>
+  readonly fallback: () => T
+  /** How the documentation shows a default that depends on the machine. */
+  readonly fallbackText?: string
+}
+
+type Details = Pick<Setting<unknown>, 'group' | 'description'> &
+  Partial<Pick<Setting<unknown>, 'unit' | 'fallbackText'>>
+
+function setting<T>(name: string, parse: Parse<T>, fallback: T, details: Details): Setting<T> {
+  return { name, parse, fallback: () => fallback, secret: false, ...details }
+}
+
+function unset<T>(name: string, parse: Parse<T>, details: Details): Setting<T | undefined> {
+  return { name, parse, fallback: () => undefined, secret: false, ...details }
+}
+
+function secretSetting(
+  name: string,
+  parse: Parse<string>,
+  details: Details,
+): Setting<string | undefined> {
+  return { ...unset(name, parse, details), secret: true }
+}
+
+const directories = envPaths('mindglue', { suffix: '' })
+
+/** Relative paths and `~` are resolved once, so that every process means the same place. */
+function path(value: string): string {
+  const plain = text(1024)(value)
+  if (plain === '~' || plain.startsWith('~/')) return join(homedir(), plain.slice(1))
+  return isAbsolute(plain) ? plain : resolve(plain)
+}
+
+const agentName = matching(
+  /^[^\s](?:.*[^\s])?$/u,
+  128,
+  'a name of 1 to 128 characters that does not start or end with a space',
+)
+
+/** The operating-system user; a container may run under a number that has no name. */
+function operatingSystemUser(): string {
+  try {
+    return agentName(userInfo().username)
+  } catch {
+    return 'user'
+  }
+}
+
+/** Names as in `example.org`, `127.0.0.1`, `[::1]`, with or without a port. */
+const hostName = matching(/^[A-Za-z0-9.[\]:_-]+$/u, 255, 'a host name or an address')
+
+/**
+ * Key in the configuration → setting. Times carry their unit in the name. A new setting needs no
+ * other change than its entry here and the code that reads it; both are tested.
+ */
+export const settings = {
+  dataDirectory: {
+    name: 'MINDGLUE_DATA_DIR',
+    group: 'storage',
+    description: 'Directory of the embedded database. Unused when `DATABASE_URL` is set.',
+    secret: false,
+    parse: path,
+    fallback: () => directories.data,
+    fallbackText: "the platform's folder for user data, such as `~/.local/share/mindglue`",
+  } satisfies Setting<string> as Setting<string>,
+  namespaceName: setting(
+    'MINDGLUE_NAMESPACE',
+    matching(
+      /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/u,
+      63,
+      'lower-case letters, digits, dots, dashes and underscores, starting and ending with a letter or digit',
+    ),
+    'default',
+    {
+      group: 'identity',
+      description: 'Namespace of clients that do not name one. Namespaces never see each other.',
+    },
+  ),
+  agent: {
+    name: 'MINDGLUE_AGENT',
+    group: 'identity',
+    description: 'Name of the agent that owns what this client stores.',
+    secret: false,
+    parse: agentName,
+    fallback: operatingSystemUser,
+    fallbackText: 'the operating-system user',
+  } satisfies Setting<string> as Setting<string>,
+  databaseUrl: secretSetting('DATABASE_URL', url(['postgres:', 'postgresql:']), {
+    group: 'database',
+    description:
+      'PostgreSQL 15 or newer with pgvector 0.8.2 or newer, as the unprivileged app login. ' +
+      'Unset: the embedded database in `MINDGLUE_DATA_DIR`.',
+  }),
+  migrationDatabaseUrl: secretSetting('MIGRATION_DATABASE_URL', url(['postgres:', 'postgresql:']), {
+    group: 'database',
+    description:
+      'The same database as an administrator; used to apply migrations and for nothing else.',
+  }),
+  databasePoolMax: setting('MINDGLUE_DATABASE_POOL_MAX', integer(1, 200), 10, {
+    group: 'database',
+    description: 'Most connections one process opens to PostgreSQL.',
+    unit: 'connections',
+  }),
+  connectTimeoutMs: setting('MINDGLUE_CONNECT_TIMEOUT_MS', integer(100, 60_000), 5000, {
+    group: 'database',
+    description: 'Longest wait for a connection to PostgreSQL.',
+    unit: 'milliseconds',
+  }),
+  statementTimeoutMs: setting('MINDGLUE_STATEMENT_TIMEOUT_MS', integer(100, 600_000), 15_000, {
+    group: 'database',
+    description: 'Longest time one SQL statement may run.',
+    unit: 'milliseconds',
+  }),
+  lockTimeoutMs: setting('MINDGLUE_LOCK_TIMEOUT_MS', integer(10, 60_000), 3000, {
+    group: 'database',
+    description: 'Longest wait for a row or table lock.',
+    unit: 'milliseconds',
+  }),
+  idleTransactionTimeoutMs: setting(
+    'MINDGLUE_IDLE_TRANSACTION_TIMEOUT_MS',
+    integer(100, 600_000),
+    10_000,
+    {
+      group: 'database',
+      description: 'Longest time a transaction may stay open without a statement.',
+      unit: 'milliseconds',
+    },
+  ),
+  redisUrl: secretSetting('REDIS_URL', url(['redis:', 'rediss:']), {
+    group: 'database',
+    description:
+      'Redis or Valkey, shared by several server processes. Holds nothing that must survive.',
+  }),
+  embedder: setting(
+    'MINDGLUE_EMBEDDER',
+    choice(['static', 'openai', 'transformers', 'none']),
+    'static',
+    {
+      group: 'embedder',
+      description:
+        '`static`: word vectors shipped with the program, no network. `openai`: any ' +
+        'OpenAI-compatible endpoint. `transformers`: a local model through ' +
+        '`@huggingface/transformers`. `none`: find by words alone.',
+    },
+  ),
+  embedderUrl: unset('MINDGLUE_EMBEDDER_URL', url(['http:', 'https:']), {
+    group: 'embedder',
+    description: 'Base URL of the endpoint for `openai`, such as `http://127.0.0.1:11434/v1`.',
+  }),
+  embedderModel: unset('MINDGLUE_EMBEDDER_MODEL', text(200), {
+    group: 'embedder',
+    description: 'Model for `openai` and `transformers`. Recorded per namespace; never mixed.',
+  }),
+  embedderDimension: unset('MINDGLUE_EMBEDDER_DIMENSION', integer(1, 4096), {
+    group: 'embedder',
+    description: "Length of that model's vectors.",
+  }),
+  embedderKey: secretSetting('MINDGLUE_EMBEDDER_KEY', text(4096), {
+    group: 'embedder',
+    description: 'Bearer key for the endpoint of `openai`.',
+  }),
+  embedderTimeoutMs: setting('MINDGLUE_EMBEDDER_TIMEOUT_MS', integer(100, 120_000), 10_000, {
+    group: 'embedder',
+    description:
+      'Longest wait for the embedder; later the memory is stored and embedded afterwards.',
+    unit: 'milliseconds',
+  }),
+  rootKey: secretSetting(
+    'MINDGLUE_ROOT_KEY',
+    secret(43, 'make one with: openssl rand -base64 32'),
+    {
+      group: 'keys',
+      description: 'Root key ring for encryption at rest, newest first, comma-separated base64.',
+    },
+  ),
+  rootKeyFile: unset('MINDGLUE_ROOT_KEY_FILE', path, {
+    group: 'keys',
+    description: 'File that holds the root key ring (readable by its owner only).',
+  }),
+  rootKeyCommand: unset('MINDGLUE_ROOT_KEY_COMMAND', text(1024), {
+    group: 'keys',
+    description: 'Command that prints the root key ring, such as a KMS unwrap.',
+  }),
+  httpHost: setting('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
+    group: 'http',
+    description:
+      'Address `mindglue serve` listens on. Beyond loopback `MINDGLUE_API_KEY` is needed.',
+  }),
+  httpPort: setting('MINDGLUE_HTTP_PORT', integer(0, 65_535), 7337, {
+    group: 'http',
+    description: 'Port of `mindglue serve`; 0 takes a free one.',
+  }),
+  apiKey: secretSetting('MINDGLUE_API_KEY', secret(24, 'make one with: openssl rand -base64 32'), {
+    group: 'http',
+    description: 'Bearer key that HTTP clients send. Unset: no key is asked for, on loopback only.',
+  }),
+  allowedHosts: setting<readonly string[]>(
+    'MINDGLUE_ALLOWED_HOSTS',
+    list(hostName, 50),
+    Object.freeze([]),
+    {
+      group: 'http',
+      description: 'Names besides loopback that may stand in the `Host` header.',
+      fallbackText: 'none',
+    },
+  ),
+  allowedOrigins: setting<readonly string[]>(
+    'MINDGLUE_ALLOWED_ORIGINS',
+    list(url(['http:', 'https:']), 50),
+    Object.freeze([]),
+    {
+      group: 'http',
+      description: 'Browser origins besides loopback that may call the server.',
+      fallbackText: 'none',
+    },
+  ),
+  bodyBytesMax: setting('MINDGLUE_BODY_BYTES_MAX', integer(65_536, 67_108_864), 4_194_304, {
+    group: 'http',
+    description: 'Largest request body.',
+    unit: 'bytes',
+  }),
+  drainSeconds: setting('MINDGLUE_DRAIN_SECONDS', integer(0, 300), 20, {
+    group: 'http',
+    description: 'On SIGTERM: longest wait for running requests to finish.',
+    unit: 'seconds',
+  }),
+  sidecarHost: setting('MINDGLUE_SIDECAR_HOST', hostName, '127.0.0.1', {
+    group: 'sidecar',
+    description:
+      'Address of the sidecar. Beyond loopback `/metrics` asks for `MINDGLUE_API_KEY` as bearer.',
+  }),
+  sidecarPort: setting('MINDGLUE_SIDECAR_PORT', integer(0, 65_535), 7338, {
+    group: 'sidecar',
+    description: 'Port of the sidecar; 0 takes a free one.',
+  }),
+  metricsNamespaces: setting<readonly string[]>(
+    'MINDGLUE_METRICS_NAMESPACES',
+    list(text(63), 50),
+    Object.freeze(['default']),
+    {
+      group: 'sidecar',
+      description: 'Namespaces that metrics name; every other one is counted as `other`.',
+      fallbackText: '`default`',
+    },
+  ),
+  daemonIdleSeconds: setting('MINDGLUE_DAEMON_IDLE_SECONDS', integer(0, 604_800), 900, {
+    group: 'operation',
+    description: 'The local daemon exits after this time without a client; 0 keeps it running.',
+    unit: 'seconds',
+  }),
+  purgeIntervalSeconds: setting('MINDGLUE_PURGE_INTERVAL_SECONDS', integer(1, 30), 10, {
+    group: 'operation',
+    description:
+      'How often expired memories are erased. They are invisible the moment they expire.',
+    unit: 'seconds',
+  }),
+  logLevel: setting(
+    'MINDGLUE_LOG_LEVEL',
+    choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    'info',
+    {
+      group: 'operation',
+      description: 'Least severe log line that is written (JSON on stderr).',
+    },
+  ),
+} as const
+
+export type SettingKey = keyof typeof settings
