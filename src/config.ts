@@ -212,6 +212,14 @@ export function settingsHash(config: Config): string {
   return createHash('sha256').update(JSON.stringify(shared)).digest('hex').slice(0, 16)
 }
 
+/** The values that must appear nowhere: for the log's second net and for tests that search for them. */
+export function secretValues(config: Config): readonly string[] {
+  return settingKeys
+    .filter((key) => settings[key].secret)
+    .map((key) => config[key])
+    .filter((value) => typeof value === 'string')
+}
+
 export interface SettingReport {
   readonly name: string
   readonly group: string

@@ -8,6 +8,7 @@ import {
   isLoopback,
   loadConfig,
   reportSettings,
+  secretValues,
   settingsHash,
   type Environment,
   type Overrides,
@@ -182,6 +183,15 @@ describe('what is shown', () => {
     expect(source('MINDGLUE_NAMESPACE')).toBe('command line')
     expect(source('REDIS_URL')).toBe('unexpanded')
     expect(source('MINDGLUE_HTTP_PORT')).toBe('default')
+  })
+
+  test('every secret is known to the net under the log', () => {
+    const config = loadConfig({
+      MINDGLUE_API_KEY: longKey,
+      REDIS_URL: 'redis://cache',
+      MINDGLUE_AGENT: 'ada',
+    })
+    expect(secretValues(config)).toEqual(['redis://cache', longKey])
   })
 
   test('docs/configuration.md is what the table prints', () => {
