@@ -1,0 +1,35 @@
+/** HKDF-SHA256 and the labels of every key of the product: one use, one label, one place to see them all. */
+import { hkdfSync } from 'node:crypto'
+
+const noSalt = new Uint8Array(0)
+
+/** HKDF-SHA256 (RFC 5869) of `length` bytes; the caller owns and overwrites the result. */
+export function deriveKey(
+  keyMaterial: Uint8Array,
+  info: string,
+  length: number,
+  salt: Uint8Array = noSalt,
+): Buffer {
+  return Buffer.from(hkdfSync('sha256', keyMaterial, salt, info, length))
+}
+
+/** Keys for one record of a namespace; the record's id is part of the label. */
+export type RecordPurpose = 'connector' | 'webhook' | 'export'
+
+/** Keys for the whole installation, the same in every process that holds the root key. */
+export type InstallationPurpose =
+  'context' | 'cursor' | 'confirmation' | 'oauth-state' | 'audit-digest'
+
+/**
+ * The `info` strings. A closed purpose never holds `|`, so no id can make one label read as another.
+ * Changing a string loses every value under it: add `v2` beside `v1` instead.
+ */
+export const keyInfo = {
+  rootKeyId: 'mindglue/key-id/v1',
+  keyCheck: 'mindglue/key-check/v1',
+  namespace: (namespace: bigint) => `mindglue/namespace/v1|${namespace}`,
+  wrap: 'mindglue/wrap/v1',
+  content: 'mindglue/content/v1',
+  record: (purpose: RecordPurpose, recordId: string) => `mindglue/${purpose}/v1|${recordId}`,
+  installation: (purpose: InstallationPurpose) => `mindglue/installation/${purpose}/v1`,
+} as const

@@ -1,0 +1,215 @@
+/**
+ * The keys of one namespace: namespace key → wrap key → wrapped per-memory content keys and index key.
+ * Pure computation: rows and epoch secrets are handed in.
+ */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { AppError } from '../errors.ts'
+import { deriveKey, keyInfo, type RecordPurpose } from './derive.ts'
+import {
+  EnvelopeError,
+  envelopeFailure,
+  envelopeKeyBytes,
+  expandContentKey,
+  open,
+  seal,
+  tokenKeyId,
+  type EnvelopeContext,
+  type EnvelopeKey,
+} from './envelope.ts'
+import { findRootKey, type RootRing } from './root-ring.ts'
+import type { SecretCache } from './secret-cache.ts'
+import { indexKeyBytes } from './term-hash.ts'
+
+export const namespaceSaltBytes = 32
+export const epochSecretBytes = 32
+const contentKeyBytes = 32
+
+export interface EpochSecret {
+  /** 1, 2, …; counts up with each shredding of the namespace. */
+  readonly epoch: number
+  /** 32 random bytes that live outside Postgres, see keystore.ts. */
+  readonly secret: Uint8Array
+}
+
+/** What the keys of one namespace are derived from, besides the root key. */
+export interface NamespaceKeyMaterial {
+  readonly namespace: bigint
+  /** 32 random bytes from the namespace's row. */
+  readonly salt: Uint8Array
+  /** Newest first: the first wraps, all of them unwrap (two while a shredding is under way). */
+  readonly epochs: readonly [EpochSecret, ...EpochSecret[]]
+}
+
+/** A key as it is stored: token in a bytea column, the rest beside it so that rewrapping can find rows. */
+export interface WrappedKey {
+  readonly token: Buffer
+  /** Root key that wraps it; fits a Postgres `integer`. */
+  readonly keyId: number
+  readonly epoch: number
+}
+
+/** What a wrapped key is for. Part of its MAC: an index key never opens as a content key. */
+export interface KeySlot {
+  readonly column: 'content-key' | 'index-key' | 'data-key'
+  readonly id: string
+  readonly version: number
+}
+
+/** The slot of one memory's version, or of another row that must be erased for good (version 0). */
+export function contentKeySlot(id: string, version: number): KeySlot {
+  return { column: 'content-key', id, version }
+}
+
+/** The namespace's index key: terms, blind indexes, dedupe hashes. */
+export const indexKeySlot: KeySlot = { column: 'index-key', id: 'namespace', version: 0 }
+
+/** The namespace's own settings (instructions). Nothing that is forgotten with a memory belongs under it. */
+export const dataKeySlot: KeySlot = { column: 'data-key', id: 'namespace', version: 0 }
+
+export interface NewContentKey {
+  readonly key: EnvelopeKey
+  readonly wrapped: WrappedKey
+}
+
+/** A 32-byte key for one record and the root key it comes from. The caller overwrites `bytes` after use. */
+export interface RecordKey {
+  readonly keyId: number
+  readonly bytes: Buffer
+}
+
+/** The keys of one namespace: made by `Keyring.namespace`, kept for one request. */
+export class NamespaceKeys {
+  readonly namespace: bigint
+  readonly #material: NamespaceKeyMaterial
+  readonly #cache: SecretCache
+  readonly #ring: RootRing
+
+  constructor(material: NamespaceKeyMaterial, cache: SecretCache, ring: RootRing) {
+    assert(material.salt.length === namespaceSaltBytes, 'a namespace salt has 32 bytes')
+    for (const { secret } of material.epochs) {
+      assert(
+        secret.length === epochSecretBytes && secret.some((byte) => byte !== 0),
+        'an epoch secret has 32 bytes',
+      )
+    }
+    this.namespace = material.namespace
+    this.#material = material
+    this.#cache = cache
+    this.#ring = ring
+  }
+
+  /** A fresh random content key for one row, expanded for use and wrapped for storage. */
+  newContentKey(slot: KeySlot): NewContentKey {
+    return this.#useAndWipe(randomBytes(contentKeyBytes), (secret) => ({
+      key: expandContentKey(secret),
+      wrapped: this.#wrap(slot, secret),
+    }))
+  }
+
+  /** Unwraps a stored content key. Throws AppError `internal` (EnvelopeError) when it is not this row's. */
+  openContentKey(slot: KeySlot, token: Uint8Array): EnvelopeKey {
+    return this.#useAndWipe(this.#unwrap(slot, token).secret, expandContentKey)
+  }
+
+  /** A fresh random index key (32 bytes) and its wrapped form. */
+  newIndexKey(): { readonly key: Buffer; readonly wrapped: WrappedKey } {
+    const key = randomBytes(indexKeyBytes)
+    return { key, wrapped: this.#wrap(indexKeySlot, key) }
+  }
+
+  /** Wraps an index key that exists already, when encryption is turned on later. */
+  wrapIndexKey(key: Uint8Array): WrappedKey {
+    assert(key.length === indexKeyBytes, 'an index key has 32 bytes')
+    return this.#wrap(indexKeySlot, key)
+  }
+
+  openIndexKey(token: Uint8Array): Buffer {
+    return this.#unwrap(indexKeySlot, token).secret
+  }
+
+  /**
+   * The same key wrapped under the writing root key and the newest epoch, or `undefined` when it is so
+   * already. Content encrypted with the key is not touched: this is all that rotation does.
+   */
+  rewrap(slot: KeySlot, token: Uint8Array): WrappedKey | undefined {
+    const { secret, keyId, epoch } = this.#unwrap(slot, token)
+    return this.#useAndWipe(secret, () =>
+      keyId === this.#ring[0].keyId && epoch === this.#material.epochs[0].epoch
+        ? undefined
+        : this.#wrap(slot, secret),
+    )
+  }
+
+  /** Key for one record outside the epochs (credentials, exports): bound to purpose and record id. */
+  recordKey(
+    purpose: RecordPurpose,
+    recordId: string,
+    keyId: number = this.#ring[0].keyId,
+  ): RecordKey {
+    const bytes = deriveKey(this.#namespaceKey(keyId), keyInfo.record(purpose, recordId), 32)
+    return { keyId, bytes }
+  }
+
+  #wrap(slot: KeySlot, secret: Uint8Array): WrappedKey {
+    const { keyId } = this.#ring[0]
+    const newest = this.#material.epochs[0]
+    const token = seal(this.#wrapKey(keyId, newest), this.#context(slot), secret)
+    return { token, keyId, epoch: newest.epoch }
+  }
+
+  #unwrap(slot: KeySlot, token: Uint8Array): { secret: Buffer; keyId: number; epoch: number } {
+    const keyId = tokenKeyId(token)
+    // A 256-bit HMAC commits to its key, so trying the few live epochs cannot open with a wrong one.
+    for (const epoch of this.#material.epochs) {
+      try {
+        const secret = open(this.#wrapKey(keyId, epoch), this.#context(slot), token)
+        if (secret.length !== contentKeyBytes) throw envelopeFailure('format')
+        return { secret, keyId, epoch: epoch.epoch }
+      } catch (error) {
+        if (!isAuthenticationFailure(error)) throw error
+      }
+    }
+    throw envelopeFailure('authentication')
+  }
+
+  #context(slot: KeySlot): EnvelopeContext {
+    return { namespace: this.namespace, ...slot }
+  }
+
+  #namespaceKey(keyId: number): Buffer {
+    const { namespace, salt } = this.#material
+    return this.#cache.get(namespace.toString(), `namespace|${keyId}`, salt, () =>
+      deriveKey(findRootKey(this.#ring, keyId).bytes, keyInfo.namespace(namespace), 32, salt),
+    )
+  }
+
+  /** Valid until the next call into the cache: use it at once, never keep it. */
+  #wrapKey(keyId: number, epoch: EpochSecret): EnvelopeKey {
+    const name = `wrap|${keyId}|${epoch.epoch}`
+    const bytes = this.#useAndWipe(Buffer.concat([this.#material.salt, epoch.secret]), (source) =>
+      this.#cache.get(this.namespace.toString(), name, source, () =>
+        this.#useAndWipe(Buffer.concat([this.#namespaceKey(keyId), epoch.secret]), (material) =>
+          deriveKey(material, keyInfo.wrap, envelopeKeyBytes),
+        ),
+      ),
+    )
+    return { keyId, bytes }
+  }
+
+  #useAndWipe<T>(secret: Buffer, use: (secret: Buffer) => T): T {
+    try {
+      return use(secret)
+    } finally {
+      secret.fill(0)
+    }
+  }
+}
+
+function isAuthenticationFailure(error: unknown): boolean {
+  return (
+    error instanceof AppError &&
+    error.cause instanceof EnvelopeError &&
+    error.cause.failure === 'authentication'
+  )
+}
