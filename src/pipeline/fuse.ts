@@ -4,9 +4,9 @@ import { rankingWeights, type FeatureName } from './ranking-weights.ts'
 
 /** A term of the analyzed question. Position in the list is the index into a candidate's frequencies. */
 export interface RankTerm {
-  /** The question's word this term was made from, as written; names are recognised by it. */
-  readonly word: string
-  /** Weight of the term in the question, 1 for a plain word. */
+  /** As analyzeQuestion (terms.ts) gives it, before it is hashed. */
+  readonly term: string
+  /** Its weight in the question, 1 for a plain word. */
   readonly weight: number
   /** Number of visible memories that hold the term. */
   readonly documentFrequency: number

@@ -77,7 +77,7 @@ export interface NamedSpeakers {
  */
 export function findNamedSpeakers(
   question: string,
-  candidates: readonly RankCandidate[],
+  candidates: readonly Pick<RankCandidate, 'speaker'>[],
 ): NamedSpeakers {
   const asked = question.match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
   const lower = new Set(asked.map((word) => word.toLowerCase()))

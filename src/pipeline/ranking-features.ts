@@ -21,6 +21,7 @@ import {
   type Neighbours,
 } from './ranking-lexical.ts'
 import { rankingWeights, type FeatureName } from './ranking-weights.ts'
+import { analyzeQuestion } from './terms.ts'
 
 /** Every feature, in the order of the matrix columns. */
 export const featureNames = Object.keys(rankingWeights).filter(
@@ -40,7 +41,8 @@ export function buildFeatures(
 ): FeatureMatrix {
   const width = featureNames.length
   const named = findNamedSpeakers(request.question, candidates)
-  const isName = request.terms.map((term) => named.words.has(term.word.toLowerCase()))
+  const nameTerms = new Set([...named.words].flatMap((word) => [...analyzeQuestion(word).keys()]))
+  const isName = request.terms.map(({ term }) => nameTerms.has(term))
   const neighbours = locateNeighbours(candidates)
   const sessions = groupSessions(candidates)
   const lexical = scoreFields(request, candidates, neighbours, sessions, isName)
