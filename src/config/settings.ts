@@ -76,6 +76,12 @@ function operatingSystemUser(): string {
   }
 }
 
+/** RFC 6750 §2.1 `b64token`, long enough not to be guessed; its length is checked first. */
+const bearerKey: Parse<string> = (value) => {
+  const long = secret(24, 'make one with: openssl rand -base64 32')(value)
+  return matching(/^[\w.~+/-]+=*$/u, 512, 'letters, digits and ._~+/- only')(long)
+}
+
 /** Names as in `example.org`, `127.0.0.1`, `[::1]`, with or without a port. */
 const hostName = matching(/^[A-Za-z0-9.[\]:_-]+$/u, 255, 'a host name or an address')
 
@@ -220,7 +226,7 @@ export const settings = {
     group: 'http',
     description: 'Port of `mindglue serve`; 0 takes a free one.',
   }),
-  apiKey: secretSetting('MINDGLUE_API_KEY', secret(24, 'make one with: openssl rand -base64 32'), {
+  apiKey: secretSetting('MINDGLUE_API_KEY', bearerKey, {
     group: 'http',
     description: 'Bearer key that HTTP clients send. Unset: no key is asked for, on loopback only.',
   }),
