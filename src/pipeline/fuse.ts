@@ -1,4 +1,5 @@
 // Orders recall candidates: features in, one linear score out. Pure; reads no clock and no database.
+// Which memories become candidates: ranking-candidates.ts.
 import { buildFeatures, featureNames } from './ranking-features.ts'
 import { rankingWeights, type FeatureName } from './ranking-weights.ts'
 

@@ -30,6 +30,11 @@ export function inverseFrequency(corpusSize: number, documentFrequency: number):
   return Math.log(1 + (size - documentFrequency + 0.5) / (documentFrequency + 0.5))
 }
 
+/** BM25's diminishing return of a term that occurs `frequency` times; `length` is relative to the mean. */
+export function bm25Saturation(frequency: number, length: number): number {
+  return (frequency * (k1 + 1)) / (frequency + k1 * (1 - b + b * length))
+}
+
 /** Finds the neighbours inside the pool. */
 export function locateNeighbours(candidates: readonly RankCandidate[]): Neighbours {
   const rowOf = new Map(candidates.map((candidate, row) => [candidate.doc, row]))
@@ -122,7 +127,7 @@ function scoreSpan(
   for (let row = 0; row < rows; row += 1) {
     let length = candidates[row]?.length ?? 0
     for (const other of others) length += candidates[other[row] ?? -1]?.length ?? 0
-    const saturation = k1 * (1 - b + (b * length) / mean)
+    const relative = length / mean
     let sum = 0
     let covered = 0
     for (let t = 0; t < count; t += 1) {
@@ -133,7 +138,7 @@ function scoreSpan(
       }
       if (frequency === 0) continue
       const weight = weights[t] ?? 0
-      sum += (weight * frequency * (k1 + 1)) / (frequency + saturation)
+      sum += weight * bm25Saturation(frequency, relative)
       covered += weight
     }
     score[row] = sum
@@ -165,13 +170,11 @@ function scoreSessions(pool: Pool, sessions: readonly (readonly number[])[]): Fl
   const result = new Float64Array(pool.rows)
   const ideal = rarity.reduce((total, value) => total + value, 0)
   sums.forEach(({ sum, length }, at) => {
-    const saturation = k1 * (1 - b + (b * length) / Math.max(1, meanLength))
+    const relative = length / Math.max(1, meanLength)
     let score = 0
     for (let t = 0; t < count; t += 1) {
       const frequency = sum[t] ?? 0
-      if (frequency > 0) {
-        score += ((rarity[t] ?? 0) * frequency * (k1 + 1)) / (frequency + saturation)
-      }
+      if (frequency > 0) score += (rarity[t] ?? 0) * bm25Saturation(frequency, relative)
     }
     for (const row of sessions[at] ?? []) result[row] = score
   })
