@@ -6,8 +6,10 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { SettingProblem } from './config/kinds.ts'
 import {
+  hasFileVariant,
   settingGroups,
   settings,
+  showValue,
   type Setting,
   type SettingGroup,
   type SettingKey,
@@ -106,11 +108,6 @@ function readText(
   return { text: undefined, source: isUnexpanded ? 'unexpanded' : 'default' }
 }
 
-/** Containers hand secrets over as files. The root key's file is a setting of its own. */
-function hasFileVariant(setting: Setting<unknown>): boolean {
-  return setting.secret && setting.name !== settings.rootKey.name
-}
-
 function readSecretFile(name: string, path: string): string {
   let text: string
   try {
@@ -204,12 +201,21 @@ function refuseContradictions(config: Config): void {
 /** Settings that must be the same in a client and in the daemon it attaches to. */
 const daemonGroups: readonly SettingGroup[] = ['storage', 'embedder', 'keys']
 
-/** Digest of the settings a daemon runs with, without secrets: 16 hexadecimal characters. */
-export function settingsHash(config: Config): string {
-  const shared = settingKeys
-    .filter((key) => daemonGroups.includes(settings[key].group) && !settings[key].secret)
-    .map((key) => [settings[key].name, config[key] ?? null])
-  return createHash('sha256').update(JSON.stringify(shared)).digest('hex').slice(0, 16)
+/**
+ * Setting name → digest of its value, for the settings a daemon runs with: 12 hexadecimal
+ * characters each, no secret among them. Says which setting differs without saying its value.
+ */
+export function settingsDigest(config: Config): Readonly<Record<string, string>> {
+  const shared = settingKeys.filter(
+    (key) => daemonGroups.includes(settings[key].group) && !settings[key].secret,
+  )
+  return Object.fromEntries(
+    shared.map((key) => {
+      const value = JSON.stringify(config[key] ?? null)
+      const digest = createHash('sha256').update(value).digest('hex')
+      return [settings[key].name, digest.slice(0, 12)]
+    }),
+  )
 }
 
 /** The values that must appear nowhere: for the log's second net and for tests that search for them. */
@@ -236,16 +242,10 @@ export function reportSettings(config: Config): readonly SettingReport[] {
     return {
       name: setting.name,
       group: settingGroups[setting.group],
-      value: setting.secret ? mask(config[key]) : show(config[key]),
+      value: setting.secret ? mask(config[key]) : showValue(config[key]),
       source: sources?.get(key) ?? 'default',
     }
   })
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return '(unset)'
-  if (Array.isArray(value)) return value.length === 0 ? '(none)' : value.join(', ')
-  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 /** Says where a URL points and that a secret exists; shows no user, password, query or key. */
@@ -255,43 +255,3 @@ function mask(value: unknown): string {
   const { protocol, host, pathname } = new URL(value)
   return host === '' ? '(set, hidden)' : `${protocol}//***@${host}${pathname}`
 }
-
-/** The reference page for `docs/configuration.md`: one table per group, aligned as Prettier does. */
-export function configurationReference(): string {
-  const sections = Object.entries(settingGroups).map(([group, title]) => {
-    const rows = settingKeys
-      .map((key): Setting<unknown> => settings[key])
-      .filter((setting) => setting.group === group)
-      .map((setting) => [`\`${setting.name}\``, defaultText(setting), describe(setting)])
-    return `## ${title}\n\n${table([['Setting', 'Default', 'What it does'], ...rows])}`
-  })
-  return `# Configuration\n\n${referenceIntroduction}\n\n${sections.join('\n\n')}\n`
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
-  const [heading = [], ...body] = rows
-  const rule = widths.map((width) => '-'.repeat(width))
-  return [line(heading), line(rule), ...body.map((row) => line(row))].join('\n')
-}
-
-function describe(setting: Setting<unknown>): string {
-  if (!setting.secret) return setting.description
-  const file = hasFileVariant(setting) ? `, or a path in \`${setting.name}_FILE\`` : ''
-  return `${setting.description} Secret${file}.`
-}
-
-function defaultText(setting: Setting<unknown>): string {
-  if (setting.fallbackText !== undefined) return setting.fallbackText
-  const value = setting.fallback()
-  const unit = setting.unit === undefined ? '' : ` ${setting.unit}`
-  return value === undefined ? 'unset' : `\`${show(value)}\`${unit}`
-}
-
-const referenceIntroduction = `Settings are environment variables; \`mindglue config\` prints the effective values and where each
-came from, with secrets masked. An empty value, or a literal \`\${NAME}\` that a client did not
-expand, counts as unset. An unknown \`MINDGLUE_*\` name stops the start with the nearest known one,
-since a mistyped setting must never lead to another, empty store. This page is printed from
-\`src/config/settings.ts\` by \`mindglue config --reference\`; a test keeps it true.`

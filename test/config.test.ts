@@ -3,13 +3,13 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { configurationReference } from '../src/config/reference.ts'
 import {
-  configurationReference,
   isLoopback,
   loadConfig,
   reportSettings,
   secretValues,
-  settingsHash,
+  settingsDigest,
   type Environment,
   type Overrides,
 } from '../src/config.ts'
@@ -200,14 +200,16 @@ describe('what is shown', () => {
   })
 })
 
-describe('the hash that a daemon and its clients compare', () => {
-  const base = settingsHash(loadConfig({}))
+describe('the digest that a daemon and its clients compare', () => {
+  const base = settingsDigest(loadConfig({}))
   test.each<Environment>([
     { MINDGLUE_DATA_DIR: '/elsewhere' },
     { MINDGLUE_EMBEDDER: 'none' },
     { MINDGLUE_ROOT_KEY_FILE: '/keys/root' },
-  ])('changes with %j', (environment) => {
-    expect(settingsHash(loadConfig(environment))).not.toBe(base)
+  ])('changes with %j, in that setting alone', (environment) => {
+    const changed = settingsDigest(loadConfig(environment))
+    const differing = Object.keys(base).filter((name) => base[name] !== changed[name])
+    expect(differing).toEqual(Object.keys(environment))
   })
   test.each<Environment>([
     { MINDGLUE_AGENT: 'someone' },
@@ -217,6 +219,6 @@ describe('the hash that a daemon and its clients compare', () => {
     { MINDGLUE_API_KEY: longKey },
     { MINDGLUE_ROOT_KEY: 'k'.repeat(44) },
   ])('does not change with %j', (environment) => {
-    expect(settingsHash(loadConfig(environment))).toBe(base)
+    expect(settingsDigest(loadConfig(environment))).toEqual(base)
   })
 })

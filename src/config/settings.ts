@@ -36,7 +36,7 @@ export interface Setting<T> {
 type Details = Pick<Setting<unknown>, 'group' | 'description'> &
   Partial<Pick<Setting<unknown>, 'unit' | 'fallbackText'>>
 
-function setting<T>(name: string, parse: Parse<T>, fallback: T, details: Details): Setting<T> {
+function withDefault<T>(name: string, parse: Parse<T>, fallback: T, details: Details): Setting<T> {
   return { name, parse, fallback: () => fallback, secret: false, ...details }
 }
 
@@ -99,7 +99,7 @@ export const settings = {
     fallback: () => directories.data,
     fallbackText: "the platform's folder for user data, such as `~/.local/share/mindglue`",
   } satisfies Setting<string> as Setting<string>,
-  namespaceName: setting(
+  namespaceName: withDefault(
     'MINDGLUE_NAMESPACE',
     matching(
       /^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$/u,
@@ -132,27 +132,27 @@ export const settings = {
     description:
       'The same database as an administrator; used to apply migrations and for nothing else.',
   }),
-  databasePoolMax: setting('MINDGLUE_DATABASE_POOL_MAX', integer(1, 200), 10, {
+  databasePoolMax: withDefault('MINDGLUE_DATABASE_POOL_MAX', integer(1, 200), 10, {
     group: 'database',
     description: 'Most connections one process opens to PostgreSQL.',
     unit: 'connections',
   }),
-  connectTimeoutMs: setting('MINDGLUE_CONNECT_TIMEOUT_MS', integer(100, 60_000), 5000, {
+  connectTimeoutMs: withDefault('MINDGLUE_CONNECT_TIMEOUT_MS', integer(100, 60_000), 5000, {
     group: 'database',
     description: 'Longest wait for a connection to PostgreSQL.',
     unit: 'milliseconds',
   }),
-  statementTimeoutMs: setting('MINDGLUE_STATEMENT_TIMEOUT_MS', integer(100, 600_000), 15_000, {
+  statementTimeoutMs: withDefault('MINDGLUE_STATEMENT_TIMEOUT_MS', integer(100, 600_000), 15_000, {
     group: 'database',
     description: 'Longest time one SQL statement may run.',
     unit: 'milliseconds',
   }),
-  lockTimeoutMs: setting('MINDGLUE_LOCK_TIMEOUT_MS', integer(10, 60_000), 3000, {
+  lockTimeoutMs: withDefault('MINDGLUE_LOCK_TIMEOUT_MS', integer(10, 60_000), 3000, {
     group: 'database',
     description: 'Longest wait for a row or table lock.',
     unit: 'milliseconds',
   }),
-  idleTransactionTimeoutMs: setting(
+  idleTransactionTimeoutMs: withDefault(
     'MINDGLUE_IDLE_TRANSACTION_TIMEOUT_MS',
     integer(100, 600_000),
     10_000,
@@ -167,7 +167,7 @@ export const settings = {
     description:
       'Redis or Valkey, shared by several server processes. Holds nothing that must survive.',
   }),
-  embedder: setting(
+  embedder: withDefault(
     'MINDGLUE_EMBEDDER',
     choice(['static', 'openai', 'transformers', 'none']),
     'static',
@@ -195,7 +195,7 @@ export const settings = {
     group: 'embedder',
     description: 'Bearer key for the endpoint of `openai`.',
   }),
-  embedderTimeoutMs: setting('MINDGLUE_EMBEDDER_TIMEOUT_MS', integer(100, 120_000), 10_000, {
+  embedderTimeoutMs: withDefault('MINDGLUE_EMBEDDER_TIMEOUT_MS', integer(100, 120_000), 10_000, {
     group: 'embedder',
     description:
       'Longest wait for the embedder; later the memory is stored and embedded afterwards.',
@@ -217,12 +217,12 @@ export const settings = {
     group: 'keys',
     description: 'Command that prints the root key ring, such as a KMS unwrap.',
   }),
-  httpHost: setting('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
+  httpHost: withDefault('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
     group: 'http',
     description:
       'Address `mindglue serve` listens on. Beyond loopback `MINDGLUE_API_KEY` is needed.',
   }),
-  httpPort: setting('MINDGLUE_HTTP_PORT', integer(0, 65_535), 7337, {
+  httpPort: withDefault('MINDGLUE_HTTP_PORT', integer(0, 65_535), 7337, {
     group: 'http',
     description: 'Port of `mindglue serve`; 0 takes a free one.',
   }),
@@ -230,7 +230,7 @@ export const settings = {
     group: 'http',
     description: 'Bearer key that HTTP clients send. Unset: no key is asked for, on loopback only.',
   }),
-  allowedHosts: setting<readonly string[]>(
+  allowedHosts: withDefault<readonly string[]>(
     'MINDGLUE_ALLOWED_HOSTS',
     list(hostName, 50),
     Object.freeze([]),
@@ -240,7 +240,7 @@ export const settings = {
       fallbackText: 'none',
     },
   ),
-  allowedOrigins: setting<readonly string[]>(
+  allowedOrigins: withDefault<readonly string[]>(
     'MINDGLUE_ALLOWED_ORIGINS',
     list(url(['http:', 'https:']), 50),
     Object.freeze([]),
@@ -250,26 +250,26 @@ export const settings = {
       fallbackText: 'none',
     },
   ),
-  bodyBytesMax: setting('MINDGLUE_BODY_BYTES_MAX', integer(65_536, 67_108_864), 4_194_304, {
+  bodyBytesMax: withDefault('MINDGLUE_BODY_BYTES_MAX', integer(65_536, 67_108_864), 4_194_304, {
     group: 'http',
     description: 'Largest request body.',
     unit: 'bytes',
   }),
-  drainSeconds: setting('MINDGLUE_DRAIN_SECONDS', integer(0, 300), 20, {
+  drainSeconds: withDefault('MINDGLUE_DRAIN_SECONDS', integer(0, 300), 20, {
     group: 'http',
     description: 'On SIGTERM: longest wait for running requests to finish.',
     unit: 'seconds',
   }),
-  sidecarHost: setting('MINDGLUE_SIDECAR_HOST', hostName, '127.0.0.1', {
+  sidecarHost: withDefault('MINDGLUE_SIDECAR_HOST', hostName, '127.0.0.1', {
     group: 'sidecar',
     description:
       'Address of the sidecar. Beyond loopback `/metrics` asks for `MINDGLUE_API_KEY` as bearer.',
   }),
-  sidecarPort: setting('MINDGLUE_SIDECAR_PORT', integer(0, 65_535), 7338, {
+  sidecarPort: withDefault('MINDGLUE_SIDECAR_PORT', integer(0, 65_535), 7338, {
     group: 'sidecar',
     description: 'Port of the sidecar; 0 takes a free one.',
   }),
-  metricsNamespaces: setting<readonly string[]>(
+  metricsNamespaces: withDefault<readonly string[]>(
     'MINDGLUE_METRICS_NAMESPACES',
     list(text(63), 50),
     Object.freeze(['default']),
@@ -279,18 +279,18 @@ export const settings = {
       fallbackText: '`default`',
     },
   ),
-  daemonIdleSeconds: setting('MINDGLUE_DAEMON_IDLE_SECONDS', integer(0, 604_800), 900, {
+  daemonIdleSeconds: withDefault('MINDGLUE_DAEMON_IDLE_SECONDS', integer(0, 604_800), 900, {
     group: 'operation',
     description: 'The local daemon exits after this time without a client; 0 keeps it running.',
     unit: 'seconds',
   }),
-  purgeIntervalSeconds: setting('MINDGLUE_PURGE_INTERVAL_SECONDS', integer(1, 30), 10, {
+  purgeIntervalSeconds: withDefault('MINDGLUE_PURGE_INTERVAL_SECONDS', integer(1, 30), 10, {
     group: 'operation',
     description:
       'How often expired memories are erased. They are invisible the moment they expire.',
     unit: 'seconds',
   }),
-  logLevel: setting(
+  logLevel: withDefault(
     'MINDGLUE_LOG_LEVEL',
     choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     'info',
@@ -302,3 +302,15 @@ export const settings = {
 } as const
 
 export type SettingKey = keyof typeof settings
+
+/** Containers hand secrets over as files. The root key's file is a setting of its own. */
+export function hasFileVariant(setting: Setting<unknown>): boolean {
+  return setting.secret && setting.name !== settings.rootKey.name
+}
+
+/** A value as people read it; never called with a secret. */
+export function showValue(value: unknown): string {
+  if (value === undefined) return '(unset)'
+  if (Array.isArray(value)) return value.length === 0 ? '(none)' : value.join(', ')
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
