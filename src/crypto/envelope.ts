@@ -44,7 +44,8 @@ export interface EnvelopeKey {
   readonly bytes: Buffer
 }
 
-export type EnvelopeFailure = 'format' | 'version' | 'key' | 'authentication' | 'padding'
+export type EnvelopeFailure =
+  'format' | 'version' | 'key' | 'authentication' | 'padding' | 'expired'
 
 /** Why a token did not open. The `cause` of an AppError; holds no content, key or token. */
 export class EnvelopeError extends Error {
