@@ -50,16 +50,21 @@ create table memories (
   entities bytea not null,
   -- Length in analysed terms, repeats included (BM25).
   length integer not null,
+  -- True while the vector is still to be made (the embedder failed when it was stored).
+  needs_embedding boolean not null default false,
   primary key (namespace, id, version)
 );
 create unique index memories_document on memories (namespace, document);
 create unique index memories_current on memories (namespace, id) where is_current;
-create unique index memories_dedupe on memories (namespace, dedupe_key) where is_current;
+-- A retired memory does not stand in the way of the same words becoming true again.
+create unique index memories_dedupe on memories (namespace, dedupe_key)
+  where is_current and valid_to is null;
 create index memories_recent on memories (namespace, recorded_at desc, id desc) where is_current;
 create index memories_session on memories (namespace, session_key, occurred_at, document)
   where session_key is not null;
 create index memories_occurred on memories (namespace, occurred_at);
 create index memories_expiry on memories (namespace, expires_at) where expires_at is not null;
+create index memories_needs_embedding on memories (namespace, document) where needs_embedding;
 -- Values of these columns must not reach pg_statistic.
 alter table memories alter column content set statistics 0;
 alter table memories alter column raw_content set statistics 0;

@@ -44,7 +44,7 @@ alter table idempotency_keys force row level security;
 create policy own_namespace on idempotency_keys
   using (namespace = (select context_namespace()))
   with check (namespace = (select context_namespace()));
-grant select, insert, delete on idempotency_keys to mindglue_app;
+grant select, insert, update, delete on idempotency_keys to mindglue_app;
 
 -- A confirmation names exactly the set that was counted; confirming deletes it in the same transaction.
 create table confirmations (

@@ -36,8 +36,12 @@ export interface PrepareContext {
   /** Start of the request; the only clock an operation reads. */
   readonly now: Date
   readonly signal: AbortSignal
+  /** Takes `count` small document integers of the namespace, each used once ever. */
+  reserveDocuments(count: number): Promise<number[]>
   /** Runs a step and adds its milliseconds to the request's stage timings. */
   stage<T>(name: string, step: () => T | Promise<T>): Promise<T>
+  /** Milliseconds of the steps so far. */
+  stages(): Readonly<Record<string, number>>
   /** Reports progress to a client that asked for it; `total` is unknown when undefined. */
   progress(done: number, total?: number): void
 }

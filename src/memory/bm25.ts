@@ -1,0 +1,35 @@
+/** BM25 over postings read from the database (Robertson and Zaragoza 2009), to choose candidates. */
+import type { TermPostings } from './postings.sql.ts'
+
+// k1 0.9 and b 0.4 beat 1.2 and 0.75 by a point of recall@10 on conversations (retrieval lab).
+const k1 = 0.9
+const b = 0.4
+
+/** Scores by document for weighted terms; `meanLength` in terms. */
+export function lexicalScores(
+  terms: readonly { readonly postings: TermPostings; readonly weight: number }[],
+  corpus: { readonly size: number; readonly meanLength: number },
+): Map<number, number> {
+  const scores = new Map<number, number>()
+  for (const { postings, weight } of terms) {
+    const found = postings.documents.length
+    const size = Math.max(corpus.size, found)
+    const idf = weight * Math.log(1 + (size - found + 0.5) / (found + 0.5))
+    for (let at = 0; at < found; at += 1) {
+      const document = postings.documents[at] ?? 0
+      const frequency = postings.frequencies[at] ?? 0
+      const norm = 1 - b + (b * (postings.lengths[at] ?? 0)) / corpus.meanLength
+      const part = (idf * frequency * (k1 + 1)) / (frequency + k1 * norm)
+      scores.set(document, (scores.get(document) ?? 0) + part)
+    }
+  }
+  return scores
+}
+
+/** The best `most` documents, best first; equal scores in document order. */
+export function bestDocuments(scores: ReadonlyMap<number, number>, most: number): number[] {
+  return [...scores]
+    .sort((x, y) => y[1] - x[1] || x[0] - y[0])
+    .slice(0, most)
+    .map(([document]) => document)
+}

@@ -1,0 +1,97 @@
+/** What is worked out from a memory's text before it is stored: type, terms, entities, dates, keys. Pure. */
+import type { NamespaceSettings } from '../operation.ts'
+import { classify } from '../pipeline/classify.ts'
+import { resolveDates } from '../pipeline/dates.ts'
+import { extractEntities } from '../pipeline/extract.ts'
+import { analyze } from '../pipeline/terms.ts'
+import { hashTerms } from '../crypto/term-hash.ts'
+import { dedupeKey, entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
+import type { AccessLevel, MemoryType } from './memory.ts'
+
+/** The fields of one memory after validation, with times as dates. */
+export interface MemoryInput {
+  readonly content: string
+  readonly raw_content?: string | undefined
+  readonly type?: MemoryType | undefined
+  readonly tags?: readonly string[] | undefined
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined
+  readonly session?: string | undefined
+  readonly speaker?: string | undefined
+  readonly occurred_at?: Date | undefined
+  readonly access?: AccessLevel | undefined
+  readonly allowed_agents?: readonly string[] | undefined
+  readonly source_url?: string | undefined
+  readonly importance?: number | undefined
+  readonly ttl_seconds?: number | undefined
+  readonly expires_at?: Date | undefined
+}
+
+export interface DerivedEntity {
+  readonly key: bigint
+  readonly name: string
+  readonly kind: string
+}
+
+export interface DerivedMemory {
+  readonly type: MemoryType
+  readonly occurredAt: Date
+  readonly expiresAt: Date | null
+  readonly event: { from: Date; to: Date; grain: string } | null
+  /** Keyed terms with their frequency; `length` counts repeats. */
+  readonly terms: ReadonlyMap<bigint, number>
+  readonly length: number
+  readonly tags: readonly string[]
+  readonly tagTerms: readonly bigint[]
+  readonly entities: readonly DerivedEntity[]
+  readonly sessionKey: Buffer | null
+  readonly speakerKey: Buffer | null
+  readonly dedupeKey: Buffer
+}
+
+/** Works everything out for one memory of `agent`; bounded by the limits of memory.ts. */
+export function deriveMemory(
+  settings: NamespaceSettings,
+  agent: string,
+  input: MemoryInput,
+  now: Date,
+): DerivedMemory {
+  const { indexKey } = settings
+  const occurredAt = input.occurred_at ?? now
+  const tags = [...new Set(input.tags ?? [])]
+  const { frequencies, length } = analyze([input.content, ...tags].join('\n'))
+  const words = [...frequencies.keys()]
+  const hashes = hashTerms(indexKey, words)
+  const entities = new Map<bigint, DerivedEntity>()
+  for (const { name, kind } of extractEntities(input.content)) {
+    const key = entityKey(indexKey, name)
+    if (!entities.has(key)) entities.set(key, { key, name, kind })
+  }
+  const event = resolveDates(input.content, occurredAt)
+  return {
+    type: input.type ?? classify(input.content),
+    occurredAt,
+    expiresAt: expiryOf(input, now),
+    event: event && { from: event.from, to: event.to, grain: event.grain },
+    terms: new Map(hashes.map((hash, index) => [hash, frequencies.get(words[index] ?? '') ?? 1])),
+    length,
+    tags,
+    tagTerms: [...new Set(tags.map((tag) => tagTerm(indexKey, tag)))],
+    entities: [...entities.values()],
+    sessionKey: input.session === undefined ? null : sessionKey(indexKey, input.session),
+    speakerKey: input.speaker === undefined ? null : speakerKey(indexKey, input.speaker),
+    dedupeKey: dedupeKey(indexKey, {
+      content: input.content,
+      ownerAgent: agent,
+      access: input.access ?? 'shared',
+      readers: input.allowed_agents ?? [],
+      session: input.session,
+      speaker: input.speaker,
+      occurredAt: input.occurred_at,
+    }),
+  }
+}
+
+function expiryOf(input: MemoryInput, now: Date): Date | null {
+  if (input.ttl_seconds !== undefined) return new Date(now.getTime() + input.ttl_seconds * 1000)
+  return input.expires_at ?? null
+}

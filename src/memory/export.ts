@@ -1,0 +1,148 @@
+/** The operation `export`: everything the caller may read, in pages of JSON Lines or Markdown. */
+import { z } from 'zod'
+import { AppError } from '../errors.ts'
+import type { CommitContext, Operation } from '../operation.ts'
+import { openCursor, sealCursor } from './cursor.ts'
+import { readersOf } from './agents.sql.ts'
+import { pageMemories } from './memories.sql.ts'
+import { presentMemory, type PresentedMemory } from './present.ts'
+
+const pageMax = 500
+const defaultPage = 100
+/** A page ends early here, so that one answer never grows beyond what clients take. */
+const pageBytesMax = 1024 * 1024
+const firstKey = { id: '00000000-0000-0000-0000-000000000000', version: 0 }
+
+const exportInput = z.strictObject({
+  format: z
+    .enum(['jsonl', 'markdown'])
+    .optional()
+    .describe('jsonl (default; can be imported again) or markdown (to read)'),
+  limit: z.int().min(1).max(pageMax).optional().describe('Memories a page, at most 500 (100)'),
+  cursor: z.string().max(1024).optional().describe('next_cursor of the page before'),
+})
+
+const exportOutput = z.object({
+  format: z.enum(['jsonl', 'markdown']),
+  content: z.string().describe('One JSON object a line, or Markdown'),
+  count: z.int(),
+  next_cursor: z.string().optional().describe('Absent on the last page'),
+})
+
+/** One line of an export; docs/export-format.md. Version 1 of the format. */
+export interface ExportLine extends PresentedMemory {
+  readonly mindglue: 1
+  readonly is_current: boolean
+  readonly valid_from: string
+  readonly valid_to?: string
+  readonly supersedes?: string
+  readonly event_until?: string
+  readonly allowed_agents?: readonly string[]
+}
+
+export interface ExportDependencies {
+  readonly cursorKey: Uint8Array
+}
+
+/** Builds the operation; pages are in key order, so a memory stored meanwhile appears at most once. */
+export function exportOperation({
+  cursorKey,
+}: ExportDependencies): Operation<typeof exportInput, typeof exportOutput, undefined> {
+  return {
+    name: 'export',
+    title: 'Export memories',
+    description:
+      'Give out everything you may read in this namespace, page by page: JSON Lines that can be imported again, or Markdown to read. Follow next_cursor until it is absent.',
+    scope: 'memory:export',
+    effect: 'read',
+    input: exportInput,
+    output: exportOutput,
+    isIdempotent: () => true,
+    prepare: () => Promise.resolve(undefined),
+    commit: async (context, _prepared, input) => {
+      const format = input.format ?? 'jsonl'
+      const binding = { principal: context.principal, operation: 'export', filter: format }
+      const after =
+        input.cursor === undefined
+          ? firstKey
+          : toKey(openCursor(cursorKey, binding, input.cursor))
+      const page = await readPage(context, after, input.limit ?? defaultPage)
+      const content = page.lines.map(format === 'jsonl' ? toJsonLine : toMarkdown).join('')
+      return {
+        output: {
+          format,
+          content,
+          count: page.lines.length,
+          ...(page.next && {
+            next_cursor: sealCursor(cursorKey, binding, [page.next.id, `${page.next.version}`]),
+          }),
+        },
+        audit: {
+          resourceIds: page.lines.map((line) => line.id),
+          counts: { memories: page.lines.length },
+        },
+      }
+    },
+  }
+}
+
+interface Key {
+  readonly id: string
+  readonly version: number
+}
+
+function toKey([id, version]: readonly string[]): Key {
+  if (id === undefined || version === undefined) {
+    throw new AppError('invalid_input', 'The cursor is not valid here. Start again without one.')
+  }
+  return { id, version: Number(version) }
+}
+
+async function readPage(context: CommitContext, after: Key, limit: number) {
+  const rows = await pageMemories(context.tx, after, limit + 1)
+  const readers = await readersOf(
+    context.tx,
+    rows.filter((row) => row.access === 'private').map((row) => row.id),
+  )
+  const lines: ExportLine[] = []
+  let bytes = 0
+  let next: Key | undefined
+  for (const row of rows) {
+    if (lines.length === limit || bytes > pageBytesMax) {
+      next = lines.at(-1)
+      break
+    }
+    const allowed = readers.get(row.id)
+    const line: ExportLine = {
+      mindglue: 1,
+      ...presentMemory(context.settings, row),
+      is_current: row.is_current,
+      valid_from: row.valid_from.toISOString(),
+      ...(row.valid_to && { valid_to: row.valid_to.toISOString() }),
+      ...(row.event_to && { event_until: row.event_to.toISOString() }),
+      ...(row.supersedes !== null && { supersedes: row.supersedes }),
+      ...(allowed && { allowed_agents: allowed }),
+    }
+    bytes += Buffer.byteLength(line.content)
+    lines.push(line)
+  }
+  return { lines, next }
+}
+
+function toJsonLine(line: ExportLine): string {
+  return `${JSON.stringify(line)}\n`
+}
+
+function toMarkdown(line: ExportLine): string {
+  const facts = [
+    line.type,
+    line.occurred_at.slice(0, 10),
+    line.speaker,
+    line.session,
+    ...line.tags.map((tag) => `#${tag}`),
+    line.is_current ? undefined : `version ${line.version}, superseded`,
+  ].filter((fact) => fact !== undefined)
+  // Indented, so that a memory that is Markdown itself cannot end its own block.
+  const body = line.content.split(/\r?\n/u).map((row) => `    ${row}`)
+  return `- **${facts.join(' · ')}** \`${line.id}\`\n\n${body.join('\n')}\n\n`
+}

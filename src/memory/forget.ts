@@ -1,0 +1,190 @@
+/** The operation `forget`: deletes for good, in one transaction; more than one memory needs a confirmation. */
+import { randomBytes } from 'node:crypto'
+import { z } from 'zod'
+import { blindIndex } from '../crypto/term-hash.ts'
+import { AppError } from '../errors.ts'
+import type { CommitContext, Operation } from '../operation.ts'
+import { insertConfirmation, redeemConfirmation } from './confirmations.sql.ts'
+import { memoryId } from './memory.ts'
+import { selectIds, type MemoryFilter } from './memories.sql.ts'
+import { filterFields, toFilter } from './recall.ts'
+import { removeMemories } from './remove.ts'
+
+/** Largest set one confirmation covers; beyond it the caller narrows or repeats. */
+const memoriesMax = 1_000_000
+const idsMax = 1_000
+const confirmationLifeSeconds = 600
+const idBytes = 16
+
+const forgetInput = z
+  .strictObject({
+    ids: z.array(memoryId).min(1).max(idsMax).optional().describe('Forget these memories'),
+    ...filterFields,
+    tag: z.string().max(256).optional().describe('Forget memories with this tag'),
+    everything: z
+      .literal(true)
+      .optional()
+      .describe('Forget the whole namespace; needed when nothing else narrows'),
+    dry_run: z.boolean().optional().describe('Only count what would be forgotten'),
+    confirm_token: z
+      .string()
+      .max(128)
+      .optional()
+      .describe('The token of a confirmation_required answer: forgets exactly the set it counted'),
+  })
+  .superRefine((input, context) => {
+    const { dry_run: _dryRun, confirm_token: token, everything, ...narrowing } = input
+    const narrowed = Object.values(narrowing).some((value) => value !== undefined)
+    if (token === undefined && !narrowed && everything === undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['ids'],
+        message: 'say what to forget: ids, a filter, or everything: true',
+      })
+    }
+    if (narrowed && everything !== undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['everything'],
+        message: 'leave everything out when something else narrows',
+      })
+    }
+  })
+
+const forgetOutput = z.object({
+  status: z.enum(['forgotten', 'dry_run', 'confirmation_required']),
+  memories: z.int().describe('Memories forgotten, or that would be'),
+  versions: z.int(),
+  entities: z.int().optional().describe('Names that nothing mentions any more'),
+  missing: z.int().optional().describe('Asked ids that are not there for you'),
+  confirm_token: z.string().optional(),
+  confirm_before: z.string().optional(),
+})
+
+type ForgetInput = z.output<typeof forgetInput>
+interface PreparedForget {
+  readonly filter: MemoryFilter
+  readonly requestHash: Buffer
+}
+
+/** Builds the operation. Throws `not_found` for a spent or foreign token, `conflict` for another request's. */
+export function forgetOperation(): Operation<
+  typeof forgetInput,
+  typeof forgetOutput,
+  PreparedForget
+> {
+  return {
+    name: 'forget',
+    title: 'Forget memories',
+    description:
+      'Delete memories for good, with every version and everything derived from them. Give ids, or filters that narrow together (entity, tags, session, speaker, types, after, before), or everything: true. More than one memory: the answer asks to confirm and names the count.',
+    scope: 'memory:forget',
+    effect: 'delete',
+    input: forgetInput,
+    output: forgetOutput,
+    isIdempotent: () => true,
+    prepare: (context, input) => {
+      const { dry_run: _dryRun, confirm_token: _token, tag, ...request } = input
+      const tags = tag === undefined ? input.tags : [...(input.tags ?? []), tag]
+      const filter = { ...toFilter(context.settings, { ...input, tags }), ids: input.ids }
+      const { indexKey } = context.settings
+      const requestHash = blindIndex(indexKey, 'request', JSON.stringify({ ...request, tags }))
+      return Promise.resolve({ filter, requestHash })
+    },
+    commit,
+  }
+}
+
+async function commit(context: CommitContext, prepared: PreparedForget, input: ForgetInput) {
+  if (input.confirm_token !== undefined) {
+    return remove(context, await confirmedIds(context, prepared, input, input.confirm_token))
+  }
+  const found = await context.stage('select', () =>
+    selectIds(context.tx, prepared.filter, memoriesMax),
+  )
+  const counted = {
+    memories: found.length,
+    versions: found.reduce((sum, row) => sum + row.versions, 0),
+    ...(input.ids && { missing: new Set(input.ids).size - found.length }),
+  }
+  if (input.dry_run === true) {
+    return { output: { status: 'dry_run' as const, ...counted }, audit: { counts: counted } }
+  }
+  const ids = found.map((row) => row.id)
+  if (ids.length <= 1) {
+    return remove(context, ids, counted.missing)
+  }
+  const token = randomBytes(24).toString('base64url')
+  const expiresAt = new Date(context.now.getTime() + confirmationLifeSeconds * 1000)
+  await insertConfirmation(context.tx, {
+    tokenHash: blindIndex(context.settings.indexKey, 'confirmation', token),
+    operation: 'forget',
+    requestHash: prepared.requestHash,
+    resourceIds: packIds(ids),
+    expiresAt,
+  })
+  return {
+    output: {
+      status: 'confirmation_required' as const,
+      ...counted,
+      confirm_token: token,
+      confirm_before: expiresAt.toISOString(),
+    },
+    audit: { counts: counted },
+  }
+}
+
+async function confirmedIds(
+  context: CommitContext,
+  prepared: PreparedForget,
+  input: ForgetInput,
+  token: string,
+): Promise<string[]> {
+  const tokenHash = blindIndex(context.settings.indexKey, 'confirmation', token)
+  const confirmation = await redeemConfirmation(context.tx, 'forget', tokenHash)
+  if (!confirmation) {
+    throw new AppError(
+      'not_found',
+      'This confirm_token is unknown, used or expired. Call forget again without it for a new one.',
+    )
+  }
+  const { confirm_token: _token, dry_run: _dryRun, ...request } = input
+  const repeated = Object.values(request).some((value) => value !== undefined)
+  if (repeated && !confirmation.request_hash.equals(prepared.requestHash)) {
+    throw new AppError(
+      'conflict',
+      'The confirm_token belongs to another request. Send it alone, or with the same filters.',
+    )
+  }
+  return unpackIds(confirmation.resource_ids)
+}
+
+async function remove(context: CommitContext, ids: readonly string[], missing?: number) {
+  const removed = await context.stage('delete', () =>
+    removeMemories(context.tx, ids, (done) => context.progress(done, ids.length)),
+  )
+  const counts = {
+    memories: removed.memories,
+    versions: removed.versions,
+    entities: removed.entities,
+  }
+  return {
+    output: {
+      status: 'forgotten' as const,
+      ...counts,
+      ...(missing !== undefined && { missing }),
+    },
+    audit: { resourceIds: removed.ids, counts },
+  }
+}
+
+function packIds(ids: readonly string[]): Buffer {
+  return Buffer.from(ids.map((id) => id.replaceAll('-', '')).join(''), 'hex')
+}
+
+function unpackIds(bytes: Buffer): string[] {
+  return Array.from({ length: bytes.length / idBytes }, (_, index) => {
+    const hex = bytes.toString('hex', index * idBytes, (index + 1) * idBytes)
+    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+  })
+}

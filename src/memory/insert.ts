@@ -1,0 +1,127 @@
+/** Writes prepared memories and everything derived from them, in the open transaction. */
+import type { CommitContext } from '../operation.ts'
+import { addDue } from '../namespaces/due.sql.ts'
+import { insertMentions } from '../graph/graph.sql.ts'
+import type { Channel } from '../principal.ts'
+import { insertReaders } from './agents.sql.ts'
+import type { DerivedMemory, MemoryInput } from './derive.ts'
+import { insertEmbeddings } from './embeddings.sql.ts'
+import { encodeOptional, type FieldCodec } from './fields.ts'
+import { insertMemories, type NewMemoryRow } from './memories.sql.ts'
+import type { SourceKind } from './memory.ts'
+import { packTerms } from './packed.ts'
+import { insertPostings } from './postings.sql.ts'
+
+export interface PreparedMemory {
+  readonly id: string
+  readonly document: number
+  readonly input: MemoryInput
+  readonly derived: DerivedMemory
+  readonly embedding: Float32Array | null
+  /** False when the embedder failed and the job has to make the vector. */
+  readonly embedded: boolean
+}
+
+/** Source and trust come from the channel, never from the content or an argument. */
+const sourceByChannel: Readonly<Record<Channel, { kind: SourceKind; trust: number }>> = {
+  stdio: { kind: 'agent', trust: 2 },
+  'mcp-http': { kind: 'agent', trust: 2 },
+  rest: { kind: 'agent', trust: 2 },
+  cli: { kind: 'user', trust: 3 },
+  job: { kind: 'connector', trust: 1 },
+}
+
+/** Inserts memories as version 1; returns the ids that went in (the others were there already). */
+export async function insertPrepared(
+  context: CommitContext,
+  codec: FieldCodec,
+  items: readonly PreparedMemory[],
+): Promise<ReadonlySet<string>> {
+  if (items.length === 0) return new Set()
+  const { tx } = context
+  const inserted = await insertMemories(
+    tx,
+    items.map((item) => memoryRow(context, codec, item)),
+  )
+  const kept = items.filter((item) => inserted.has(item.id))
+  await insertPostings(tx, kept.flatMap(postingsOf))
+  await insertEmbeddings(
+    tx,
+    kept.flatMap(({ document, embedding }) => (embedding ? [{ document, embedding }] : [])),
+  )
+  await insertReaders(
+    tx,
+    kept.flatMap(({ id, input }) => (input.allowed_agents ?? []).map((agent) => ({ id, agent }))),
+  )
+  await insertMentions(tx, distinctEntities(kept, codec), kept.flatMap(mentionsOf))
+  const expiries = kept.flatMap(({ derived }) => (derived.expiresAt ? [derived.expiresAt] : []))
+  await addDue(tx, 'expiry', expiries)
+  if (kept.some((item) => !item.embedded)) await addDue(tx, 'embed', [context.now])
+  return inserted
+}
+
+function memoryRow(context: CommitContext, codec: FieldCodec, item: PreparedMemory): NewMemoryRow {
+  const { id, document, input, derived } = item
+  const source = sourceByChannel[context.principal.channel]
+  return {
+    id,
+    version: 1,
+    document,
+    content: codec.encode('content', input.content),
+    raw_content: encodeOptional(codec, 'raw_content', input.raw_content),
+    type: derived.type,
+    metadata: encodeOptional(codec, 'metadata', input.metadata && JSON.stringify(input.metadata)),
+    tags: derived.tags.length === 0 ? null : codec.encode('tags', JSON.stringify(derived.tags)),
+    session_label: encodeOptional(codec, 'session_label', input.session),
+    session_key: derived.sessionKey,
+    speaker: encodeOptional(codec, 'speaker', input.speaker),
+    speaker_key: derived.speakerKey,
+    source_kind: source.kind,
+    source_url: encodeOptional(codec, 'source_url', input.source_url),
+    trust: source.trust,
+    owner_agent: context.principal.agent,
+    access: input.access ?? 'shared',
+    importance: input.importance ?? 0.5,
+    occurred_at: derived.occurredAt,
+    event_from: derived.event?.from ?? null,
+    event_to: derived.event?.to ?? null,
+    event_grain: derived.event?.grain ?? null,
+    expires_at: derived.expiresAt,
+    valid_from: derived.occurredAt,
+    valid_to: null,
+    recorded_at: context.now,
+    supersedes: null,
+    length: derived.length,
+    dedupe_key: derived.dedupeKey,
+    terms: packTerms(derived.terms.keys()),
+    tag_terms: packTerms(derived.tagTerms),
+    entities: packTerms(derived.entities.map((entity) => entity.key)),
+    needs_embedding: !item.embedded,
+  }
+}
+
+function postingsOf({ document, derived }: PreparedMemory) {
+  const words = [...derived.terms].map(([term, frequency]) => ({
+    term,
+    document,
+    frequency,
+    length: derived.length,
+  }))
+  const tags = derived.tagTerms.map((term) => ({ term, document, frequency: 1, length: 0 }))
+  return [...words, ...tags]
+}
+
+function mentionsOf({ document, derived }: PreparedMemory) {
+  return derived.entities.map(({ key }) => ({ entity: key, document }))
+}
+
+function distinctEntities(items: readonly PreparedMemory[], codec: FieldCodec) {
+  const byKey = new Map(
+    items.flatMap((item) => item.derived.entities).map((entity) => [entity.key, entity]),
+  )
+  return [...byKey.values()].map(({ key, name, kind }) => ({
+    entity: key,
+    name: codec.encode('content', name),
+    kind,
+  }))
+}

@@ -1,0 +1,226 @@
+/** Rows of the memories table. Every statement names the namespace besides the policies. */
+import { fragment, joinFragments, type SqlFragment } from '../database/database.ts'
+import type { NamespaceTransaction } from '../database/scope.ts'
+import type { AccessLevel, MemoryType, SourceKind } from './memory.ts'
+
+/** One version of a memory as stored: encoded columns are Buffers (UTF-8 or envelopes). */
+export interface MemoryRow {
+  readonly id: string
+  readonly version: number
+  readonly document: number
+  readonly content: Buffer
+  readonly raw_content: Buffer | null
+  readonly type: MemoryType
+  readonly metadata: Buffer | null
+  readonly tags: Buffer | null
+  readonly session_label: Buffer | null
+  readonly session_key: Buffer | null
+  readonly speaker: Buffer | null
+  readonly speaker_key: Buffer | null
+  readonly source_kind: SourceKind
+  readonly source_url: Buffer | null
+  readonly trust: number
+  readonly owner_agent: string
+  readonly access: AccessLevel
+  readonly importance: number
+  readonly occurred_at: Date
+  readonly event_from: Date | null
+  readonly event_to: Date | null
+  readonly event_grain: string | null
+  readonly expires_at: Date | null
+  readonly valid_from: Date
+  readonly valid_to: Date | null
+  readonly recorded_at: Date
+  readonly supersedes: string | null
+  readonly length: number
+}
+
+export interface NewMemoryRow extends MemoryRow {
+  readonly dedupe_key: Buffer
+  /** Packed int8 big endian lists; see packed.ts. */
+  readonly terms: Buffer
+  readonly tag_terms: Buffer
+  readonly entities: Buffer
+  readonly needs_embedding: boolean
+}
+
+export interface RemovedRow {
+  readonly id: string
+  readonly document: number
+  readonly terms: Buffer
+  readonly tag_terms: Buffer
+  readonly entities: Buffer
+}
+
+/** What a listing is narrowed by; keys are blind indexes, tag terms live among the postings. */
+export interface MemoryFilter {
+  readonly ids?: readonly string[] | undefined
+  readonly types?: readonly string[] | undefined
+  readonly tagTerms?: readonly bigint[] | undefined
+  readonly entity?: bigint | undefined
+  readonly agent?: string | undefined
+  readonly sessionKey?: Buffer | undefined
+  readonly speakerKey?: Buffer | undefined
+  readonly after?: Date | undefined
+  readonly before?: Date | undefined
+}
+
+/** Every column of a MemoryRow, on alias `m`. */
+export const columns = fragment`m.id, m.version, m.document, m.content, m.raw_content, m.type, m.metadata,
+  m.tags, m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.source_url,
+  m.trust, m.owner_agent, m.access, m.importance, m.occurred_at, m.event_from, m.event_to,
+  m.event_grain, m.expires_at, m.valid_from, m.valid_to, m.recorded_at, m.supersedes, m.length`
+
+/** Current, not retired, not expired: judged by the clock at the statement, not at the transaction's start. */
+export const live = fragment`m.is_current and m.valid_to is null
+  and (m.expires_at is null or m.expires_at > statement_timestamp())`
+
+/** Conditions on alias `m`; an empty filter is `true`. */
+export function filterSql(filter: MemoryFilter): SqlFragment {
+  const parts: SqlFragment[] = []
+  if (filter.ids) parts.push(fragment`m.id = any(${filter.ids}::uuid[])`)
+  if (filter.types) parts.push(fragment`m.type = any(${filter.types}::text[])`)
+  if (filter.agent !== undefined) parts.push(fragment`m.owner_agent = ${filter.agent}`)
+  if (filter.sessionKey) parts.push(fragment`m.session_key = ${filter.sessionKey}::bytea`)
+  if (filter.speakerKey) parts.push(fragment`m.speaker_key = ${filter.speakerKey}::bytea`)
+  if (filter.after) parts.push(fragment`m.occurred_at >= ${filter.after}::timestamptz`)
+  if (filter.before) parts.push(fragment`m.occurred_at < ${filter.before}::timestamptz`)
+  for (const term of filter.tagTerms ?? []) {
+    parts.push(fragment`exists (select from postings p where p.namespace = m.namespace
+      and p.term = ${term}::bigint and p.document = m.document)`)
+  }
+  if (filter.entity !== undefined) {
+    parts.push(fragment`exists (select from mentions e where e.namespace = m.namespace
+      and e.entity = ${filter.entity}::bigint and e.document = m.document)`)
+  }
+  return parts.length === 0 ? fragment`true` : joinFragments(parts, ' and ')
+}
+
+/**
+ * Inserts versions; a row whose dedupe key a current memory already holds is left out.
+ * Returns the ids that went in. Waits for a concurrent insert of the same key to end.
+ */
+export async function insertMemories(
+  tx: NamespaceTransaction,
+  rows: readonly NewMemoryRow[],
+): Promise<ReadonlySet<string>> {
+  const column = <Key extends keyof NewMemoryRow>(key: Key) => rows.map((row) => row[key])
+  const inserted = await tx<{ id: string }>`
+    insert into memories (namespace, id, version, document, content, raw_content, type, metadata,
+      tags, session_label, session_key, speaker, speaker_key, source_kind, source_url, trust,
+      owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at,
+      valid_from, valid_to, recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities,
+      needs_embedding)
+    select ${tx.namespace}::bigint, r.* from unnest(
+      ${column('id')}::uuid[], ${column('version')}::int[], ${column('document')}::int[],
+      ${column('content')}::bytea[], ${column('raw_content')}::bytea[], ${column('type')}::text[],
+      ${column('metadata')}::bytea[], ${column('tags')}::bytea[],
+      ${column('session_label')}::bytea[], ${column('session_key')}::bytea[],
+      ${column('speaker')}::bytea[], ${column('speaker_key')}::bytea[],
+      ${column('source_kind')}::text[], ${column('source_url')}::bytea[],
+      ${column('trust')}::smallint[], ${column('owner_agent')}::text[],
+      ${column('access')}::text[], ${column('importance')}::real[],
+      ${column('occurred_at')}::timestamptz[], ${column('event_from')}::timestamptz[],
+      ${column('event_to')}::timestamptz[], ${column('event_grain')}::text[],
+      ${column('expires_at')}::timestamptz[], ${column('valid_from')}::timestamptz[],
+      ${column('valid_to')}::timestamptz[], ${column('recorded_at')}::timestamptz[],
+      ${column('supersedes')}::uuid[], ${column('length')}::int[],
+      ${column('dedupe_key')}::bytea[], ${column('terms')}::bytea[],
+      ${column('tag_terms')}::bytea[], ${column('entities')}::bytea[],
+      ${column('needs_embedding')}::boolean[]
+    ) as r
+    on conflict (namespace, dedupe_key) where is_current and valid_to is null do nothing
+    returning id`
+  return new Set(inserted.map((row) => row.id))
+}
+
+/** Current holders of dedupe keys, expired ones included. Index memories_dedupe. */
+export function findByDedupeKeys(
+  tx: NamespaceTransaction,
+  keys: readonly Buffer[],
+): Promise<{ id: string; version: number; dedupe_key: Buffer; expired: boolean }[]> {
+  return tx`
+    select m.id, m.version, m.dedupe_key,
+      coalesce(m.expires_at <= statement_timestamp(), false) as expired
+    from memories m
+    where m.namespace = ${tx.namespace} and m.is_current and m.valid_to is null
+      and m.dedupe_key = any(${keys}::bytea[])`
+}
+
+/** Live memories by id, in no order. Primary key. */
+export function readMemories(
+  tx: NamespaceTransaction,
+  ids: readonly string[],
+): Promise<MemoryRow[]> {
+  return tx`
+    select ${columns} from memories m
+    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${live}`
+}
+
+/** Newest first by time of recording, then id; keyset page. Index memories_recent. */
+export function browseMemories(
+  tx: NamespaceTransaction,
+  filter: MemoryFilter,
+  after: { recordedAt: Date; id: string } | undefined,
+  limit: number,
+): Promise<MemoryRow[]> {
+  const start = after
+    ? fragment`(m.recorded_at, m.id) < (${after.recordedAt}::timestamptz, ${after.id}::uuid)`
+    : fragment`true`
+  return tx`
+    select ${columns} from memories m
+    where m.namespace = ${tx.namespace} and ${live} and ${filterSql(filter)} and ${start}
+    order by m.recorded_at desc, m.id desc limit ${limit}`
+}
+
+/** Every readable version in key order after (id, version): for export. Primary key. */
+export function pageMemories(
+  tx: NamespaceTransaction,
+  after: { id: string; version: number },
+  limit: number,
+): Promise<(MemoryRow & { is_current: boolean })[]> {
+  return tx`
+    select ${columns}, m.is_current from memories m
+    where m.namespace = ${tx.namespace}
+      and (m.id, m.version) > (${after.id}::uuid, ${after.version}::int)
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.id, m.version limit ${limit}`
+}
+
+/** Ids of live memories that a filter takes, oldest id first, with the number of their versions. */
+export function selectIds(
+  tx: NamespaceTransaction,
+  filter: MemoryFilter,
+  limit: number,
+): Promise<{ id: string; versions: number }[]> {
+  return tx`
+    select m.id, count(*)::int as versions
+    from memories m join memories v on v.namespace = m.namespace and v.id = m.id
+    where m.namespace = ${tx.namespace} and ${live} and ${filterSql(filter)}
+    group by m.id order by m.id limit ${limit}`
+}
+
+/** Deletes every version of the given memories that the caller may see. Row locks in id order. */
+export function deleteMemories(
+  tx: NamespaceTransaction,
+  ids: readonly string[],
+): Promise<RemovedRow[]> {
+  return tx`
+    delete from memories m where m.namespace = ${tx.namespace} and (m.id, m.version) in (
+      select d.id, d.version from memories d
+      where d.namespace = ${tx.namespace} and d.id = any(${ids}::uuid[])
+      order by d.id, d.version for update)
+    returning m.id, m.document, m.terms, m.tag_terms, m.entities`
+}
+
+/** Ids of memories past their expiry, oldest first; skips what another process is purging. */
+export function lockExpired(
+  tx: NamespaceTransaction,
+  limit: number,
+): Promise<{ id: string; expires_at: Date }[]> {
+  return tx`
+    select m.id, m.expires_at from memories m
+    where m.namespace = ${tx.namespace} and m.expires_at <= statement_timestamp()
+    order by m.expires_at limit ${limit} for update skip locked`
+}
+

@@ -1,0 +1,63 @@
+/** A stored row as callers see it. */
+import { z } from 'zod'
+import type { NamespaceSettings } from '../operation.ts'
+import { decodeOptional, fieldCodec } from './fields.ts'
+import { accessLevels, memoryTypes, sourceKinds } from './memory.ts'
+import type { MemoryRow } from './memories.sql.ts'
+
+/** A memory in an answer. Times are ISO 8601 in UTC. */
+export const presentedMemory = z.object({
+  id: z.uuid(),
+  version: z.int(),
+  content: z.string(),
+  raw_content: z.string().optional(),
+  type: z.enum(memoryTypes),
+  tags: z.array(z.string()),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+  session: z.string().optional(),
+  speaker: z.string().optional(),
+  occurred_at: z.string(),
+  event_date: z.string().optional().describe('The date the text speaks of'),
+  event_grain: z.string().optional(),
+  recorded_at: z.string(),
+  expires_at: z.string().optional(),
+  importance: z.number(),
+  access: z.enum(accessLevels),
+  owner_agent: z.string(),
+  source: z.object({ kind: z.enum(sourceKinds), trust: z.int(), url: z.string().optional() }),
+})
+export type PresentedMemory = z.output<typeof presentedMemory>
+
+const storedMetadata = z.record(z.string(), z.unknown())
+const storedTags = z.array(z.string())
+
+/** Decodes a row. Throws AppError when an encoded column cannot be read. */
+export function presentMemory(settings: NamespaceSettings, row: MemoryRow): PresentedMemory {
+  const codec = fieldCodec(settings)
+  const rawContent = decodeOptional(codec, 'raw_content', row.raw_content)
+  const metadata = decodeOptional(codec, 'metadata', row.metadata)
+  const tags = decodeOptional(codec, 'tags', row.tags)
+  const session = decodeOptional(codec, 'session_label', row.session_label)
+  const speaker = decodeOptional(codec, 'speaker', row.speaker)
+  const url = decodeOptional(codec, 'source_url', row.source_url)
+  return {
+    id: row.id,
+    version: row.version,
+    content: codec.decode('content', row.content),
+    ...(rawContent !== undefined && { raw_content: rawContent }),
+    type: row.type,
+    tags: tags === undefined ? [] : storedTags.parse(JSON.parse(tags)),
+    ...(metadata !== undefined && { metadata: storedMetadata.parse(JSON.parse(metadata)) }),
+    ...(session !== undefined && { session }),
+    ...(speaker !== undefined && { speaker }),
+    occurred_at: row.occurred_at.toISOString(),
+    ...(row.event_from && { event_date: row.event_from.toISOString().slice(0, 10) }),
+    ...(row.event_grain !== null && { event_grain: row.event_grain }),
+    recorded_at: row.recorded_at.toISOString(),
+    ...(row.expires_at && { expires_at: row.expires_at.toISOString() }),
+    importance: row.importance,
+    access: row.access,
+    owner_agent: row.owner_agent,
+    source: { kind: row.source_kind, trust: row.trust, ...(url !== undefined && { url }) },
+  }
+}

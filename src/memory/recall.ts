@@ -1,0 +1,247 @@
+/** The operation `recall`: a question searches, ids read, neither browses newest first. */
+import { z } from 'zod'
+import { AppError } from '../errors.ts'
+import type { CommitContext, NamespaceSettings, Operation } from '../operation.ts'
+import type { Embedder } from '../pipeline/embed.ts'
+import { readNeighbours } from './candidates.sql.ts'
+import { openCursor, sealCursor } from './cursor.ts'
+import { entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
+import { boundedText, label, memoryId, memoryTypes, timestamp } from './memory.ts'
+import { browseMemories, readMemories, type MemoryFilter, type MemoryRow } from './memories.sql.ts'
+import { presentedMemory, presentMemory } from './present.ts'
+import { prepareQuestion, search, type Hit, type PreparedQuestion } from './search.ts'
+
+export const questionsMax = 5
+const questionBytesMax = 8 * 1024
+const resultsMax = 100
+const defaultResults = 10
+
+/** Filters that recall, forget and export share. */
+export const filterFields = {
+  types: z.array(z.enum(memoryTypes)).max(memoryTypes.length).optional(),
+  tags: z.array(label('a tag')).max(16).optional().describe('Only memories with all of these tags'),
+  entity: label('entity').optional().describe('Only memories that mention this name'),
+  agent: label('agent').optional().describe('Only memories stored by this agent'),
+  session: label('session').optional(),
+  speaker: label('speaker').optional(),
+  after: timestamp.optional().describe('Happened at or after (ISO 8601)'),
+  before: timestamp.optional().describe('Happened before (ISO 8601)'),
+}
+const filterSchema = z.object(filterFields)
+
+/** Turns a request's filters into keys and terms of the namespace. */
+export function toFilter(
+  settings: NamespaceSettings,
+  input: z.output<typeof filterSchema>,
+): MemoryFilter {
+  const { indexKey } = settings
+  return {
+    types: input.types,
+    agent: input.agent,
+    after: input.after,
+    before: input.before,
+    tagTerms: input.tags?.map((tag) => tagTerm(indexKey, tag)),
+    entity: input.entity === undefined ? undefined : entityKey(indexKey, input.entity),
+    sessionKey: input.session === undefined ? undefined : sessionKey(indexKey, input.session),
+    speakerKey: input.speaker === undefined ? undefined : speakerKey(indexKey, input.speaker),
+  }
+}
+
+const recallInput = z
+  .strictObject({
+    query: boundedText(questionBytesMax, 'query')
+      .optional()
+      .describe('A question in natural language'),
+    queries: z
+      .array(boundedText(questionBytesMax, 'a query'))
+      .min(1)
+      .max(questionsMax)
+      .optional()
+      .describe('Several phrasings or parts of one question, ranked together'),
+    ids: z.array(memoryId).min(1).max(resultsMax).optional().describe('Read exactly these'),
+    ...filterFields,
+    limit: z.int().min(1).max(resultsMax).optional().describe('At most so many results (10)'),
+    min_score: z.number().min(0).max(1).optional(),
+    neighbours: z
+      .int()
+      .min(0)
+      .max(5)
+      .optional()
+      .describe('Also give so many memories before and after each hit in its session'),
+    explain: z.boolean().optional().describe('Show what each part added to the score'),
+    cursor: z.string().max(1024).optional().describe('next_cursor of the page before'),
+  })
+  .superRefine((input, context) => {
+    const ways = [input.query, input.queries, input.ids].filter((way) => way !== undefined)
+    if (ways.length > 1) {
+      context.addIssue({
+        code: 'custom',
+        path: ['query'],
+        message: 'give one of query, queries and ids',
+      })
+    }
+    if (input.cursor !== undefined && ways.length > 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['cursor'],
+        message: 'a cursor pages through browsing; leave query, queries and ids out',
+      })
+    }
+  })
+
+const result = presentedMemory.extend({
+  score: z.number().optional().describe('0 to 1; absent when nothing was asked'),
+  parts: z.record(z.string(), z.number()).optional(),
+  neighbours: z
+    .array(presentedMemory.extend({ place: z.int().describe('-1 is the memory right before') }))
+    .optional(),
+})
+
+const recallOutput = z.object({
+  results: z.array(result),
+  missing: z.array(z.string()).optional().describe('Asked ids that are not there for you'),
+  next_cursor: z.string().optional(),
+  stages_ms: z.record(z.string(), z.number()).optional().describe('With explain: milliseconds by step'),
+})
+
+type RecallInput = z.output<typeof recallInput>
+export type RecallResult = z.output<typeof result>
+
+interface PreparedRecall {
+  readonly questions: readonly PreparedQuestion[]
+  readonly filter: MemoryFilter
+}
+
+export interface RecallDependencies {
+  readonly embedder: Embedder | undefined
+  readonly cursorKey: Uint8Array
+}
+
+/** Builds the operation. Reads in the caller's namespace under its policies; expired memories never appear. */
+export function recallOperation({
+  embedder,
+  cursorKey,
+}: RecallDependencies): Operation<typeof recallInput, typeof recallOutput, PreparedRecall> {
+  return {
+    name: 'recall',
+    title: 'Recall memories',
+    description:
+      'Find what was stored: ask with query (or up to five queries), read with ids, or leave both out to browse the newest. Narrow with types, tags, entity, agent, session, speaker, after and before.',
+    scope: 'memory:read',
+    effect: 'read',
+    input: recallInput,
+    output: recallOutput,
+    isIdempotent: () => true,
+    prepare: async (context, input) => {
+      const texts = input.queries ?? (input.query === undefined ? [] : [input.query])
+      const questions: PreparedQuestion[] = []
+      for (const text of texts) questions.push(await prepareQuestion(context, embedder, text))
+      return { questions, filter: toFilter(context.settings, input) }
+    },
+    commit: async (context, prepared, input) => {
+      const output = await answer(context, prepared, input, cursorKey)
+      // The statement's clock judged expiry; time went on since. Not for a millisecond.
+      const now = Date.now()
+      const alive = (memory: { expires_at?: string | undefined }) =>
+        memory.expires_at === undefined || Date.parse(memory.expires_at) > now
+      const results = output.results.filter(alive).map((entry) => ({
+        ...entry,
+        ...(entry.neighbours && { neighbours: entry.neighbours.filter(alive) }),
+      }))
+      const explained = input.explain === true && { stages_ms: context.stages() }
+      return {
+        output: { ...output, results, ...explained },
+        audit: {
+          resourceIds: results.map((entry) => entry.id),
+          counts: { results: results.length, questions: prepared.questions.length },
+        },
+      }
+    },
+  }
+}
+
+async function answer(
+  context: CommitContext,
+  prepared: PreparedRecall,
+  input: RecallInput,
+  cursorKey: Uint8Array,
+): Promise<z.output<typeof recallOutput>> {
+  if (input.ids) return readByIds(context, input.ids)
+  if (prepared.questions.length === 0) return browse(context, prepared.filter, input, cursorKey)
+  const hits = await search(context, prepared.questions, prepared.filter)
+  const kept = hits
+    .filter((hit) => hit.score >= (input.min_score ?? 0))
+    .slice(0, input.limit ?? defaultResults)
+  const around = await neighboursOf(context, kept, input.neighbours ?? 0)
+  return {
+    results: kept.map((hit) => ({
+      ...presentMemory(context.settings, hit.row),
+      score: Math.round(hit.score * 10_000) / 10_000,
+      ...(input.explain === true && { parts: { ...hit.parts } }),
+      ...(around.size > 0 && { neighbours: around.get(hit.row.document) ?? [] }),
+    })),
+  }
+}
+
+async function readByIds(context: CommitContext, ids: readonly string[]) {
+  const rows = await readMemories(context.tx, ids)
+  const byId = new Map(rows.map((row) => [row.id, presentMemory(context.settings, row)]))
+  const wanted = [...new Set(ids.map((id) => id.toLowerCase()))]
+  const absent = wanted.filter((id) => !byId.has(id))
+  return {
+    results: wanted.flatMap((id) => byId.get(id) ?? []),
+    ...(absent.length > 0 && { missing: absent }),
+  }
+}
+
+async function browse(
+  context: CommitContext,
+  filter: MemoryFilter,
+  input: RecallInput,
+  cursorKey: Uint8Array,
+) {
+  const limit = input.limit ?? defaultResults
+  const { cursor, limit: _limit, neighbours: _neighbours, explain: _explain, ...listing } = input
+  const binding = {
+    principal: context.principal,
+    operation: 'recall',
+    filter: JSON.stringify(listing),
+  }
+  const after = cursor === undefined ? undefined : toPosition(openCursor(cursorKey, binding, cursor))
+  const rows = await browseMemories(context.tx, filter, after, limit + 1)
+  const page = rows.slice(0, limit)
+  const last = page.at(-1)
+  const more = rows.length > limit && last !== undefined
+  return {
+    results: page.map((row) => presentMemory(context.settings, row)),
+    ...(more && {
+      next_cursor: sealCursor(cursorKey, binding, [last.recorded_at.toISOString(), last.id]),
+    }),
+  }
+}
+
+function toPosition([recordedAt, id]: readonly string[]) {
+  if (recordedAt === undefined || id === undefined) {
+    throw new AppError('invalid_input', 'The cursor is not valid here. Start again without one.')
+  }
+  return { recordedAt: new Date(recordedAt), id }
+}
+
+async function neighboursOf(context: CommitContext, hits: readonly Hit[], reach: number) {
+  type Neighbour = NonNullable<RecallResult['neighbours']>[number]
+  const around = new Map<number, Neighbour[]>()
+  if (reach === 0 || hits.length === 0) return around
+  const documents = hits.map((hit) => hit.row.document)
+  const rows: readonly (MemoryRow & { hit: number; place: number })[] = await readNeighbours(
+    context.tx,
+    documents,
+    reach,
+  )
+  for (const row of rows) {
+    const list = around.get(row.hit) ?? []
+    list.push({ ...presentMemory(context.settings, row), place: row.place })
+    around.set(row.hit, list)
+  }
+  for (const document of documents) if (!around.has(document)) around.set(document, [])
+  return around
+}

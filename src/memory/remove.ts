@@ -1,0 +1,59 @@
+/** The only way a memory leaves: the row, its versions and everything derived from it, in one transaction. */
+import type { NamespaceTransaction } from '../database/scope.ts'
+import { deleteMentions } from '../graph/graph.sql.ts'
+import { deleteReaders } from './agents.sql.ts'
+import { deleteEmbeddings } from './embeddings.sql.ts'
+import { deleteMemories, type RemovedRow } from './memories.sql.ts'
+import { unpackTerms } from './packed.ts'
+import { deletePostings } from './postings.sql.ts'
+
+/** Rows a statement handles at once: bounds the memory of the process and of the engine. */
+const chunkRows = 2_000
+
+export interface Removed {
+  readonly memories: number
+  readonly versions: number
+  readonly entities: number
+  readonly ids: readonly string[]
+}
+
+/** Removes what the caller may see of `ids`; what it may not see counts as absent. */
+export async function removeMemories(
+  tx: NamespaceTransaction,
+  ids: readonly string[],
+  onProgress: (done: number) => void = () => undefined,
+): Promise<Removed> {
+  const sorted = [...new Set(ids)].toSorted()
+  const gone = new Set<string>()
+  let versions = 0
+  let entities = 0
+  for (let start = 0; start < sorted.length; start += chunkRows) {
+    const rows = await deleteMemories(tx, sorted.slice(start, start + chunkRows))
+    if (rows.length === 0) continue
+    entities += await removeDerived(tx, rows)
+    versions += rows.length
+    for (const row of rows) gone.add(row.id)
+    onProgress(Math.min(start + chunkRows, sorted.length))
+  }
+  return { memories: gone.size, versions, entities, ids: [...gone] }
+}
+
+async function removeDerived(
+  tx: NamespaceTransaction,
+  rows: readonly RemovedRow[],
+): Promise<number> {
+  const pairs = (pack: (row: RemovedRow) => Buffer) =>
+    rows.flatMap((row) =>
+      unpackTerms(pack(row)).map((term) => ({ term, document: row.document })),
+    )
+  await deletePostings(tx, [...pairs((row) => row.terms), ...pairs((row) => row.tag_terms)])
+  await deleteEmbeddings(
+    tx,
+    rows.map((row) => row.document),
+  )
+  await deleteReaders(tx, [...new Set(rows.map((row) => row.id))])
+  return deleteMentions(
+    tx,
+    pairs((row) => row.entities).map(({ term, document }) => ({ entity: term, document })),
+  )
+}

@@ -1,0 +1,291 @@
+/** The operation `store`: one memory or a batch, in one transaction; acknowledged means durable. */
+import { v7 as uuidv7 } from 'uuid'
+import { z } from 'zod'
+import { blindIndex } from '../crypto/term-hash.ts'
+import { AppError } from '../errors.ts'
+import type { CommitContext, Operation, PrepareContext } from '../operation.ts'
+import type { Embedder } from '../pipeline/embed.ts'
+import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
+import { fieldCodec } from './fields.ts'
+import {
+  claimIdempotencyKey,
+  keepIdempotentResult,
+  type IdempotencyClaim,
+} from './idempotency.sql.ts'
+import { batchBytesMax, batchItemsMax, label, memoryFields, memoryTypes } from './memory.ts'
+import { findByDedupeKeys } from './memories.sql.ts'
+import { removeMemories } from './remove.ts'
+import { insertPrepared, type PreparedMemory } from './insert.ts'
+
+const storeInput = z
+  .strictObject({
+    ...memoryFields,
+    content: memoryFields.content
+      .optional()
+      .describe('What to remember (up to 64 KiB); use `memories` to store several at once'),
+    memories: z
+      .array(z.strictObject(memoryFields))
+      .min(1)
+      .max(batchItemsMax)
+      .optional()
+      .describe('Up to 500 memories, stored all together or not at all'),
+    idempotency_key: label('idempotency_key')
+      .optional()
+      .describe('Repeat a request with the same key and nothing is stored twice'),
+  })
+  .superRefine((input, context) => {
+    const issue = (path: string, message: string) =>
+      context.addIssue({ code: 'custom', path: [path], message })
+    if ((input.content === undefined) === (input.memories === undefined)) {
+      issue('content', 'give either content or memories')
+    }
+    const single = Object.keys(memoryFields).filter((key) => key in input && key !== 'content')
+    if (input.memories !== undefined && single.length > 0) {
+      issue(single[0] ?? 'memories', 'with memories, put this field into each of them')
+    }
+    for (const [index, item] of (input.memories ?? [input]).entries()) {
+      if (item.ttl_seconds !== undefined && item.expires_at !== undefined) {
+        issue(input.memories ? `memories.${index}.expires_at` : 'expires_at', 'give ttl_seconds or expires_at, not both')
+      }
+    }
+  })
+
+const storedItem = z.object({
+  id: z.uuid(),
+  version: z.int(),
+  status: z.enum(['stored', 'duplicate']).describe('duplicate: the same memory was there already'),
+  type: z.enum(memoryTypes),
+  occurred_at: z.string(),
+  event_date: z.string().optional().describe('The date its text speaks of'),
+  event_grain: z.string().optional(),
+  entities: z.array(z.string()),
+  expires_at: z.string().optional(),
+  embedded: z.boolean().describe('False while its vector is still to be made'),
+})
+
+const storeOutput = z.object({
+  results: z.array(storedItem).describe('One entry for each memory, in the order given'),
+  stored: z.int(),
+  duplicates: z.int(),
+  replayed: z.boolean().describe('True when this idempotency key had been used before'),
+})
+
+type StoreOutput = z.output<typeof storeOutput>
+type StoredItem = z.output<typeof storedItem>
+
+interface PreparedStore {
+  readonly items: readonly PreparedMemory[]
+  readonly claim: IdempotencyClaim | undefined
+}
+
+export interface StoreDependencies {
+  readonly embedder: Embedder | undefined
+}
+
+/** Builds the operation. Throws `conflict` when an idempotency key is reused for another request. */
+export function storeOperation({
+  embedder,
+}: StoreDependencies): Operation<typeof storeInput, typeof storeOutput, PreparedStore> {
+  return {
+    name: 'store',
+    title: 'Store memories',
+    description:
+      'Remember something for later: a fact, preference, decision, event, procedure or task. Store one idea per memory, in words that can be found again; give session, speaker and occurred_at when known.',
+    scope: 'memory:write',
+    effect: 'write',
+    input: storeInput,
+    output: storeOutput,
+    isIdempotent: (input) => input.idempotency_key !== undefined,
+    prepare: async (context, input) => {
+      const items: readonly MemoryInput[] = input.memories ?? [
+        { ...input, content: input.content ?? '' },
+      ]
+      return {
+        items: await prepareItems(context, items, embedder),
+        claim: claimOf(context, input.idempotency_key, items),
+      }
+    },
+    commit,
+  }
+}
+
+async function prepareItems(
+  context: PrepareContext,
+  inputs: readonly MemoryInput[],
+  embedder: Embedder | undefined,
+): Promise<PreparedMemory[]> {
+  const { settings, principal, now } = context
+  const bytes = inputs.reduce((sum, input) => sum + Buffer.byteLength(input.content), 0)
+  if (bytes > batchBytesMax) {
+    throw new AppError(
+      'payload_too_large',
+      `A batch may hold ${batchBytesMax} bytes of content; this one holds ${bytes}. Send it in parts.`,
+    )
+  }
+  const derived = await context.stage('derive', () =>
+    inputs.map((input) => deriveMemory(settings, principal.agent, input, now)),
+  )
+  const embeddings = await embedAll(context, inputs, embedder)
+  const documents = await context.stage('reserve', () => context.reserveDocuments(inputs.length))
+  return inputs.map((input, index) => ({
+    id: uuidv7(),
+    document: documents[index] ?? missing(),
+    input,
+    derived: derived[index] ?? missing(),
+    embedding: embeddings?.[index] ?? null,
+    embedded: embedder === undefined || embeddings !== undefined,
+  }))
+}
+
+/** Vectors of all items; undefined when the embedder failed: they are then made later by a job. */
+async function embedAll(
+  context: PrepareContext,
+  inputs: readonly MemoryInput[],
+  embedder: Embedder | undefined,
+): Promise<readonly (Float32Array | null)[] | undefined> {
+  if (embedder === undefined) return inputs.map(() => null)
+  try {
+    return await context.stage('embed', () =>
+      embedder.embedDocuments(
+        inputs.map((input) => input.content),
+        context.signal,
+      ),
+    )
+  } catch (error) {
+    if (context.signal.aborted) throw error
+    // Nothing is lost: the memory is stored and found by its words, the embed job makes the vector.
+    return undefined
+  }
+}
+
+function claimOf(
+  context: PrepareContext,
+  key: string | undefined,
+  items: readonly MemoryInput[],
+): IdempotencyClaim | undefined {
+  if (key === undefined) return undefined
+  const { indexKey } = context.settings
+  return {
+    operation: 'store',
+    keyHash: blindIndex(indexKey, 'idempotency', key),
+    requestHash: blindIndex(indexKey, 'request', JSON.stringify(items)),
+  }
+}
+
+async function commit(context: CommitContext, prepared: PreparedStore) {
+  const { tx, now } = context
+  const first = prepared.claim && (await claimIdempotencyKey(tx, prepared.claim, now))
+  if (first && prepared.claim) {
+    if (!first.request_hash.equals(prepared.claim.requestHash)) {
+      throw new AppError(
+        'conflict',
+        'This idempotency_key was used for another request. Use a new key for new content.',
+      )
+    }
+    return reply(prepared.items, readOutcomes(first.result), true)
+  }
+  const outcomes = await storeAll(context, prepared.items)
+  if (prepared.claim) {
+    await keepIdempotentResult(tx, prepared.claim, Buffer.from(JSON.stringify(outcomes)))
+  }
+  return reply(prepared.items, outcomes, false)
+}
+
+const outcomesSchema = z.array(
+  z.object({ id: z.uuid(), version: z.int(), status: z.enum(['stored', 'duplicate']) }),
+)
+type Outcome = z.output<typeof outcomesSchema>[number]
+
+function readOutcomes(bytes: Buffer): Outcome[] {
+  return outcomesSchema.parse(JSON.parse(bytes.toString('utf8')))
+}
+
+/** Inserts what is new; a memory that is already there keeps its id, in the batch as in the table. */
+async function storeAll(
+  context: CommitContext,
+  items: readonly PreparedMemory[],
+): Promise<Outcome[]> {
+  const firstOf = new Map<string, PreparedMemory>()
+  for (const item of items) {
+    const key = dedupeText(item)
+    if (!firstOf.has(key)) firstOf.set(key, item)
+  }
+  const held = await holders(context, [...firstOf.values()])
+  const fresh = [...firstOf].filter(([key]) => !held.has(key)).map(([, item]) => item)
+  const inserted = await context.stage('insert', () =>
+    insertPrepared(context, fieldCodec(context.settings), fresh),
+  )
+  // What a concurrent store put in between is a duplicate as well.
+  const raced = fresh.filter((item) => !inserted.has(item.id))
+  for (const [key, holder] of await holders(context, raced)) held.set(key, holder)
+  return items.map((item) => {
+    const key = dedupeText(item)
+    const holder = held.get(key)
+    if (holder) return { id: holder.id, version: holder.version, status: 'duplicate' as const }
+    const id = firstOf.get(key)?.id ?? missing()
+    return { id, version: 1, status: item.id === id ? ('stored' as const) : ('duplicate' as const) }
+  })
+}
+
+/** Live memories that hold the items' dedupe keys; expired ones are removed on the way. */
+async function holders(context: CommitContext, items: readonly PreparedMemory[]) {
+  const held = new Map<string, { id: string; version: number }>()
+  if (items.length === 0) return held
+  const rows = await findByDedupeKeys(
+    context.tx,
+    items.map((item) => item.derived.dedupeKey),
+  )
+  const expired = rows.filter((row) => row.expired)
+  if (expired.length > 0) {
+    await removeMemories(
+      context.tx,
+      expired.map((row) => row.id),
+    )
+  }
+  for (const row of rows) {
+    if (!row.expired) held.set(row.dedupe_key.toString('hex'), row)
+  }
+  return held
+}
+
+function dedupeText(item: PreparedMemory): string {
+  return item.derived.dedupeKey.toString('hex')
+}
+
+function reply(items: readonly PreparedMemory[], outcomes: readonly Outcome[], replayed: boolean) {
+  const results = items.map((item, index) => describe(item, outcomes[index] ?? missing()))
+  const stored = results.filter((result) => result.status === 'stored')
+  const output: StoreOutput = {
+    results,
+    stored: replayed ? 0 : stored.length,
+    duplicates: results.length - stored.length,
+    replayed,
+  }
+  return {
+    output,
+    audit: {
+      resourceIds: stored.map((result) => result.id),
+      counts: { stored: output.stored, duplicates: output.duplicates },
+    },
+  }
+}
+
+function describe(item: PreparedMemory, outcome: Outcome): StoredItem {
+  const derived: DerivedMemory = item.derived
+  return {
+    ...outcome,
+    type: derived.type,
+    occurred_at: derived.occurredAt.toISOString(),
+    ...(derived.event && {
+      event_date: derived.event.from.toISOString().slice(0, 10),
+      event_grain: derived.event.grain,
+    }),
+    entities: derived.entities.map((entity) => entity.name),
+    ...(derived.expiresAt && { expires_at: derived.expiresAt.toISOString() }),
+    embedded: item.embedded,
+  }
+}
+
+function missing(): never {
+  throw new TypeError('an item of the batch has no counterpart')
+}

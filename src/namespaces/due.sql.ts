@@ -1,0 +1,37 @@
+/** The directory of due work: which namespace has something to purge, embed or count, and from when. */
+import type { Sql } from '../database/database.ts'
+import type { NamespaceTransaction } from '../database/scope.ts'
+
+export type DueKind = 'expiry' | 'embed' | 'statistics'
+
+/** Notes work of the transaction's namespace at given times; nearby times share a bucket of ten seconds. */
+export async function addDue(
+  tx: NamespaceTransaction,
+  kind: DueKind,
+  times: readonly Date[],
+): Promise<void> {
+  if (times.length === 0) return
+  await tx`
+    select due_add(${kind}, t.at) from (
+      select distinct date_bin('10 seconds', u.at, timestamptz '2000-01-01') as at
+      from unnest(${times}::timestamptz[]) as u (at) order by 1) t`
+}
+
+/** Namespaces with due work, the longest waiting first. Directory access: no namespace context needed. */
+export function duePage(
+  sql: Sql,
+  kind: DueKind,
+  until: Date,
+  limit: number,
+): Promise<{ namespace: bigint; bucket: Date }[]> {
+  return sql`select namespace, bucket from due_page(${kind}, ${until}, ${limit})`
+}
+
+/** Forgets the buckets of the transaction's namespace up to a time. */
+export async function clearDue(
+  tx: NamespaceTransaction,
+  kind: DueKind,
+  until: Date,
+): Promise<void> {
+  await tx`select due_done(${kind}, ${until})`
+}
