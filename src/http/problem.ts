@@ -1,0 +1,61 @@
+/** AppError → RFC 9457 problem document, with the challenges of RFC 6750 and RFC 9110. */
+import type { AppError } from '../errors.ts'
+
+/** Protection space named in every challenge (RFC 9110 §11.5). */
+const realm = 'MindGlue'
+
+/**
+ * Body and headers for an expected failure. `details.challenge` (an RFC 6750 §3.1 error code) and
+ * `details.scope` go into `WWW-Authenticate`; other details are members of the document.
+ */
+export function problemResponse(error: AppError, requestId: string): Response {
+  const { challenge, scope, ...details } = error.details ?? {}
+  const headers = new Headers({ 'content-type': 'application/problem+json' })
+  if (error.httpStatus === 401 || scope !== undefined) {
+    headers.set('www-authenticate', bearerChallenge(challenge, scope))
+  }
+  if (error.retryAfterSeconds !== undefined) {
+    headers.set('retry-after', String(Math.ceil(error.retryAfterSeconds)))
+  }
+  const body = {
+    type: 'about:blank',
+    title: titles[error.code],
+    status: error.httpStatus,
+    detail: error.publicMessage,
+    code: error.code,
+    retryable: error.retryable,
+    request_id: requestId,
+    ...(Object.keys(details).length > 0 && { details }),
+  }
+  return new Response(JSON.stringify(body), { status: error.httpStatus, headers })
+}
+
+/** Short, constant summary of each code (RFC 9457 §3.1.3: it should not change between occurrences). */
+const titles: Record<AppError['code'], string> = {
+  invalid_input: 'The request is not valid',
+  unauthenticated: 'Credentials are missing or wrong',
+  insufficient_scope: 'The credentials do not allow this',
+  not_found: 'Not found',
+  conflict: 'The request conflicts with the current state',
+  confirmation_required: 'A confirmation is required',
+  payload_too_large: 'The request is too large',
+  rate_limited: 'Too many requests',
+  unsupported: 'Not supported',
+  misconfigured: 'The server is misconfigured',
+  unavailable: 'Temporarily unavailable',
+  timeout: 'The request took too long',
+  internal: 'Internal error',
+}
+
+/** RFC 6750 §3: no error code when no credentials were sent. */
+function bearerChallenge(challenge: unknown, scope: unknown): string {
+  const parts = [`Bearer realm="${realm}"`]
+  if (isToken(challenge)) parts.push(`error="${challenge}"`)
+  if (isToken(scope)) parts.push(`scope="${scope}"`)
+  return parts.join(', ')
+}
+
+/** Characters that need no escape inside a quoted string; anything else is left out, not escaped. */
+function isToken(value: unknown): value is string {
+  return typeof value === 'string' && /^[\w:. -]+$/u.test(value)
+}
