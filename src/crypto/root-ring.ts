@@ -102,7 +102,8 @@ export function parseRootKeys(text: string): RootRing {
 }
 
 async function readKeyFile(path: string): Promise<string> {
-  const file = await open(path, constants.O_RDONLY).catch((cause: unknown) => {
+  // O_NONBLOCK: a named pipe without a writer must not hold up the start.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
     throw new AppError('misconfigured', `The root key file ${path} cannot be read.`, { cause })
   })
   try {
