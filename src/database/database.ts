@@ -92,6 +92,17 @@ export interface TransactionOptions {
   readonly retryable?: boolean
   /** Overrides the configured statement timeout, in milliseconds (Postgres only). */
   readonly statementTimeoutMs?: number
+  /** Aborting takes waiting work out of the queue and rolls running work back; it throws `timeout`. */
+  readonly signal?: AbortSignal
+}
+
+/** An engine under the rights of its administrator: for migrations and set-up, never for requests. */
+export interface OwnerDatabase {
+  readonly dialect: Dialect
+  /** One transaction outside the application role; `script` runs several statements without parameters. */
+  ownerTransaction<T>(
+    work: (sql: Sql, script: (text: string) => Promise<void>) => Promise<T>,
+  ): Promise<T>
 }
 
 export interface DatabaseStatus {

@@ -1,0 +1,120 @@
+/** Values to and from Postgres text format, by type id: one table, so that both engines agree exactly. */
+
+import type { SqlScalar } from './database.ts'
+
+/** Turns the text of one value into what the program sees. */
+export type Parser = (text: string) => unknown
+
+// Type ids are fixed in PostgreSQL's pg_type.dat; they never change between versions.
+const scalarParsers: Readonly<Record<number, Parser>> = {
+  16: (text) => text === 't', // bool
+  17: (text) => Buffer.from(text.slice(2), 'hex'), // bytea, `\x…`
+  20: BigInt, // int8
+  21: Number, // int2
+  23: Number, // int4
+  26: Number, // oid
+  114: (text) => JSON.parse(text) as unknown, // json
+  700: Number, // float4
+  701: Number, // float8
+  1184: parseTimestamp, // timestamptz
+  3802: (text) => JSON.parse(text) as unknown, // jsonb
+}
+
+/** Array type id → element type id; elements without a parser stay text. */
+const elementTypes: Readonly<Record<number, number>> = {
+  1000: 16,
+  1001: 17,
+  1005: 21,
+  1007: 23,
+  1009: 25, // text
+  1015: 1043, // varchar
+  1016: 20,
+  1021: 700,
+  1022: 701,
+  1185: 1184,
+  1231: 1700, // numeric
+  2951: 2950, // uuid
+}
+
+/** Parser of each type id that is not plain text; arrays have one dimension. */
+export const parsers: Readonly<Record<number, Parser>> = {
+  ...scalarParsers,
+  ...Object.fromEntries(
+    Object.entries(elementTypes).map(([arrayType, elementType]) => [
+      arrayType,
+      (text: string) => parseArray(text, scalarParsers[elementType]),
+    ]),
+  ),
+}
+
+/** `infinity` has no Date: it becomes the last or first instant that a Date can hold. */
+function parseTimestamp(text: string): Date {
+  if (text === 'infinity') return new Date(8.64e15)
+  if (text === '-infinity') return new Date(-8.64e15)
+  return new Date(text)
+}
+
+/**
+ * One parameter in Postgres text format; null stays null. The type is the server's to infer (or the
+ * cast's in the SQL text). Throws TypeError on a value that has no such form, such as undefined.
+ */
+export function encodeParameter(value: SqlScalar | readonly SqlScalar[]): string | null {
+  if (!Array.isArray(value)) return encodeScalar(value as SqlScalar)
+  const elements = (value as readonly SqlScalar[]).map((element) => {
+    const text = encodeScalar(element)
+    return text === null ? 'NULL' : `"${text.replaceAll(/["\\]/g, '\\$&')}"`
+  })
+  return `{${elements.join(',')}}`
+}
+
+function encodeScalar(value: SqlScalar): string | null {
+  if (value === null) return null
+  if (typeof value === 'string') return value
+  if (typeof value === 'boolean') return value ? 't' : 'f'
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value)
+  if (value instanceof Date) return encodeTimestamp(value)
+  if (value instanceof Uint8Array) {
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    return `\\x${bytes.toString('hex')}`
+  }
+  throw new TypeError(`a ${typeof value} cannot be a SQL parameter`)
+}
+
+/** ISO 8601 with a four-digit year is what Postgres reads; Date's `+010000-…` form is not. */
+function encodeTimestamp(value: Date): string {
+  const text = value.toISOString()
+  if (!/^\d/.test(text))
+    throw new TypeError('a date outside the years 0000 to 9999 is no parameter')
+  return text
+}
+
+/** Reads Postgres's array output (chapter 8.15.6), one dimension: `{a,"b,c",NULL}`. */
+function parseArray(text: string, parse: Parser | undefined): unknown[] {
+  const elements: unknown[] = []
+  let position = 1
+  while (position < text.length - 1) {
+    let element: string | null = ''
+    if (text[position] === '"') {
+      const end = closingQuote(text, position)
+      element = text.slice(position + 1, end).replaceAll(/\\(.)/gs, '$1')
+      position = end + 1
+    } else {
+      const comma = text.indexOf(',', position)
+      const end = comma === -1 ? text.length - 1 : comma
+      element = text.slice(position, end)
+      if (element === 'NULL') element = null
+      position = end
+    }
+    elements.push(element === null || parse === undefined ? element : parse(element))
+    position += 1 // the comma, or the closing brace
+  }
+  return elements
+}
+
+function closingQuote(text: string, opening: number): number {
+  let position = opening + 1
+  while (position < text.length && text[position] !== '"') {
+    position += text[position] === '\\' ? 2 : 1
+  }
+  return position
+}

@@ -1,0 +1,316 @@
+/** PGlite with pgvector behind the Database contract: one transaction at a time, durable, as the app role. */
+
+import { PGlite } from '@electric-sql/pglite'
+import { vector } from '@electric-sql/pglite-pgvector'
+import { AppError } from '../errors.ts'
+import { parsers } from './codec.ts'
+import {
+  fragment,
+  type Database,
+  type DatabaseStatus,
+  type Dialect,
+  type OwnerDatabase,
+  type Sql,
+  type TransactionOptions,
+} from './database.ts'
+import { DurableNodeFs, durableStartParameters } from './embedded-fsync.ts'
+import { copyDirectory, createDirectory, hasDatabase, unpackTemplate } from './embedded-template.ts'
+import { DatabaseFault, tooSlow, unreachable } from './faults.ts'
+import { maintenanceText } from './maintenance.ts'
+import { Queue } from './queue.ts'
+import {
+  beginText,
+  NestingGuard,
+  repeatWhenUndone,
+  Transaction,
+  type Statements,
+} from './session.ts'
+
+export interface EmbeddedOptions {
+  /**
+   * Directory of the data files; created when missing. Exactly one process may have it open, or the
+   * data is silently corrupted: the caller holds the lock that ensures it (daemon/election.ts).
+   */
+  readonly dataDir: string
+  /** A template with all migrations (`shippedTemplate`); without it a new directory takes seconds. */
+  readonly template?: string | undefined
+  /** Transactions that may wait for their turn; more are refused as `unavailable`. */
+  readonly queueMax?: number
+  /** Longest wait for a turn, in milliseconds. */
+  readonly waitTimeoutMs?: number
+  /** Longest pause of a transaction between two statements before it is rolled back, in milliseconds. */
+  readonly idleInTransactionTimeoutMs?: number
+}
+
+export interface EmbeddedDatabase extends Database, OwnerDatabase {
+  /** A consistent copy into a new or empty directory while the database is in use; it opens as it is. */
+  backup(directory: string): Promise<void>
+  /** The whole data directory as a compressed archive: what a template is made of. */
+  dump(): Promise<Uint8Array>
+  /** fsync calls so far. */
+  readonly syncs: number
+}
+
+const queueMaxDefault = 256
+const waitTimeoutMsDefault = 15_000
+const idleTimeoutMsDefault = 10_000
+const appRole = 'mindglue_app'
+const dialect: Dialect = { engine: 'embedded', vectorType: fragment`vector` }
+
+/** Parameters are text already (codec.ts), whatever the type: the engine must not encode them again. */
+const textParameters = new Proxy<Record<number, (text: string) => string>>(
+  {},
+  { get: () => (text: string) => text },
+)
+const textOptions = { parsers: { ...parsers }, serializers: textParameters }
+
+/**
+ * Opens or creates the data directory. Throws `misconfigured` when the directory holds something else,
+ * `unavailable` when the engine does not start. A resolved transaction is on disk (fsync).
+ */
+export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
+  if (!hasDatabase(options.dataDir)) {
+    const { template } = options
+    await createDirectory(options.dataDir, async (unfinished) => {
+      if (template === undefined) await (await startEngine(unfinished)).engine.close()
+      else unpackTemplate(template, unfinished)
+    })
+  }
+  const { engine, files } = await startEngine(options.dataDir)
+  try {
+    return await EngineDatabase.over(engine, files, options)
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+}
+
+async function startEngine(dataDir: string): Promise<{ engine: PGlite; files: DurableNodeFs }> {
+  const files = new DurableNodeFs(dataDir)
+  try {
+    const engine = await PGlite.create({
+      fs: files,
+      extensions: { vector },
+      startParams: [...durableStartParameters],
+    })
+    return { engine, files }
+  } catch (error) {
+    throw new AppError('unavailable', 'The embedded database does not start.', { cause: error })
+  }
+}
+
+class EngineDatabase implements EmbeddedDatabase {
+  readonly dialect = dialect
+  readonly #engine: PGlite
+  readonly #files: DurableNodeFs
+  readonly #options: EmbeddedOptions
+  readonly #queue: Queue
+  readonly #nesting = new NestingGuard()
+  #serverVersion = ''
+  /** What ended the engine; nothing can run after it. */
+  #broken: unknown
+
+  private constructor(engine: PGlite, files: DurableNodeFs, options: EmbeddedOptions) {
+    this.#engine = engine
+    this.#files = files
+    this.#options = options
+    this.#queue = new Queue({
+      concurrency: 1,
+      waitingMax: options.queueMax ?? queueMaxDefault,
+      waitTimeoutMs: options.waitTimeoutMs ?? waitTimeoutMsDefault,
+    })
+  }
+
+  static async over(
+    engine: PGlite,
+    files: DurableNodeFs,
+    options: EmbeddedOptions,
+  ): Promise<EngineDatabase> {
+    const database = new EngineDatabase(engine, files, options)
+    const [row] = await database.#statements.simple(
+      `select current_setting('server_version') as version`,
+    )
+    database.#serverVersion = (row as { version: string }).version
+    return database
+  }
+
+  get syncs(): number {
+    return this.#files.syncs
+  }
+
+  async transaction<T>(options: TransactionOptions, work: (sql: Sql) => Promise<T>): Promise<T> {
+    const begin = beginText(options, [`set local role ${appRole}`])
+    return this.#nesting.run(() =>
+      repeatWhenUndone(options, () => ({
+        result: this.#exclusive(options.signal, (statements) =>
+          new Transaction(statements, dialect).run(begin, work),
+        ),
+        undone: () => false, // a lost engine does not come back
+      })),
+    )
+  }
+
+  async ownerTransaction<T>(
+    work: (sql: Sql, script: (text: string) => Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    return this.#nesting.run(() =>
+      this.#exclusive(undefined, (statements) =>
+        new Transaction(statements, dialect).run('begin; set local search_path = public', (sql) =>
+          work(sql, async (text) => void (await statements.simple(text))),
+        ),
+      ),
+    )
+  }
+
+  async status(): Promise<DatabaseStatus> {
+    const rows = await this.#exclusive(undefined, (statements) =>
+      statements.simple(`select extversion from pg_extension where extname = 'vector'`),
+    )
+    return {
+      serverVersion: this.#serverVersion,
+      vectorVersion: (rows as { extversion: string }[])[0]?.extversion ?? '',
+      poolInUse: this.#queue.running,
+      poolWaiting: this.#queue.waiting,
+    }
+  }
+
+  async maintain(task: 'checkpoint' | 'vacuum' | 'analyze', table?: string): Promise<void> {
+    await this.#exclusive(undefined, (statements) =>
+      statements.simple(maintenanceText(task, table)),
+    )
+  }
+
+  async backup(directory: string): Promise<void> {
+    await this.#exclusive(undefined, async (statements) => {
+      await statements.simple('checkpoint')
+      await copyDirectory(this.#options.dataDir, directory)
+    })
+  }
+
+  async dump(): Promise<Uint8Array> {
+    return this.#exclusive(undefined, async (statements) => {
+      await statements.simple('checkpoint')
+      const archive = await this.#engine.dumpDataDir('gzip')
+      return new Uint8Array(await archive.arrayBuffer())
+    })
+  }
+
+  /** Waits for running work; waiting work is refused. The log is checkpointed so that the next start is fast. */
+  async close(): Promise<void> {
+    await this.#queue.close()
+    if (this.#engine.closed) return
+    if (this.#broken === undefined)
+      await this.#statements.simple('checkpoint').catch(() => undefined)
+    await this.#engine.close()
+  }
+
+  /** Statements on the engine; a failure that is not the server's answer means the engine is gone. */
+  readonly #statements: Statements = {
+    query: (text, values) =>
+      this.#guarded(
+        async () => (await this.#engine.query<object>(text, [...values], textOptions)).rows,
+      ),
+    simple: (text) =>
+      this.#guarded(async () => {
+        const results = await this.#engine.exec(text, textOptions)
+        return results.at(-1)?.rows ?? []
+      }),
+  }
+
+  async #guarded<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#broken !== undefined) throw unreachable(this.#broken)
+    try {
+      return await run()
+    } catch (error) {
+      if (error instanceof Error && 'severity' in error) throw error
+      this.#broken = error
+      throw unreachable(error)
+    }
+  }
+
+  /** One turn on the engine; the turn ends early when its owner aborts or pauses for too long. */
+  async #exclusive<T>(
+    signal: AbortSignal | undefined,
+    work: (statements: Statements) => Promise<T>,
+  ): Promise<T> {
+    const release = await this.#queue.enter(signal)
+    const turn = new Turn(this.#statements, {
+      idleTimeoutMs: this.#options.idleInTransactionTimeoutMs ?? idleTimeoutMsDefault,
+      signal,
+    })
+    try {
+      return await turn.run(work)
+    } finally {
+      release()
+    }
+  }
+}
+
+/** Guards one turn: a caller that never comes back must not keep everybody else out. */
+class Turn {
+  readonly #inner: Statements
+  readonly #idleTimeoutMs: number
+  readonly #signal: AbortSignal | undefined
+  #ended: AppError | undefined
+  #pending = 0
+  #idle: NodeJS.Timeout | undefined
+  #reject: (error: AppError) => void = () => undefined
+
+  constructor(
+    inner: Statements,
+    limits: { idleTimeoutMs: number; signal: AbortSignal | undefined },
+  ) {
+    this.#inner = inner
+    this.#idleTimeoutMs = limits.idleTimeoutMs
+    this.#signal = limits.signal
+  }
+
+  async run<T>(work: (statements: Statements) => Promise<T>): Promise<T> {
+    const onAbort = (): void => this.#end('aborted by its caller')
+    const cut = new Promise<never>((_, reject) => {
+      this.#reject = reject
+    })
+    this.#signal?.addEventListener('abort', onAbort)
+    if (this.#signal?.aborted === true) onAbort()
+    try {
+      return await Promise.race([
+        work({
+          query: (text, values) => this.#track(() => this.#inner.query(text, values)),
+          simple: (text) => this.#track(() => this.#inner.simple(text)),
+        }),
+        cut,
+      ])
+    } catch (error) {
+      // The engine runs statements in order, so this comes after whatever the work still has in flight.
+      if (this.#ended !== undefined) await this.#inner.simple('rollback').catch(() => undefined)
+      throw error
+    } finally {
+      clearTimeout(this.#idle)
+      this.#signal?.removeEventListener('abort', onAbort)
+      this.#ended ??= tooSlow('the turn is over')
+    }
+  }
+
+  async #track<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#ended !== undefined) throw this.#ended
+    clearTimeout(this.#idle)
+    this.#pending += 1
+    try {
+      return await run()
+    } finally {
+      this.#pending -= 1
+      if (this.#pending === 0 && this.#ended === undefined) {
+        this.#idle = setTimeout(() => this.#end('idle in transaction'), this.#idleTimeoutMs)
+      }
+    }
+  }
+
+  #end(reason: string): void {
+    this.#ended ??= new AppError(
+      'timeout',
+      'The work took too long and was undone. Try again with less at once.',
+      { cause: new DatabaseFault(reason) },
+    )
+    this.#reject(this.#ended)
+  }
+}

@@ -1,0 +1,52 @@
+/** Test runs: every file on the embedded engine, and those that use a database on real Postgres as well. */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { defineConfig } from 'vitest/config'
+import ClosingLineReporter from './test/support/closing-line-reporter.ts'
+
+const { TEST_DATABASE_URL, TEST_REDIS_URL } = process.env
+
+/** Long suites with a size of their own; they run by name: `npx vitest run --project …`. */
+const ordinary = ['test/**/*.test.ts']
+const exclude = ['**/node_modules/**', 'dist/**', '.cache/**']
+
+/** A file that opens a test database, or the whole server over one, depends on the engine. */
+const usesDatabase = readdirSync('test', { recursive: true, encoding: 'utf8' })
+  .map((name) => join('test', name).replaceAll('\\', '/'))
+  .filter((path) => path.endsWith('.test.ts'))
+  .filter((path) => /support\/(database|app)\.ts/.test(readFileSync(path, 'utf8')))
+
+/** One engine's share; `sequence.groupOrder` keeps two engines from competing for two cores. */
+function engine(name: 'embedded' | 'postgres', include: string[], groupOrder: number) {
+  return {
+    test: {
+      name,
+      include,
+      exclude,
+      env: { TEST_DATABASE: name },
+      // An embedded engine costs about 300 MB and a core while it starts.
+      maxWorkers: 2,
+      testTimeout: 30_000,
+      hookTimeout: 60_000,
+      sequence: { groupOrder },
+    },
+  }
+}
+
+const leftOut = [
+  ...(TEST_DATABASE_URL === undefined ? ['Postgres (TEST_DATABASE_URL is not set)'] : []),
+  ...(TEST_REDIS_URL === undefined ? ['Redis (TEST_REDIS_URL is not set)'] : []),
+]
+
+export default defineConfig({
+  test: {
+    reporters: ['default', new ClosingLineReporter({ leftOut })],
+    projects: [
+      engine('embedded', ordinary, 0),
+      ...(TEST_DATABASE_URL === undefined || usesDatabase.length === 0
+        ? []
+        : [engine('postgres', usesDatabase, 1)]),
+    ],
+  },
+})
