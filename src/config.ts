@@ -2,7 +2,6 @@
  * Environment and command line → one frozen, typed Config. The only reader of `process.env`.
  * Parsers are plain functions: a schema library costs the stdio start 100 ms (measured) here.
  */
-import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { SettingProblem } from './config/kinds.ts'
 import {
@@ -11,7 +10,6 @@ import {
   settings,
   showValue,
   type Setting,
-  type SettingGroup,
   type SettingKey,
 } from './config/settings.ts'
 import { AppError } from './errors.ts'
@@ -196,26 +194,6 @@ function refuseContradictions(config: Config): void {
     const names = rootKeys.map((key) => settings[key].name)
     throw misconfigured(names[0] ?? '', `${names.join(' and ')} are both set; keep one.`)
   }
-}
-
-/** Settings that must be the same in a client and in the daemon it attaches to. */
-const daemonGroups: readonly SettingGroup[] = ['storage', 'embedder', 'keys']
-
-/**
- * Setting name → digest of its value, for the settings a daemon runs with: 12 hexadecimal
- * characters each, no secret among them. Says which setting differs without saying its value.
- */
-export function settingsDigest(config: Config): Readonly<Record<string, string>> {
-  const shared = settingKeys.filter(
-    (key) => daemonGroups.includes(settings[key].group) && !settings[key].secret,
-  )
-  return Object.fromEntries(
-    shared.map((key) => {
-      const value = JSON.stringify(config[key] ?? null)
-      const digest = createHash('sha256').update(value).digest('hex')
-      return [settings[key].name, digest.slice(0, 12)]
-    }),
-  )
 }
 
 /** The values that must appear nowhere: for the log's second net and for tests that search for them. */

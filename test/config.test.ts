@@ -1,4 +1,4 @@
-/** Settings: precedence, refusals, masking, the daemon's hash, and a reference page that is true. */
+/** Settings: precedence, refusals, masking, and a reference page that is true. */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +9,6 @@ import {
   loadConfig,
   reportSettings,
   secretValues,
-  settingsDigest,
   type Environment,
   type Overrides,
 } from '../src/config.ts'
@@ -197,28 +196,5 @@ describe('what is shown', () => {
   test('docs/configuration.md is what the table prints', () => {
     const page = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8')
     expect(page).toBe(configurationReference())
-  })
-})
-
-describe('the digest that a daemon and its clients compare', () => {
-  const base = settingsDigest(loadConfig({}))
-  test.each<Environment>([
-    { MINDGLUE_DATA_DIR: '/elsewhere' },
-    { MINDGLUE_EMBEDDER: 'none' },
-    { MINDGLUE_ROOT_KEY_FILE: '/keys/root' },
-  ])('changes with %j, in that setting alone', (environment) => {
-    const changed = settingsDigest(loadConfig(environment))
-    const differing = Object.keys(base).filter((name) => base[name] !== changed[name])
-    expect(differing).toEqual(Object.keys(environment))
-  })
-  test.each<Environment>([
-    { MINDGLUE_AGENT: 'someone' },
-    { MINDGLUE_NAMESPACE: 'other' },
-    { MINDGLUE_HTTP_PORT: '9000' },
-    { MINDGLUE_LOG_LEVEL: 'debug' },
-    { MINDGLUE_API_KEY: longKey },
-    { MINDGLUE_ROOT_KEY: 'k'.repeat(44) },
-  ])('does not change with %j', (environment) => {
-    expect(settingsDigest(loadConfig(environment))).toEqual(base)
   })
 })

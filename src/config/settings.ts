@@ -54,6 +54,11 @@ function secretSetting(
 
 const directories = envPaths('mindglue', { suffix: '' })
 
+/** A command as its words; a path with a space needs a wrapper script. */
+function commandWords(value: string): readonly string[] {
+  return Object.freeze(text(1024)(value).split(/\s+/u))
+}
+
 /** Relative paths and `~` are resolved once, so that every process means the same place. */
 function path(value: string): string {
   const plain = text(1024)(value)
@@ -201,6 +206,27 @@ export const settings = {
       'Longest wait for the embedder; later the memory is stored and embedded afterwards.',
     unit: 'milliseconds',
   }),
+  keyDirectory: {
+    name: 'MINDGLUE_KEY_DIR',
+    group: 'keys',
+    description:
+      'Directory of the secrets that a local installation makes at its first start; never inside ' +
+      'the data directory, so that a copy of the data holds no key.',
+    secret: false,
+    parse: path,
+    fallback: () => directories.config,
+    fallbackText: "the platform's folder for settings, such as `~/.config/mindglue`",
+  } satisfies Setting<string> as Setting<string>,
+  installationSecret: secretSetting(
+    'MINDGLUE_SECRET',
+    secret(43, 'make one with: openssl rand -base64 32'),
+    {
+      group: 'keys',
+      description:
+        'Secret of the installation, 32 bytes in base64: signs contexts, cursors and ' +
+        'confirmations. Every process on one database needs the same. Local: made at first start.',
+    },
+  ),
   rootKey: secretSetting(
     'MINDGLUE_ROOT_KEY',
     secret(43, 'make one with: openssl rand -base64 32'),
@@ -213,9 +239,11 @@ export const settings = {
     group: 'keys',
     description: 'File that holds the root key ring (readable by its owner only).',
   }),
-  rootKeyCommand: unset('MINDGLUE_ROOT_KEY_COMMAND', text(1024), {
+  rootKeyCommand: unset('MINDGLUE_ROOT_KEY_COMMAND', commandWords, {
     group: 'keys',
-    description: 'Command that prints the root key ring, such as a KMS unwrap.',
+    description:
+      'Program and arguments, separated by spaces, that print the root key ring, such as a KMS ' +
+      'unwrap. No shell is involved.',
   }),
   httpHost: withDefault('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
     group: 'http',
