@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { SettingProblem } from './config/kinds.ts'
+import { nearest } from './config/nearest.ts'
 import {
   hasFileVariant,
   settingGroups,
@@ -130,29 +131,11 @@ function refuseUnknownNames(environment: Environment): void {
   })
   for (const name of Object.keys(environment)) {
     if (!name.startsWith('MINDGLUE_') || known.includes(name)) continue
-    const nearest = known.toSorted((a, b) => distance(name, a) - distance(name, b))[0] ?? ''
     throw misconfigured(
       name,
-      `${name} is not a setting; did you mean ${nearest}? \`mindglue config\` lists all.`,
+      `${name} is not a setting; did you mean ${nearest(name, known)}? \`mindglue config\` lists all.`,
     )
   }
-}
-
-/** Levenshtein distance. Names are cut at 64 characters, so a hostile one costs nothing. */
-function distance(left: string, right: string): number {
-  const a = left.slice(0, 64)
-  const b = right.slice(0, 64)
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row]
-    for (let column = 1; column <= b.length; column++) {
-      const substitution = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1)
-      const insertion = (current[column - 1] ?? 0) + 1
-      current.push(Math.min(substitution, insertion, (previous[column] ?? 0) + 1))
-    }
-    previous = current
-  }
-  return previous[b.length] ?? 0
 }
 
 /** True for an address that only this machine can reach. */

@@ -4,6 +4,7 @@
  */
 import { pino, type DestinationStream, type Level } from 'pino'
 import { AppError } from '../errors.ts'
+import { describeError } from './describe-error.ts'
 import { createRedactor, type Redactor } from './redact.ts'
 
 /** Every field a line may carry. What is not listed here cannot be logged, by type and at run time. */
@@ -62,10 +63,8 @@ const numberFields = [
   'count',
 ] as const satisfies readonly (keyof LogFields)[]
 
-/** Bounds of one line: a field's characters, frames of a stack, causes of an error, stages. */
+/** Bounds of one line: a field's characters, and its stages. */
 const textLengthMax = 200
-const framesMax = 12
-const causesMax = 4
 const stagesMax = 32
 
 export type LogLevel = Level | 'silent'
@@ -161,53 +160,4 @@ function stages(stageMs: Readonly<Record<string, number>>): Record<string, numbe
 /** Microseconds are noise in a log line. */
 function round(value: number): number {
   return Math.round(value * 100) / 100
-}
-
-interface ErrorDescription {
-  readonly type: string
-  readonly code?: string
-  /** Only of an AppError: its public text is written to be shown. */
-  readonly message?: string
-  readonly frames?: readonly string[]
-  readonly cause?: ErrorDescription
-}
-
-/**
- * What may be said of anything thrown: type, code (`ECONNREFUSED`, an SQLSTATE), stack frames and
- * the same of its causes. No message text but that of an AppError.
- */
-export function describeError(error: unknown, redact: Redactor, depth = 0): ErrorDescription {
-  if (!(error instanceof Error)) return { type: error === null ? 'null' : typeof error }
-  const code: unknown = 'code' in error ? error.code : undefined
-  const frames = stackFrames(error)
-  const hasCause = error.cause !== undefined && depth < causesMax
-  return {
-    type: identifier(error.constructor.name) ?? 'Error',
-    ...(typeof code === 'string' && identifier(code) !== undefined && { code }),
-    ...(error instanceof AppError && { message: redact(error.publicMessage).slice(0, 500) }),
-    ...(frames.length > 0 && { frames: frames.map((frame) => redact(frame)) }),
-    ...(hasCause && { cause: describeError(error.cause, redact, depth + 1) }),
-  }
-}
-
-function identifier(text: string): string | undefined {
-  return /^\w{1,60}$/u.test(text) ? text : undefined
-}
-
-/**
- * The frames of a stack without its heading. The heading repeats the message, which may itself hold
- * lines that look like frames: it is cut off by its own text, and when that text was changed after
- * the stack was taken, only the unbroken run of frames at the end is kept.
- */
-function stackFrames(error: Error): readonly string[] {
-  const stack = error.stack ?? ''
-  const at = error.message === '' ? -1 : stack.indexOf(error.message)
-  const body = at < 0 ? stack : stack.slice(at + error.message.length)
-  const lines = body.split('\n')
-  const firstOfRun = lines.findLastIndex((text) => !isFrame(text)) + 1
-  return lines.slice(firstOfRun, firstOfRun + framesMax).map((text) => text.trim().slice(3, 203))
-}
-
-function isFrame(text: string): boolean {
-  return /^ {4}at .{1,500}$/u.test(text)
 }
