@@ -59,12 +59,17 @@ function parseTimestamp(text: string): Date {
  * cast's in the SQL text). Throws TypeError on a value that has no such form, such as undefined.
  */
 export function encodeParameter(value: SqlScalar | readonly SqlScalar[]): string | null {
-  if (!Array.isArray(value)) return encodeScalar(value as SqlScalar)
-  const elements = (value as readonly SqlScalar[]).map((element) => {
+  if (!isArray(value)) return encodeScalar(value)
+  const elements = value.map((element) => {
     const text = encodeScalar(element)
     return text === null ? 'NULL' : `"${text.replaceAll(/["\\]/g, '\\$&')}"`
   })
   return `{${elements.join(',')}}`
+}
+
+/** Array.isArray does not narrow a readonly array away. */
+function isArray(value: SqlScalar | readonly SqlScalar[]): value is readonly SqlScalar[] {
+  return Array.isArray(value)
 }
 
 function encodeScalar(value: SqlScalar): string | null {

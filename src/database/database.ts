@@ -50,6 +50,7 @@ export function compileSql(strings: readonly string[], values: readonly SqlParam
         if (index >= inner.length) return text
         const value = inner[index]
         if (value instanceof SqlFragment) return text + write(value.strings, value.values)
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- undefined is refused when encoded
         parameters.push(value as SqlScalar | readonly SqlScalar[])
         return `${text}$${parameters.length}`
       })

@@ -30,7 +30,7 @@ export class DurableNodeFs extends NodeFS {
     const prepared = await super.init(engine, options)
     prepared.emscriptenOpts.preRun ??= []
     prepared.emscriptenOpts.preRun.push((module: unknown) => {
-      // Emscripten's module object has no types for its file systems.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Emscripten has no types for these
       const backend = (module as { FS: { filesystems: { NODEFS: NodeFsBackend } } }).FS.filesystems
         .NODEFS
       backend.stream_ops.fsync = (stream) => {
@@ -55,12 +55,20 @@ export function syncDirectory(path: string): void {
   }
 }
 
+const settings = [
+  'fsync=on',
+  'wal_sync_method=fsync',
+  'full_page_writes=on',
+  'max_wal_size=64MB',
+  'min_wal_size=32MB',
+  'wal_recycle=off',
+]
+
 /**
  * `max_wal_size` is small because a checkpoint happens only when we ask for one; the lab saw the log
  * grow to 353 MB. `wal_recycle` off lets deleted content leave the disk with its log segment.
  */
 export const durableStartParameters: readonly string[] = [
   ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
-  ...['-c', 'fsync=on', '-c', 'wal_sync_method=fsync', '-c', 'full_page_writes=on'],
-  ...['-c', 'max_wal_size=64MB', '-c', 'min_wal_size=32MB', '-c', 'wal_recycle=off'],
+  ...settings.flatMap((setting) => ['-c', setting]),
 ]

@@ -15,7 +15,7 @@ import {
 } from './database.ts'
 import { DurableNodeFs, durableStartParameters } from './embedded-fsync.ts'
 import { copyDirectory, createDirectory, hasDatabase, unpackTemplate } from './embedded-template.ts'
-import { DatabaseFault, tooSlow, unreachable } from './faults.ts'
+import { unreachable } from './faults.ts'
 import { maintenanceText } from './maintenance.ts'
 import { Queue } from './queue.ts'
 import {
@@ -25,6 +25,7 @@ import {
   Transaction,
   type Statements,
 } from './session.ts'
+import { Turn } from './turn.ts'
 
 export interface EmbeddedOptions {
   /**
@@ -73,16 +74,11 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
     const { template } = options
     await createDirectory(options.dataDir, async (unfinished) => {
       if (template === undefined) await (await startEngine(unfinished)).engine.close()
-      else unpackTemplate(template, unfinished)
+      else await unpackTemplate(template, unfinished)
     })
   }
   const { engine, files } = await startEngine(options.dataDir)
-  try {
-    return await EngineDatabase.over(engine, files, options)
-  } catch (error) {
-    await engine.close()
-    throw error
-  }
+  return new EngineDatabase(engine, files, options)
 }
 
 async function startEngine(dataDir: string): Promise<{ engine: PGlite; files: DurableNodeFs }> {
@@ -106,11 +102,10 @@ class EngineDatabase implements EmbeddedDatabase {
   readonly #options: EmbeddedOptions
   readonly #queue: Queue
   readonly #nesting = new NestingGuard()
-  #serverVersion = ''
   /** What ended the engine; nothing can run after it. */
   #broken: unknown
 
-  private constructor(engine: PGlite, files: DurableNodeFs, options: EmbeddedOptions) {
+  constructor(engine: PGlite, files: DurableNodeFs, options: EmbeddedOptions) {
     this.#engine = engine
     this.#files = files
     this.#options = options
@@ -119,19 +114,6 @@ class EngineDatabase implements EmbeddedDatabase {
       waitingMax: options.queueMax ?? queueMaxDefault,
       waitTimeoutMs: options.waitTimeoutMs ?? waitTimeoutMsDefault,
     })
-  }
-
-  static async over(
-    engine: PGlite,
-    files: DurableNodeFs,
-    options: EmbeddedOptions,
-  ): Promise<EngineDatabase> {
-    const database = new EngineDatabase(engine, files, options)
-    const [row] = await database.#statements.simple(
-      `select current_setting('server_version') as version`,
-    )
-    database.#serverVersion = (row as { version: string }).version
-    return database
   }
 
   get syncs(): number {
@@ -163,12 +145,15 @@ class EngineDatabase implements EmbeddedDatabase {
   }
 
   async status(): Promise<DatabaseStatus> {
-    const rows = await this.#exclusive(undefined, (statements) =>
-      statements.simple(`select extversion from pg_extension where extname = 'vector'`),
-    )
+    const row = await this.ownerTransaction(async (sql) => {
+      const rows = await sql<{ server: string; vector: string | null }>`
+        select current_setting('server_version') as server,
+          (select extversion from pg_extension where extname = 'vector') as vector`
+      return rows[0]
+    })
     return {
-      serverVersion: this.#serverVersion,
-      vectorVersion: (rows as { extversion: string }[])[0]?.extversion ?? '',
+      serverVersion: row?.server ?? '',
+      vectorVersion: row?.vector ?? '',
       poolInUse: this.#queue.running,
       poolWaiting: this.#queue.waiting,
     }
@@ -243,74 +228,5 @@ class EngineDatabase implements EmbeddedDatabase {
     } finally {
       release()
     }
-  }
-}
-
-/** Guards one turn: a caller that never comes back must not keep everybody else out. */
-class Turn {
-  readonly #inner: Statements
-  readonly #idleTimeoutMs: number
-  readonly #signal: AbortSignal | undefined
-  #ended: AppError | undefined
-  #pending = 0
-  #idle: NodeJS.Timeout | undefined
-  #reject: (error: AppError) => void = () => undefined
-
-  constructor(
-    inner: Statements,
-    limits: { idleTimeoutMs: number; signal: AbortSignal | undefined },
-  ) {
-    this.#inner = inner
-    this.#idleTimeoutMs = limits.idleTimeoutMs
-    this.#signal = limits.signal
-  }
-
-  async run<T>(work: (statements: Statements) => Promise<T>): Promise<T> {
-    const onAbort = (): void => this.#end('aborted by its caller')
-    const cut = new Promise<never>((_, reject) => {
-      this.#reject = reject
-    })
-    this.#signal?.addEventListener('abort', onAbort)
-    if (this.#signal?.aborted === true) onAbort()
-    try {
-      return await Promise.race([
-        work({
-          query: (text, values) => this.#track(() => this.#inner.query(text, values)),
-          simple: (text) => this.#track(() => this.#inner.simple(text)),
-        }),
-        cut,
-      ])
-    } catch (error) {
-      // The engine runs statements in order, so this comes after whatever the work still has in flight.
-      if (this.#ended !== undefined) await this.#inner.simple('rollback').catch(() => undefined)
-      throw error
-    } finally {
-      clearTimeout(this.#idle)
-      this.#signal?.removeEventListener('abort', onAbort)
-      this.#ended ??= tooSlow('the turn is over')
-    }
-  }
-
-  async #track<T>(run: () => Promise<T>): Promise<T> {
-    if (this.#ended !== undefined) throw this.#ended
-    clearTimeout(this.#idle)
-    this.#pending += 1
-    try {
-      return await run()
-    } finally {
-      this.#pending -= 1
-      if (this.#pending === 0 && this.#ended === undefined) {
-        this.#idle = setTimeout(() => this.#end('idle in transaction'), this.#idleTimeoutMs)
-      }
-    }
-  }
-
-  #end(reason: string): void {
-    this.#ended ??= new AppError(
-      'timeout',
-      'The work took too long and was undone. Try again with less at once.',
-      { cause: new DatabaseFault(reason) },
-    )
-    this.#reject(this.#ended)
   }
 }

@@ -155,27 +155,29 @@ export class PostgresConnection implements Statements {
         this.abandon('no answer before the deadline')
       }, this.deadlineMs)
       this.#pending.add(reject)
-      const running = start()
-      running.then(
-        (rows) => {
-          settle()
-          this.#backend ??= (running as RunningStatement).state ?? undefined
-          resolve([...lastResult(rows)])
-        },
-        (error: unknown) => {
-          settle()
-          const lost = this.#socket.lost
-          reject(lost === undefined ? error : lostError(lost))
-        },
-      )
+      this.#finish(start()).then(resolve, reject).finally(settle)
     })
+  }
+
+  async #finish(running: Promise<Iterable<object>>): Promise<object[]> {
+    try {
+      const rows = await running
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see RunningStatement
+      this.#backend ??= (running as RunningStatement).state ?? undefined
+      return lastResult(rows)
+    } catch (error) {
+      const lost = this.#socket.lost
+      throw lost === undefined ? error : lostError(lost)
+    }
   }
 }
 
 /** Several statements in one text give an array of results, each an array of rows. */
-function lastResult(rows: Iterable<object>): Iterable<object> {
+function lastResult(rows: Iterable<object>): object[] {
   const results = [...rows]
-  return Array.isArray(results[0]) ? (results.at(-1) as object[]) : results
+  const last = results.at(-1)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- rows are objects, results are arrays of them
+  return Array.isArray(last) ? (last as object[]) : results
 }
 
 function lostError(fault: DatabaseFault): Error {

@@ -123,8 +123,8 @@ export async function openSocket(target: PostgresTarget, signal: AbortSignal): P
 /** PostgreSQL protocol §54.2.10: one byte answers SSLRequest; more would be injected plain text (CVE-2021-23222). */
 async function secure(plain: Socket, target: PostgresTarget): Promise<Socket> {
   plain.write(sslRequest)
-  const [answer] = (await happens(plain, 'data')) as [Buffer]
-  if (answer.length !== 1 || answer[0] !== 0x53) {
+  const [answer] = await happens(plain, 'data')
+  if (!Buffer.isBuffer(answer) || answer.length !== 1 || answer[0] !== 0x53) {
     throw new AppError(
       'misconfigured',
       'The database offers no TLS. Turn it on there, or say sslmode=disable in DATABASE_URL.',

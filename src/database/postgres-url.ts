@@ -23,7 +23,13 @@ const sslModes = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 type SslMode = (typeof sslModes)[number]
 const passedOn = new Set(['application_name', 'options'])
 const understood = new Set([
-  ...['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'channel_binding', 'host', 'connect_timeout'],
+  'sslmode',
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+  'channel_binding',
+  'host',
+  'connect_timeout',
   ...passedOn,
 ])
 

@@ -111,19 +111,16 @@ class PooledDatabase implements PostgresDatabase {
   }
 
   async status(): Promise<DatabaseStatus> {
-    const [row] = (await this.#withConnection(
-      undefined,
-      this.#limits.connectTimeoutMs,
-      (connection) =>
-        connection.query(
-          `select current_setting('server_version') as server_version,
-          (select extversion from pg_extension where extname = 'vector') as vector_version`,
-          [],
-        ),
-    )) as { server_version: string; vector_version: string | null }[]
+    const limits = { readOnly: true, statementTimeoutMs: this.#limits.connectTimeoutMs }
+    const row = await this.transaction(limits, async (sql) => {
+      const rows = await sql<{ server: string; vector: string | null }>`
+        select current_setting('server_version') as server,
+          (select extversion from pg_extension where extname = 'vector') as vector`
+      return rows[0]
+    })
     return {
-      serverVersion: row?.server_version ?? '',
-      vectorVersion: row?.vector_version ?? '',
+      serverVersion: row?.server ?? '',
+      vectorVersion: row?.vector ?? '',
       poolInUse: this.#queue.running,
       poolWaiting: this.#queue.waiting,
     }

@@ -43,12 +43,15 @@ export class Transaction {
     const run = <Row extends object>(
       strings: TemplateStringsArray,
       ...values: readonly SqlParameter[]
-    ): Promise<Row[]> => this.#query(strings, values) as Promise<Row[]>
+    ): Promise<Row[]> =>
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the caller names the row of its own SQL
+      this.#query(strings, values) as Promise<Row[]>
     this.sql = Object.assign(run, {
       dialect,
       stream:
         <Row extends object>(batchRows: number) =>
         (strings: TemplateStringsArray, ...values: readonly SqlParameter[]) =>
+          // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
           this.#stream(batchRows, strings, values) as AsyncGenerator<readonly Row[]>,
     })
   }

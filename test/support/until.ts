@@ -17,7 +17,7 @@ export async function until<T>(
     try {
       const value = await condition()
       if (value !== false && value !== null && value !== undefined) {
-        // The comparison above removed exactly these three; the compiler does not see it for a generic.
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the line above excludes these
         return value as Exclude<T, false | null | undefined>
       }
     } catch (error) {
