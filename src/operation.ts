@@ -8,7 +8,7 @@ export type OperationName =
   | 'recall'
   | 'forget'
   | 'export'
-  | 'namespace.info'
+  | 'import'
   | 'audit.query'
 
 /** How a namespace stores and finds its memories; read before `prepare`, rechecked by revision in `commit`. */

@@ -76,12 +76,25 @@ export async function installContextKey(sql: Sql, contextKey: Uint8Array): Promi
   const [row] = await sql<{ inner_pad: Buffer }>`select inner_pad from mindglue.context_keys`
   const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
   if (row === undefined || digest(row.inner_pad) !== digest(inner)) {
-    throw new AppError(
-      'misconfigured',
-      'This database was set up with another installation secret. Give this process the same MINDGLUE_SECRET or MINDGLUE_SECRET_FILE.',
-    )
+    throw new AppError('misconfigured', foreignSecret)
   }
 }
+
+/** Throws `misconfigured` when the database does not accept contexts signed with our key. */
+export async function verifyContextKey(scope: NamespaceScope): Promise<void> {
+  const nobody: Actor = { namespace: 0n, agent: 'mindglue', scopes: new Set() }
+  const [row] = await scope.withNamespace(nobody, { readOnly: true }, async (tx) => {
+    try {
+      return await tx<{ ok: boolean }>`select context_namespace() = 0 as ok`
+    } catch (error) {
+      throw new AppError('misconfigured', foreignSecret, { cause: error })
+    }
+  })
+  if (row?.ok !== true) throw new AppError('misconfigured', foreignSecret)
+}
+
+const foreignSecret =
+  'This database was set up with another installation secret. Give this process the same MINDGLUE_SECRET or MINDGLUE_SECRET_FILE.'
 
 function signContext(actor: Actor, key: Uint8Array): string {
   const flags = actor.scopes.has('admin') ? 'a' : '-'

@@ -7,7 +7,7 @@ import { insertReaders } from './agents.sql.ts'
 import type { DerivedMemory, MemoryInput } from './derive.ts'
 import { insertEmbeddings } from './embeddings.sql.ts'
 import { encodeOptional, type FieldCodec } from './fields.ts'
-import { insertMemories, type NewMemoryRow } from './memories.sql.ts'
+import { insertMemories, versionKey, type NewMemoryRow } from './memories.sql.ts'
 import type { SourceKind } from './memory.ts'
 import { packTerms } from './packed.ts'
 import { insertPostings } from './postings.sql.ts'
@@ -20,6 +20,19 @@ export interface PreparedMemory {
   readonly embedding: Float32Array | null
   /** False when the embedder failed and the job has to make the vector. */
   readonly embedded: boolean
+  /** Set by an import: what a new memory takes from the request instead. */
+  readonly origin?: MemoryOrigin
+}
+
+export interface MemoryOrigin {
+  readonly version: number
+  readonly isCurrent: boolean
+  readonly ownerAgent: string
+  readonly recordedAt: Date
+  readonly validFrom: Date
+  readonly validTo: Date | null
+  readonly supersedes: string | null
+  readonly source: { readonly kind: SourceKind; readonly trust: number }
 }
 
 /** Source and trust come from the channel, never from the content or an argument. */
@@ -31,19 +44,19 @@ const sourceByChannel: Readonly<Record<Channel, { kind: SourceKind; trust: numbe
   job: { kind: 'connector', trust: 1 },
 }
 
-/** Inserts memories as version 1; returns the ids that went in (the others were there already). */
+/** Inserts memories, new ones as version 1; returns those that went in (the others were there already). */
 export async function insertPrepared(
   context: CommitContext,
   codec: FieldCodec,
   items: readonly PreparedMemory[],
-): Promise<ReadonlySet<string>> {
-  if (items.length === 0) return new Set()
+): Promise<readonly PreparedMemory[]> {
+  if (items.length === 0) return []
   const { tx } = context
   const inserted = await insertMemories(
     tx,
     items.map((item) => memoryRow(context, codec, item)),
   )
-  const kept = items.filter((item) => inserted.has(item.id))
+  const kept = items.filter((item) => inserted.has(keyOf(item)))
   await insertPostings(tx, kept.flatMap(postingsOf))
   await insertEmbeddings(
     tx,
@@ -57,15 +70,20 @@ export async function insertPrepared(
   const expiries = kept.flatMap(({ derived }) => (derived.expiresAt ? [derived.expiresAt] : []))
   await addDue(tx, 'expiry', expiries)
   if (kept.some((item) => !item.embedded)) await addDue(tx, 'embed', [context.now])
-  return inserted
+  return kept
+}
+
+function keyOf({ id, origin }: PreparedMemory): string {
+  return versionKey({ id, version: origin?.version ?? 1 })
 }
 
 function memoryRow(context: CommitContext, codec: FieldCodec, item: PreparedMemory): NewMemoryRow {
-  const { id, document, input, derived } = item
-  const source = sourceByChannel[context.principal.channel]
+  const { id, document, input, derived, origin } = item
+  const source = origin?.source ?? sourceByChannel[context.principal.channel]
   return {
     id,
-    version: 1,
+    version: origin?.version ?? 1,
+    is_current: origin?.isCurrent ?? true,
     document,
     content: codec.encode('content', input.content),
     raw_content: encodeOptional(codec, 'raw_content', input.raw_content),
@@ -79,7 +97,7 @@ function memoryRow(context: CommitContext, codec: FieldCodec, item: PreparedMemo
     source_kind: source.kind,
     source_url: encodeOptional(codec, 'source_url', input.source_url),
     trust: source.trust,
-    owner_agent: context.principal.agent,
+    owner_agent: origin?.ownerAgent ?? context.principal.agent,
     access: input.access ?? 'shared',
     importance: input.importance ?? 0.5,
     occurred_at: derived.occurredAt,
@@ -87,10 +105,10 @@ function memoryRow(context: CommitContext, codec: FieldCodec, item: PreparedMemo
     event_to: derived.event?.to ?? null,
     event_grain: derived.event?.grain ?? null,
     expires_at: derived.expiresAt,
-    valid_from: derived.occurredAt,
-    valid_to: null,
-    recorded_at: context.now,
-    supersedes: null,
+    valid_from: origin?.validFrom ?? derived.occurredAt,
+    valid_to: origin?.validTo ?? null,
+    recorded_at: origin?.recordedAt ?? context.now,
+    supersedes: origin?.supersedes ?? null,
     length: derived.length,
     dedupe_key: derived.dedupeKey,
     terms: packTerms(derived.terms.keys()),

@@ -36,6 +36,7 @@ export interface MemoryRow {
 }
 
 export interface NewMemoryRow extends MemoryRow {
+  readonly is_current: boolean
   readonly dedupe_key: Buffer
   /** Packed int8 big endian lists; see packed.ts. */
   readonly terms: Buffer
@@ -98,21 +99,22 @@ export function filterSql(filter: MemoryFilter): SqlFragment {
 
 /**
  * Inserts versions; a row whose dedupe key a current memory already holds is left out.
- * Returns the ids that went in. Waits for a concurrent insert of the same key to end.
+ * Returns the `id/version` that went in. Waits for a concurrent insert of the same key to end.
  */
 export async function insertMemories(
   tx: NamespaceTransaction,
   rows: readonly NewMemoryRow[],
 ): Promise<ReadonlySet<string>> {
   const column = <Key extends keyof NewMemoryRow>(key: Key) => rows.map((row) => row[key])
-  const inserted = await tx<{ id: string }>`
-    insert into memories (namespace, id, version, document, content, raw_content, type, metadata,
+  const inserted = await tx<{ id: string; version: number }>`
+    insert into memories (namespace, id, version, document, is_current, content, raw_content, type, metadata,
       tags, session_label, session_key, speaker, speaker_key, source_kind, source_url, trust,
       owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at,
       valid_from, valid_to, recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities,
       needs_embedding)
     select ${tx.namespace}::bigint, r.* from unnest(
       ${column('id')}::uuid[], ${column('version')}::int[], ${column('document')}::int[],
+      ${column('is_current')}::boolean[],
       ${column('content')}::bytea[], ${column('raw_content')}::bytea[], ${column('type')}::text[],
       ${column('metadata')}::bytea[], ${column('tags')}::bytea[],
       ${column('session_label')}::bytea[], ${column('session_key')}::bytea[],
@@ -129,9 +131,9 @@ export async function insertMemories(
       ${column('tag_terms')}::bytea[], ${column('entities')}::bytea[],
       ${column('needs_embedding')}::boolean[]
     ) as r
-    on conflict (namespace, dedupe_key) where is_current and valid_to is null do nothing
-    returning id`
-  return new Set(inserted.map((row) => row.id))
+    on conflict do nothing
+    returning id, version`
+  return new Set(inserted.map(versionKey))
 }
 
 /** Current holders of dedupe keys, expired ones included. Index memories_dedupe. */
@@ -220,7 +222,46 @@ export function lockExpired(
 ): Promise<{ id: string; expires_at: Date }[]> {
   return tx`
     select m.id, m.expires_at from memories m
-    where m.namespace = ${tx.namespace} and m.expires_at <= statement_timestamp()
+    where m.namespace = ${tx.namespace} and m.is_current and m.expires_at <= statement_timestamp()
     order by m.expires_at limit ${limit} for update skip locked`
 }
 
+
+/** `id/version` of the versions that are there already, visible ones only. Primary key. */
+export async function existingVersions(
+  tx: NamespaceTransaction,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await tx<{ id: string; version: number }>`
+    select m.id, m.version from memories m
+    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[])`
+  return new Set(rows.map(versionKey))
+}
+
+/** One version of one memory as text, for sets. */
+export function versionKey({ id, version }: { id: string; version: number }): string {
+  return `${id}/${version}`
+}
+
+/** Memories whose vector is still to be made, lowest document first. Index memories_needs_embedding. */
+export function needingEmbedding(
+  tx: NamespaceTransaction,
+  limit: number,
+): Promise<{ id: string; version: number; document: number; content: Buffer }[]> {
+  return tx`
+    select m.id, m.version, m.document, m.content from memories m
+    where m.namespace = ${tx.namespace} and m.needs_embedding
+    order by m.document limit ${limit}`
+}
+
+/** Clears the flag of those that are still there and returns them; holds their row locks. */
+export async function clearNeedsEmbedding(
+  tx: NamespaceTransaction,
+  documents: readonly number[],
+): Promise<ReadonlySet<number>> {
+  const rows = await tx<{ document: number }>`
+    update memories m set needs_embedding = false
+    where m.namespace = ${tx.namespace} and m.document = any(${documents}::int[])
+    returning m.document`
+  return new Set(rows.map((row) => row.document))
+}

@@ -212,11 +212,13 @@ async function storeAll(
   }
   const held = await holders(context, [...firstOf.values()])
   const fresh = [...firstOf].filter(([key]) => !held.has(key)).map(([, item]) => item)
-  const inserted = await context.stage('insert', () =>
-    insertPrepared(context, fieldCodec(context.settings), fresh),
+  const inserted = new Set(
+    await context.stage('insert', () =>
+      insertPrepared(context, fieldCodec(context.settings), fresh),
+    ),
   )
   // What a concurrent store put in between is a duplicate as well.
-  const raced = fresh.filter((item) => !inserted.has(item.id))
+  const raced = fresh.filter((item) => !inserted.has(item))
   for (const [key, holder] of await holders(context, raced)) held.set(key, holder)
   return items.map((item) => {
     const key = dedupeText(item)

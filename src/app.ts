@@ -1,0 +1,249 @@
+/** The composition root: the only place that constructs, in start order, and closes in the reverse. */
+import { join } from 'node:path'
+import { v7 as uuidv7 } from 'uuid'
+import { secretValues, type Config } from './config.ts'
+import type { InstallationPurpose } from './crypto/derive.ts'
+import { openInstallationSecret, type InstallationKeys } from './crypto/installation-secret.ts'
+import type { Database } from './database/database.ts'
+import { shippedTemplate } from './database/embedded-template.ts'
+import { openEmbedded, type EmbeddedDatabase } from './database/embedded.ts'
+import { migrate, migrationState, readMigrations, requireCurrent } from './database/migrate.ts'
+import { openPostgres } from './database/postgres.ts'
+import { createScope, installContextKey, verifyContextKey, type NamespaceScope } from './database/scope.ts'
+import { AppError } from './errors.ts'
+import { createExecute, type ChangeListener, type Execute } from './execute.ts'
+import { embedPendingJob } from './jobs/embed-pending.ts'
+import { housekeepingJob } from './jobs/housekeeping.ts'
+import { maintenanceJobs } from './jobs/maintenance.ts'
+import { purgeJob } from './jobs/purge.ts'
+import { startJobs } from './jobs/runner.ts'
+import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
+import { createOperations, type Operations } from './operations.ts'
+import { createEmbedder, type Embedder } from './pipeline/embed.ts'
+import { analyzerVersion } from './pipeline/terms.ts'
+import { allScopes, type Channel, type Principal } from './principal.ts'
+import { createLog, type Log } from './telemetry/log.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { version } from './version.ts'
+
+export interface PrincipalRequest {
+  readonly namespaceName: string
+  readonly agent: string
+  readonly channel: Channel
+  readonly requestId?: string
+}
+
+/** The running program without its listeners. */
+export interface App {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly operations: Operations
+  readonly execute: Execute
+  readonly namespaces: Namespaces
+  readonly scope: NamespaceScope
+  readonly database: Database
+  /** The embedded engine, for backup; undefined on Postgres. */
+  readonly embedded: EmbeddedDatabase | undefined
+  /** Who asks, for channels whose identity is the operating-system user or one configured key. */
+  principal(request: PrincipalRequest): Promise<Principal>
+  /** Each dependency by name, for the sidecar. */
+  readiness(): Promise<readonly { name: string; ok: boolean; detail?: string }[]>
+  readonly events: { onChange(listener: (change: MemoryChange) => void): () => void }
+  /** 32 secret bytes for a purpose, the same in every process of the installation. */
+  secret(purpose: InstallationPurpose): Uint8Array
+  /** Stops the jobs, then closes the database; nothing is written after it resolves. */
+  close(): Promise<void>
+}
+
+export interface MemoryChange {
+  readonly namespace: bigint
+  readonly memoryIds: readonly string[]
+  readonly action: 'stored' | 'forgotten'
+}
+
+/**
+ * Opens everything. The embedded engine must be owned by this process (daemon/election.ts).
+ * Throws `misconfigured` or `unavailable`, with what to do; never falls back to another store.
+ */
+export async function createApp(config: Config): Promise<App> {
+  const log = createLog({ level: config.logLevel, secrets: secretValues(config) })
+  const metrics = createMetrics({
+    version,
+    namespaces: config.metricsNamespaces,
+    processMetrics: true,
+  })
+  const keys = openInstallationSecret(
+    config.installationSecret,
+    join(config.keyDirectory, 'installation-secret'),
+  )
+  const embedder = await openEmbedder(config)
+  const opened = await openDatabase(config, keys)
+  try {
+    const scope = createScope(opened.database, keys('context'))
+    await verifyContextKey(scope)
+    return assemble({ config, log, metrics, keys, embedder, scope, ...opened })
+  } catch (error) {
+    await opened.database.close()
+    throw error
+  }
+}
+
+interface Opened {
+  readonly database: Database
+  readonly embedded: EmbeddedDatabase | undefined
+}
+
+interface Parts extends Opened {
+  readonly config: Config
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly keys: InstallationKeys
+  readonly embedder: Embedder | undefined
+  readonly scope: NamespaceScope
+}
+
+function assemble(parts: Parts): App {
+  const { config, log, metrics, keys, embedder, scope, database, embedded } = parts
+  const namespaces = createNamespaces(scope, {
+    embedderModel: embedder?.model ?? 'none',
+    embedderDimension: embedder?.dimension ?? 0,
+    analyzerVersion,
+  })
+  const listeners = new Set<(change: MemoryChange) => void>()
+  const touched = new Set<bigint>()
+  let writes = 0
+  const onChange: ChangeListener = ({ namespace, operation, memoryIds }) => {
+    writes += 1
+    touched.add(namespace)
+    const action = operation === 'forget' ? 'forgotten' : 'stored'
+    for (const listener of listeners) listener({ namespace, memoryIds, action })
+  }
+  metrics.observePool(async () => {
+    const status = await database.status()
+    return { inUse: status.poolInUse, waiting: status.poolWaiting }
+  })
+  const jobs = startJobs(
+    [
+      purgeJob({ scope, metrics, everySeconds: config.purgeIntervalSeconds }),
+      ...(embedder ? [embedPendingJob({ scope, namespaces, embedder })] : []),
+      housekeepingJob(scope, touched),
+      ...(embedded ? maintenanceJobs(embedded, () => writes) : []),
+    ],
+    log,
+    metrics,
+  )
+  return {
+    config,
+    log,
+    metrics,
+    operations: createOperations({ embedder, cursorKey: keys('cursor') }),
+    execute: createExecute({ scope, namespaces, log, metrics, onChange }),
+    namespaces,
+    scope,
+    database,
+    embedded,
+    principal: async ({ namespaceName, agent, channel, requestId }) => ({
+      namespace: await namespaces.resolve(namespaceName, { create: true }),
+      namespaceName,
+      agent,
+      scopes: new Set(allScopes),
+      plan: 'free',
+      channel,
+      requestId: requestId ?? uuidv7(),
+    }),
+    readiness: () => readiness(database),
+    events: {
+      onChange: (listener) => {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+    },
+    secret: keys,
+    close: async () => {
+      await jobs.stop()
+      await database.close()
+      log.flush()
+    },
+  }
+}
+
+function openEmbedder(config: Config): Promise<Embedder | undefined> {
+  return createEmbedder({
+    kind: config.embedder,
+    url: config.embedderUrl,
+    model: config.embedderModel,
+    dimension: config.embedderDimension,
+    key: config.embedderKey,
+    timeoutMs: config.embedderTimeoutMs,
+  })
+}
+
+async function openDatabase(config: Config, keys: InstallationKeys): Promise<Opened> {
+  const migrations = await readMigrations()
+  if (config.databaseUrl === undefined) {
+    const template = shippedTemplate(migrations.map((migration) => migration.checksum))
+    const dataDir = join(config.dataDirectory, 'pg')
+    const embedded = await openEmbedded({ dataDir, template })
+    await migrate(embedded, migrations)
+    await embedded.ownerTransaction((sql) => installContextKey(sql, keys('context')))
+    return { database: embedded, embedded }
+  }
+  if (config.migrationDatabaseUrl !== undefined) {
+    await migrateServer(config, keys)
+  }
+  const database = await openPostgres({
+    url: config.databaseUrl,
+    poolMax: config.databasePoolMax,
+    connectTimeoutMs: config.connectTimeoutMs,
+    statementTimeoutMs: config.statementTimeoutMs,
+    lockTimeoutMs: config.lockTimeoutMs,
+    idleInTransactionTimeoutMs: config.idleTransactionTimeoutMs,
+  })
+  try {
+    requireCurrent(await migrationState(database, migrations))
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+  return { database, embedded: undefined }
+}
+
+/** Applies migrations and hands the database its context key, with the administrator's login. */
+export async function migrateServer(
+  config: Config,
+  keys: InstallationKeys,
+): Promise<readonly string[]> {
+  if (config.migrationDatabaseUrl === undefined) {
+    throw new AppError(
+      'misconfigured',
+      'Migrations need an administrator: set MIGRATION_DATABASE_URL.',
+    )
+  }
+  const owner = await openPostgres({ url: config.migrationDatabaseUrl, poolMax: 1 })
+  try {
+    const applied = await migrate(owner, await readMigrations())
+    await owner.ownerTransaction((sql) => installContextKey(sql, keys('context')))
+    return applied
+  } finally {
+    await owner.close()
+  }
+}
+
+async function readiness(database: Database) {
+  const migrations = await readMigrations()
+  const check = async (name: string, probe: () => Promise<void>) => {
+    try {
+      await probe()
+      return { name, ok: true }
+    } catch (error) {
+      return { name, ok: false, detail: error instanceof AppError ? error.code : 'failed' }
+    }
+  }
+  return [
+    await check('database', async () => void (await database.status())),
+    await check('migrations', async () =>
+      requireCurrent(await migrationState(database, migrations)),
+    ),
+  ]
+}

@@ -1,0 +1,231 @@
+/** The one funnel: validate → scope → settings → prepare → transaction (commit + audit) → log, metrics. */
+import type { z } from 'zod'
+import { recordEvent } from './audit/events.ts'
+import type { NamespaceScope } from './database/scope.ts'
+import { AppError, toAppError } from './errors.ts'
+import type { Namespaces } from './namespaces/namespaces.ts'
+import { readRevision } from './namespaces/namespaces.sql.ts'
+import type {
+  Committed,
+  NamespaceSettings,
+  Operation,
+  OperationName,
+  PrepareContext,
+} from './operation.ts'
+import type { Principal } from './principal.ts'
+import type { Log } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+
+export interface ExecuteOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((done: number, total?: number) => void) | undefined
+}
+
+/**
+ * Runs an operation for a principal. `input` is untrusted: it is parsed here with the operation's
+ * schema. Throws AppError and nothing else. A write is durable and audited when the promise resolves.
+ */
+export type Execute = <Input extends z.ZodType, Output extends z.ZodType, Prepared>(
+  operation: Operation<Input, Output, Prepared>,
+  principal: Principal,
+  input: unknown,
+  options?: ExecuteOptions,
+) => Promise<z.output<Output>>
+
+/** Told after the commit which memories an operation touched; ids only. */
+export type ChangeListener = (change: {
+  readonly namespace: bigint
+  readonly operation: OperationName
+  readonly memoryIds: readonly string[]
+}) => void
+
+export interface ExecuteDependencies {
+  readonly scope: NamespaceScope
+  readonly namespaces: Namespaces
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly onChange: ChangeListener
+}
+
+/** A namespace whose settings change under every attempt is being reconfigured in a loop. */
+const settingsAttemptsMax = 3
+const neverAborted = new AbortController().signal
+
+/** The prepared work was made with settings that changed before it could be committed. */
+class SettingsChanged extends Error {
+  readonly revision: number
+  constructor(revision: number) {
+    super('settings changed')
+    this.revision = revision
+  }
+}
+
+export function createExecute(dependencies: ExecuteDependencies): Execute {
+  return async (operation, principal, input, options = {}) => {
+    const started = performance.now()
+    const stageMs: Record<string, number> = {}
+    let outcome: 'ok' | AppError['code'] = 'ok'
+    try {
+      const parsed = parseInput(operation, input)
+      requireScope(operation, principal)
+      const committed = await run(dependencies, operation, principal, parsed, options, stageMs)
+      if (operation.effect !== 'read') {
+        dependencies.onChange({
+          namespace: principal.namespace,
+          operation: operation.name,
+          memoryIds: committed.audit.resourceIds ?? [],
+        })
+      }
+      return committed.output
+    } catch (thrown) {
+      const error = options.signal?.aborted === true ? cancelled(thrown) : toAppError(thrown)
+      outcome = error.code
+      await auditFailure(dependencies, operation.name, principal, error)
+      if (error.code === 'internal') {
+        dependencies.log.error('request failed', { request_id: principal.requestId, error: thrown })
+      }
+      throw error
+    } finally {
+      finish(dependencies, operation.name, principal, outcome, started, stageMs)
+    }
+  }
+}
+
+function cancelled(cause: unknown): AppError {
+  return new AppError('timeout', 'The request was cancelled; nothing was changed.', { cause })
+}
+
+function parseInput<Input extends z.ZodType>(
+  operation: { readonly input: Input },
+  input: unknown,
+): z.output<Input> {
+  const result = operation.input.safeParse(input)
+  if (result.success) return result.data
+  const issues = result.error.issues
+    .slice(0, 10)
+    .map((issue) => ({ path: issue.path.join('.'), message: issue.message }))
+  const [first] = issues
+  throw new AppError(
+    'invalid_input',
+    `Invalid arguments: ${first?.path === '' ? '' : `${first?.path}: `}${first?.message}`,
+    { details: { issues } },
+  )
+}
+
+function requireScope(operation: Pick<Operation, 'scope'>, principal: Principal): void {
+  if (principal.scopes.has(operation.scope) || principal.scopes.has('admin')) return
+  throw new AppError('insufficient_scope', `This needs the scope ${operation.scope}.`, {
+    details: { scope: operation.scope },
+  })
+}
+
+async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
+  { scope, namespaces }: ExecuteDependencies,
+  operation: Operation<Input, Output, Prepared>,
+  principal: Principal,
+  input: z.output<Input>,
+  options: ExecuteOptions,
+  stageMs: Record<string, number>,
+): Promise<Committed<z.output<Output>>> {
+  let settings = await namespaces.settings(principal)
+  for (let attempt = 1; ; attempt += 1) {
+    const context = prepareContext(namespaces, principal, settings, options, stageMs)
+    const prepared = await operation.prepare(context, input)
+    context.signal.throwIfAborted()
+    const transaction = { retryable: operation.isIdempotent(input) }
+    try {
+      return await context.stage('transaction', () =>
+        scope.withNamespace(principal, transaction, async (tx) => {
+          const revision = await readRevision(tx)
+          if (revision !== settings.revision) throw new SettingsChanged(revision ?? 0)
+          const committed = await operation.commit({ ...context, tx }, prepared, input)
+          await recordEvent(tx, principal, operation.name, 'ok', committed.audit)
+          return committed
+        }),
+      )
+    } catch (error) {
+      if (!(error instanceof SettingsChanged)) throw error
+      if (attempt === settingsAttemptsMax) {
+        throw new AppError('conflict', 'The namespace is being reconfigured; try again.')
+      }
+      settings = await namespaces.settings(principal, error.revision)
+    }
+  }
+}
+
+function prepareContext(
+  namespaces: Namespaces,
+  principal: Principal,
+  settings: NamespaceSettings,
+  options: ExecuteOptions,
+  stageMs: Record<string, number>,
+): PrepareContext {
+  return {
+    principal,
+    settings,
+    now: new Date(),
+    signal: options.signal ?? neverAborted,
+    reserveDocuments: (count) => namespaces.reserveDocuments(principal, count),
+    stage: async (name, step) => {
+      const began = performance.now()
+      try {
+        return await step()
+      } finally {
+        stageMs[name] = (stageMs[name] ?? 0) + performance.now() - began
+      }
+    },
+    stages: () =>
+      Object.fromEntries(Object.entries(stageMs).map(([name, ms]) => [name, round(ms)])),
+    progress: (done, total) => options.onProgress?.(done, total),
+  }
+}
+
+/** Its own transaction, since the operation's rolled back. A failure to audit is logged, not hidden. */
+async function auditFailure(
+  { scope, log, metrics }: ExecuteDependencies,
+  operation: OperationName,
+  principal: Principal,
+  error: AppError,
+): Promise<void> {
+  try {
+    await scope.withNamespace(principal, {}, (tx) =>
+      recordEvent(tx, principal, operation, error.code, {}),
+    )
+  } catch (auditError) {
+    metrics.failure('audit')
+    log.error('refusal could not be audited', { request_id: principal.requestId, error: auditError })
+  }
+}
+
+function finish(
+  { log, metrics }: ExecuteDependencies,
+  operation: OperationName,
+  principal: Principal,
+  outcome: 'ok' | AppError['code'],
+  started: number,
+  stageMs: Readonly<Record<string, number>>,
+): void {
+  const durationMs = performance.now() - started
+  metrics.request({
+    operation,
+    transport: principal.channel,
+    outcome,
+    namespaceName: principal.namespaceName,
+    durationMs,
+    stageMs,
+  })
+  log.info('request finished', {
+    request_id: principal.requestId,
+    namespace: principal.namespaceName,
+    agent: principal.agent,
+    operation,
+    transport: principal.channel,
+    outcome,
+    duration_ms: round(durationMs),
+    stage_ms: stageMs,
+  })
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100
+}

@@ -1,0 +1,30 @@
+/** What a Postgres server does by itself and the embedded engine does not: checkpoints and vacuum. */
+import type { Database } from '../database/database.ts'
+import type { Job } from './runner.ts'
+
+/** Jobs that run only when something was written since they last did. */
+export function maintenanceJobs(database: Database, writes: () => number): readonly Job[] {
+  return [
+    whenWritten('checkpoint', 60, writes, () => database.maintain('checkpoint')),
+    whenWritten('vacuum', 600, writes, () => database.maintain('vacuum')),
+  ]
+}
+
+function whenWritten(
+  name: string,
+  everySeconds: number,
+  writes: () => number,
+  work: () => Promise<void>,
+): Job {
+  let seen = 0
+  return {
+    name,
+    everySeconds,
+    run: async () => {
+      const now = writes()
+      if (now === seen) return
+      await work()
+      seen = now
+    },
+  }
+}

@@ -1,0 +1,74 @@
+/** Erases expired memories in bounded batches, namespace by namespace, while stores and recalls go on. */
+import { recordEvent } from '../audit/events.ts'
+import type { NamespaceScope } from '../database/scope.ts'
+import { lockExpired } from '../memory/memories.sql.ts'
+import { removeMemories } from '../memory/remove.ts'
+import { clearDue, duePage } from '../namespaces/due.sql.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Job } from './runner.ts'
+import { jobPrincipal } from './job-principal.ts'
+
+const namespacesPerRun = 1_000
+/** Large enough to amortise a transaction, small enough that a store waits for none of its locks. */
+const batchRows = 2_000
+/**
+ * A store that is still open may commit a memory whose bucket was just purged: buckets are kept this
+ * long after they are done. Longer than any transaction may last.
+ */
+const bucketGraceMs = 70_000
+
+export interface PurgeDependencies {
+  readonly scope: NamespaceScope
+  readonly metrics: Metrics
+  readonly everySeconds: number
+}
+
+export function purgeJob({ scope, metrics, everySeconds }: PurgeDependencies): Job {
+  return {
+    name: 'purge',
+    everySeconds,
+    run: async (signal) => {
+      const now = new Date()
+      const page = await scope.withDirectory((sql) => duePage(sql, 'expiry', now, namespacesPerRun))
+      for (const { namespace } of page) {
+        if (signal.aborted) return
+        await purgeNamespace(scope, metrics, namespace, signal)
+        const principal = jobPrincipal(namespace)
+        const done = new Date(now.getTime() - bucketGraceMs)
+        if (!signal.aborted) {
+          await scope.withNamespace(principal, {}, (tx) => clearDue(tx, 'expiry', done))
+        }
+      }
+    },
+  }
+}
+
+/** Purges one namespace until nothing in it is expired; returns how many memories went. */
+export async function purgeNamespace(
+  scope: NamespaceScope,
+  metrics: Metrics,
+  namespace: bigint,
+  signal: AbortSignal,
+): Promise<number> {
+  const principal = jobPrincipal(namespace)
+  let purged = 0
+  while (!signal.aborted) {
+    const batch = await scope.withNamespace(principal, {}, async (tx) => {
+      const expired = await lockExpired(tx, batchRows)
+      if (expired.length === 0) return { rows: 0, oldest: undefined }
+      const removed = await removeMemories(
+        tx,
+        expired.map((row) => row.id),
+      )
+      const counts = { memories: removed.memories, versions: removed.versions }
+      await recordEvent(tx, principal, 'purge', 'ok', { resourceIds: removed.ids, counts })
+      return { rows: expired.length, oldest: expired[0]?.expires_at }
+    })
+    if (batch.rows === 0) break
+    purged += batch.rows
+    const lagMs = batch.oldest ? Date.now() - batch.oldest.getTime() : 0
+    metrics.purged(batch.rows, Math.max(0, lagMs) / 1000)
+    if (batch.rows < batchRows) break
+  }
+  return purged
+}

@@ -1,0 +1,87 @@
+/** Rows of the namespaces table and the name directory. */
+import type { Sql } from '../database/database.ts'
+import type { NamespaceTransaction } from '../database/scope.ts'
+import type { NamespaceSettings } from '../operation.ts'
+
+export interface NamespaceRow {
+  readonly name: string
+  readonly revision: number
+  readonly profile: NamespaceSettings['profile']
+  readonly plan: string
+  readonly embedder_model: string
+  readonly embedder_dimension: number
+  readonly analyzer_version: number
+  readonly index_key: Buffer
+  readonly document_count: number
+  readonly mean_length: number
+}
+
+/** Surrogate of a name; undefined when there is none. Directory function, one exact name in. */
+export async function findNamespace(sql: Sql, name: string): Promise<bigint | undefined> {
+  const [row] = await sql<{ namespace: bigint | null }>`
+    select namespace_find(${name}) as namespace`
+  return row?.namespace ?? undefined
+}
+
+/** Registers a name; two processes at once get the same surrogate. */
+export async function registerNamespace(
+  sql: Sql,
+  name: string,
+  surrogate: bigint,
+): Promise<bigint> {
+  const [row] = await sql<{ namespace: bigint }>`
+    select namespace_register(${name}, ${surrogate}::bigint) as namespace`
+  return row?.namespace ?? surrogate
+}
+
+export async function readNamespace(tx: NamespaceTransaction): Promise<NamespaceRow | undefined> {
+  const [row] = await tx<NamespaceRow>`
+    select n.name, n.revision, n.profile, n.plan, n.embedder_model, n.embedder_dimension,
+      n.analyzer_version, n.index_key, n.document_count, n.mean_length
+    from namespaces n where n.namespace = ${tx.namespace}`
+  return row
+}
+
+/** The settings' revision alone: one row by primary key, read in every operation's transaction. */
+export async function readRevision(tx: NamespaceTransaction): Promise<number | undefined> {
+  const [row] = await tx<{ revision: number }>`
+    select n.revision from namespaces n where n.namespace = ${tx.namespace}`
+  return row?.revision
+}
+
+/** Inserts the row unless another process was first. */
+export async function insertNamespace(
+  tx: NamespaceTransaction,
+  row: Pick<
+    NamespaceRow,
+    'name' | 'profile' | 'embedder_model' | 'embedder_dimension' | 'analyzer_version' | 'index_key'
+  >,
+): Promise<void> {
+  await tx`
+    insert into namespaces (namespace, name, profile, embedder_model, embedder_dimension,
+      analyzer_version, index_key)
+    values (${tx.namespace}, ${row.name}, ${row.profile}, ${row.embedder_model},
+      ${row.embedder_dimension}, ${row.analyzer_version}, ${row.index_key})
+    on conflict do nothing`
+}
+
+/** Takes `count` document integers; returns the first. The row lock lasts for this statement's transaction. */
+export async function takeDocuments(tx: NamespaceTransaction, count: number): Promise<number> {
+  const [row] = await tx<{ first: number }>`
+    update namespaces n set next_document = n.next_document + ${count}::int
+    where n.namespace = ${tx.namespace}
+    returning n.next_document - ${count}::int as first`
+  if (!row) throw new TypeError('the namespace has no row')
+  return row.first
+}
+
+/** Refreshes the estimates that BM25 uses; the job calls it, a store never does. */
+export async function refreshStatistics(tx: NamespaceTransaction): Promise<void> {
+  await tx`
+    update namespaces n set document_count = s.count, mean_length = s.mean
+    from (
+      select count(*)::int as count, coalesce(avg(m.length), 12)::real as mean
+      from memories m where m.namespace = ${tx.namespace} and m.is_current
+    ) s
+    where n.namespace = ${tx.namespace}`
+}

@@ -1,0 +1,119 @@
+/** Namespaces as the program sees them: found by name, made on first use, settings kept by revision. */
+import { randomBytes } from 'node:crypto'
+import type { Actor, NamespaceScope } from '../database/scope.ts'
+import { AppError } from '../errors.ts'
+import type { NamespaceSettings } from '../operation.ts'
+import {
+  findNamespace,
+  insertNamespace,
+  readNamespace,
+  registerNamespace,
+  takeDocuments,
+} from './namespaces.sql.ts'
+
+/** Settings of namespaces a process keeps; the least recently used goes first. */
+const cachedNamespacesMax = 1_000
+/** Document integers a process takes at once: one short transaction for so many stores. */
+const documentBlock = 256
+
+export interface NamespaceDefaults {
+  readonly embedderModel: string
+  readonly embedderDimension: number
+  readonly analyzerVersion: number
+}
+
+export interface Namespaces {
+  /** Surrogate of a name. Throws `not_found` when it does not exist and `create` is false. */
+  resolve(name: string, options: { create: boolean }): Promise<bigint>
+  /** Settings, from the cache unless it is older than `revision`. */
+  settings(actor: Actor, freshest?: number): Promise<NamespaceSettings>
+  /** Document integers never given out before. */
+  reserveDocuments(actor: Actor, count: number): Promise<number[]>
+}
+
+/** What a namespace is made with on first use; its index key is 32 random bytes of its own. */
+export function createNamespaces(scope: NamespaceScope, defaults: NamespaceDefaults): Namespaces {
+  const surrogates = new Map<string, bigint>()
+  const settings = new Map<bigint, NamespaceSettings>()
+  const blocks = new Map<bigint, { next: number; end: number }>()
+
+  return {
+    resolve: async (name, { create }) => {
+      const known = surrogates.get(name)
+      if (known !== undefined) return known
+      const found = await scope.withDirectory((sql) => findNamespace(sql, name))
+      if (found === undefined && !create) {
+        throw new AppError('not_found', 'There is no such namespace.')
+      }
+      const namespace = found ?? (await register(scope, name, defaults))
+      remember(surrogates, name, namespace)
+      return namespace
+    },
+    settings: async (actor, freshest = 0) => {
+      const cached = settings.get(actor.namespace)
+      if (cached && cached.revision >= freshest) return cached
+      const row = await scope.withNamespace(actor, { readOnly: true }, readNamespace)
+      if (!row) throw new AppError('not_found', 'There is no such namespace.')
+      const read: NamespaceSettings = {
+        namespace: actor.namespace,
+        name: row.name,
+        revision: row.revision,
+        profile: row.profile,
+        embedderModel: row.embedder_model,
+        embedderDimension: row.embedder_dimension,
+        analyzerVersion: row.analyzer_version,
+        indexKey: row.index_key,
+        documentCount: row.document_count,
+        meanLength: row.mean_length,
+      }
+      remember(settings, actor.namespace, read)
+      return read
+    },
+    reserveDocuments: async (actor, count) => {
+      const held = blocks.get(actor.namespace)
+      if (held && held.end - held.next >= count) return take(held, count)
+      const size = Math.max(count, documentBlock)
+      const first = await scope.withNamespace(actor, {}, (tx) => takeDocuments(tx, size))
+      const block = { next: first, end: first + size }
+      remember(blocks, actor.namespace, block)
+      return take(block, count)
+    },
+  }
+}
+
+async function register(
+  scope: NamespaceScope,
+  name: string,
+  defaults: NamespaceDefaults,
+): Promise<bigint> {
+  // 63 random bits: a surrogate tells nothing about how many namespaces there are.
+  const surrogate = randomBytes(8).readBigUInt64BE() >> 1n
+  const namespace = await scope.withDirectory((sql) => registerNamespace(sql, name, surrogate))
+  const actor: Actor = { namespace, agent: 'mindglue', scopes: new Set() }
+  await scope.withNamespace(actor, {}, (tx) =>
+    insertNamespace(tx, {
+      name,
+      profile: 'off',
+      embedder_model: defaults.embedderModel,
+      embedder_dimension: defaults.embedderDimension,
+      analyzer_version: defaults.analyzerVersion,
+      index_key: randomBytes(32),
+    }),
+  )
+  return namespace
+}
+
+/** A block changes only here and between no two awaits, so that concurrent stores share none. */
+function take(block: { next: number; end: number }, count: number): number[] {
+  const first = block.next
+  block.next += count
+  return Array.from({ length: count }, (_, index) => first + index)
+}
+
+function remember<Key, Value>(cache: Map<Key, Value>, key: Key, value: Value): void {
+  cache.delete(key)
+  cache.set(key, value)
+  if (cache.size <= cachedNamespacesMax) return
+  const [oldest] = cache.keys()
+  if (oldest !== undefined) cache.delete(oldest)
+}

@@ -1,0 +1,29 @@
+/** Every operation of the product in one list: the table of contents of the API. */
+import { auditQueryOperation } from './audit/query.ts'
+import { exportOperation } from './memory/export.ts'
+import { forgetOperation } from './memory/forget.ts'
+import { importOperation } from './memory/import.ts'
+import { recallOperation } from './memory/recall.ts'
+import { storeOperation } from './memory/store.ts'
+import type { Embedder } from './pipeline/embed.ts'
+
+export interface OperationDependencies {
+  /** Undefined when the embedder is `none`: memories are found by their words. */
+  readonly embedder: Embedder | undefined
+  /** 32 secret bytes of this installation, for page cursors. */
+  readonly cursorKey: Uint8Array
+}
+
+/** Built once by the composition root; transports, tools and commands are made from this record. */
+export function createOperations(dependencies: OperationDependencies) {
+  return {
+    store: storeOperation(dependencies),
+    recall: recallOperation(dependencies),
+    forget: forgetOperation(),
+    export: exportOperation(dependencies),
+    import: importOperation(dependencies),
+    auditQuery: auditQueryOperation(),
+  }
+}
+
+export type Operations = ReturnType<typeof createOperations>
