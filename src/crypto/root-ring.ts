@@ -103,9 +103,11 @@ export function parseRootKeys(text: string): RootRing {
 
 async function readKeyFile(path: string): Promise<string> {
   // O_NONBLOCK: a named pipe without a writer must not hold up the start.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
-    throw new AppError('misconfigured', `The root key file ${path} cannot be read.`, { cause })
-  })
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
+    (cause: unknown) => {
+      throw new AppError('misconfigured', `The root key file ${path} cannot be read.`, { cause })
+    },
+  )
   try {
     // Asked of the open file, not of the path: what is checked is what is read.
     const status = await file.stat()
