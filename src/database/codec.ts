@@ -16,6 +16,8 @@ const scalarParsers: Readonly<Record<number, Parser>> = {
   114: (text) => JSON.parse(text) as unknown, // json
   700: Number, // float4
   701: Number, // float8
+  1082: (text) => text, // date: a calendar day is no instant
+  1114: (text) => text, // timestamp without time zone: neither
   1184: parseTimestamp, // timestamptz
   3802: (text) => JSON.parse(text) as unknown, // jsonb
 }
@@ -47,11 +49,21 @@ export const parsers: Readonly<Record<number, Parser>> = {
   ),
 }
 
-/** `infinity` has no Date: it becomes the last or first instant that a Date can hold. */
+const timestampPattern =
+  /^(\d{4,6}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)([+-]\d\d)(:\d\d)?(?::\d\d)?$/
+
+/**
+ * ISO 8601 made of Postgres's ISO output; given the latter, Date reads the year 0099 as 1999. `infinity`
+ * has no Date: it becomes the last or first instant that a Date can hold. Throws on a year before Christ.
+ */
 function parseTimestamp(text: string): Date {
   if (text === 'infinity') return new Date(8.64e15)
   if (text === '-infinity') return new Date(-8.64e15)
-  return new Date(text)
+  const [, day = '', time = '', hours = '', minutes = ':00'] = timestampPattern.exec(text) ?? []
+  const year = day.indexOf('-') === 4 ? day : `+${day.padStart(12, '0')}`
+  const instant = new Date(`${year}T${time}${hours}${minutes}`)
+  if (Number.isNaN(instant.getTime())) throw new RangeError('a time that no Date can hold')
+  return instant
 }
 
 /**

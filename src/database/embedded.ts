@@ -207,7 +207,10 @@ class EngineDatabase implements EmbeddedDatabase {
     try {
       return await run()
     } catch (error) {
-      if (error instanceof Error && 'severity' in error) throw error
+      if (isServerAnswer(error)) throw error
+      // Either a value that could not be read, or the engine itself: does it still answer?
+      const answer: unknown = await this.#engine.exec('select 1').catch((reason: unknown) => reason)
+      if (Array.isArray(answer) || isServerAnswer(answer)) throw error
       this.#broken = error
       throw unreachable(error)
     }
@@ -229,4 +232,8 @@ class EngineDatabase implements EmbeddedDatabase {
       release()
     }
   }
+}
+
+function isServerAnswer(error: unknown): boolean {
+  return error instanceof Error && 'severity' in error
 }

@@ -1,20 +1,403 @@
-/** What both engines promise alike: types, transactions, streaming, limits. */
+/** What both engines promise alike: types, transactions, streaming, errors, limits. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openTestDatabase, type TestDatabase } from '../support/database.ts'
+import {
+  fragment,
+  joinFragments,
+  nothing,
+  type Database,
+  type SqlParameter,
+} from '../../src/database/database.ts'
+import { sqlStateOf } from '../../src/database/faults.ts'
+import { AppError } from '../../src/errors.ts'
+import { openTestDatabase, testEngine, type TestDatabase } from '../support/database.ts'
 
-let db: TestDatabase
+let fresh: TestDatabase
+let database: Database
+
 beforeAll(async () => {
-  db = await openTestDatabase()
+  fresh = await openTestDatabase({
+    postgres: { poolMax: 3, connectTimeoutMs: 3000, idleInTransactionTimeoutMs: 1500 },
+    embedded: { queueMax: 6, waitTimeoutMs: 3000, idleInTransactionTimeoutMs: 1500 },
+  })
+  database = fresh.database
+  await fresh.owner.ownerTransaction(async (_, script) => {
+    await script(`
+      create table public.counter (id int primary key, value bigint not null);
+      insert into public.counter values (1, 0);
+      create table public.item (id int primary key, label text not null);
+      grant select, insert, update, delete on public.counter, public.item to mindglue_app`)
+  })
 })
-afterAll(() => db.close())
+afterAll(() => fresh.close())
+
+/** The rejection of a promise that must not resolve. */
+async function failureOf(promise: Promise<unknown>): Promise<AppError> {
+  const error: unknown = await promise.then(
+    () => 'resolved',
+    (reason: unknown) => reason,
+  )
+  if (!(error instanceof AppError)) throw new Error('expected an AppError', { cause: error })
+  return error
+}
+
+const instant = new Date('2026-11-23T23:59:59.123Z')
+const uuid = '01933b5e-7c1a-7e7e-8a2b-5f1e8f3c9d10'
+const bytes = Buffer.from([0, 1, 34, 92, 123, 255])
+const awkward = 'quote " backslash \\ comma , brace {} NULL null \n\t emoji 😀 ž'
+
+describe('values', () => {
+  const cases: readonly [cast: string, value: SqlParameter][] = [
+    ['bool', true],
+    ['bool', false],
+    ['int2', -32768],
+    ['int4', 2147483647],
+    ['int8', 9223372036854775807n],
+    ['int8', -9223372036854775808n],
+    ['float8', 0.1],
+    ['float8', Number.NaN],
+    ['float8', Number.NEGATIVE_INFINITY],
+    ['float4', 0.5],
+    ['text', awkward],
+    ['text', ''],
+    ['text', 'NULL'],
+    ['uuid', uuid],
+    ['bytea', bytes],
+    ['bytea', Buffer.alloc(0)],
+    ['timestamptz', instant],
+    ['text', null],
+    ['uuid[]', [uuid, null]],
+    ['int8[]', [1n, null, 9223372036854775807n]],
+    ['int4[]', [1, null, -1]],
+    ['float8[]', [0.1, null]],
+    ['bool[]', [true, false, null]],
+    ['bytea[]', [bytes, null, Buffer.alloc(0)]],
+    ['text[]', [awkward, null, '', 'NULL', 'null', ' a ', '{', 'a,b']],
+    ['timestamptz[]', [instant, null]],
+    ['text[]', []],
+  ]
+  test.each(cases)('%s comes back as it was bound (case %#)', async (cast, value) => {
+    // The cast is part of the SQL text, which a template cannot vary otherwise.
+    const text = Object.assign(['select ', `::${cast} as value`], { raw: [] })
+    const rows = await database.transaction({}, (sql) => sql(text, value))
+    expect(rows).toEqual([{ value }])
+  })
+
+  test('a view into a larger buffer is bound as that view', async () => {
+    const view = new Uint8Array(Buffer.from('abcdef')).subarray(2, 4)
+    const [row] = await database.transaction(
+      {},
+      (sql) => sql<{ value: Buffer }>`select ${view}::bytea as value`,
+    )
+    expect(row?.value.toString()).toBe('cd')
+  })
+
+  test('bytes are a Buffer, counts are bigint, json is parsed, numeric and date stay text', async () => {
+    const [row] = await database.transaction(
+      {},
+      (sql) => sql`select '\\x00ff'::bytea as bytes, count(*) as count, '{"a":[1]}'::jsonb as json,
+        1.50::numeric as numeric, date '2026-11-23' as date, null::bytea as nothing`,
+    )
+    expect(Buffer.isBuffer(row?.['bytes'])).toBe(true)
+    expect(row).toMatchObject({ count: 1n, json: { a: [1] }, numeric: '1.50', date: '2026-11-23' })
+    expect(row?.['nothing']).toBeNull()
+  })
+
+  test('times are read as instants whatever their year', async () => {
+    const [row] = await database.transaction(
+      {},
+      (sql) => sql`select '0099-01-02 03:04:05+00'::timestamptz as early,
+        '2026-11-23 12:00:00.123456+05:30'::timestamptz as offset,
+        '12026-01-02 03:04:05+00'::timestamptz as late,
+        'infinity'::timestamptz as never`,
+    )
+    expect(row).toEqual({
+      early: new Date('0099-01-02T03:04:05Z'),
+      offset: new Date('2026-11-23T06:30:00.123Z'),
+      late: new Date('+012026-01-02T03:04:05Z'),
+      never: new Date(8.64e15),
+    })
+  })
+
+  test('fragments nest and number their parameters through', async () => {
+    const conditions = joinFragments(
+      [fragment`n > ${2}::int4`, fragment`n = any(${[1, 3, 5]}::int4[])`],
+      ' and ',
+    )
+    const rows = await database.transaction(
+      {},
+      (sql) => sql`select n from generate_series(1, ${6}::int4) n where ${conditions} ${nothing}
+        order by n`,
+    )
+    expect(rows).toEqual([{ n: 3 }, { n: 5 }])
+  })
+
+  test('undefined and an invalid date are refused before anything is sent', async () => {
+    const wrong: unknown = undefined
+    for (const value of [wrong, new Date(Number.NaN)]) {
+      await expect(
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the wrong type is the test
+        database.transaction({}, (sql) => sql`select ${value as SqlParameter}::text`),
+      ).rejects.toThrow()
+    }
+  })
+})
 
 describe('a transaction', () => {
-  test('sees values of every type as they were bound', async () => {
-    const row = await db.database.transaction({}, async (sql) => {
-      const rows = await sql`select ${1}::int4 as i, ${2n ** 62n}::int8 as b`
-      return rows[0]
+  test('is undone when its work throws, and the error arrives unchanged', async () => {
+    const mine = new Error('mine')
+    const failed = database.transaction({}, async (sql) => {
+      await sql`insert into item values (${1}, ${'never'})`
+      throw mine
     })
-    expect(row).toEqual({ i: 1, b: 2n ** 62n })
+    await expect(failed).rejects.toBe(mine)
+    expect(await database.transaction({}, (sql) => sql`select id from item`)).toEqual([])
+  })
+
+  test('is undone when one statement failed, even if the work caught the error', async () => {
+    const failure = await failureOf(
+      database.transaction({}, async (sql) => {
+        await sql`insert into item values (${2}, ${'lost'})`
+        await sql`select 1 / ${0}::int4`.catch(() => [])
+      }),
+    )
+    expect(failure.code).toBe('internal')
+    expect(await database.transaction({}, (sql) => sql`select id from item`)).toEqual([])
+  })
+
+  test('survives a failed statement that nobody awaited', async () => {
+    await expect(
+      database.transaction({}, async (sql) => {
+        void sql`select 1 / ${0}::int4`
+        await sql`select 1`
+      }),
+    ).rejects.toThrow(AppError)
+  })
+
+  test('runs statements that were started together in their order', async () => {
+    const results = await database.transaction({}, (sql) =>
+      Promise.all([
+        sql`select set_config('test.order', 'first', true) as value`,
+        sql`select current_setting('test.order') as value`,
+      ]),
+    )
+    expect(results[1]).toEqual([{ value: 'first' }])
+  })
+
+  test('refuses another transaction inside itself', async () => {
+    await expect(
+      database.transaction({}, () => database.transaction({}, (sql) => sql`select 1`)),
+    ).rejects.toThrow('inside another')
+  })
+
+  test('refuses statements after its end', async () => {
+    const kept = await database.transaction({}, (sql) => Promise.resolve(sql))
+    await expect(kept`select 1`).rejects.toThrow('after the end')
+  })
+
+  test('works as the application role, without rights on the schema or its secrets', async () => {
+    const [row] = await database.transaction({}, (sql) => sql`select current_user as who`)
+    expect(row).toEqual({ who: 'mindglue_app' })
+    for (const forbidden of [
+      fragment`create table public.mine (id int)`,
+      fragment`select * from mindglue.context_keys`,
+      fragment`truncate item`,
+      fragment`alter table item disable row level security`,
+    ]) {
+      const failure = await failureOf(database.transaction({}, (sql) => sql`${forbidden}`))
+      expect(sqlStateOf(failure)).toBe('42501')
+    }
+  })
+
+  test('leaves no setting behind for the next one', async () => {
+    await database.transaction({}, (sql) => sql`select set_config('test.left', 'over', true)`)
+    const [row] = await database.transaction(
+      {},
+      (sql) => sql`select nullif(current_setting('test.left', true), '') as value`,
+    )
+    expect(row).toEqual({ value: null })
+  })
+
+  test('has the isolation and access it asked for', async () => {
+    const [row] = await database.transaction(
+      { isolation: 'repeatable read', readOnly: true },
+      (sql) => sql`select current_setting('transaction_isolation') as isolation,
+        current_setting('transaction_read_only') as read_only`,
+    )
+    expect(row).toEqual({ isolation: 'repeatable read', read_only: 'on' })
+    const failure = await failureOf(
+      database.transaction({ readOnly: true }, (sql) => sql`delete from item`),
+    )
+    expect(failure.code).toBe('unavailable')
+  })
+
+  test('concurrent read-modify-write transactions lose no update', async () => {
+    const increment = () =>
+      database.transaction({}, async (sql) => {
+        const [row] = await sql<{
+          value: bigint
+        }>`select value from counter where id = 1 for update`
+        await sql`update counter set value = ${(row?.value ?? 0n) + 1n} where id = 1`
+      })
+    for (let round = 0; round < 5; round += 1) {
+      await Promise.all([increment(), increment(), increment(), increment(), increment()])
+    }
+    const [row] = await database.transaction({}, (sql) => sql`select value from counter`)
+    expect(row).toEqual({ value: 25n })
+  })
+})
+
+describe('a stream', () => {
+  test('hands out every row once in batches, while other statements run', async () => {
+    const seen: number[] = []
+    const sizes: number[] = []
+    await database.transaction({ readOnly: true }, async (sql) => {
+      const rows = sql.stream<{ n: number }>(100)
+      for await (const batch of rows`select n from generate_series(1, ${250}::int4) n order by n`) {
+        sizes.push(batch.length)
+        seen.push(...batch.map(({ n }) => n))
+        await sql`select ${'in between'}::text`
+      }
+    })
+    expect(sizes).toEqual([100, 100, 50])
+    expect(seen).toEqual(Array.from({ length: 250 }, (_, index) => index + 1))
+  })
+
+  test('keeps the column types and can be left early and followed by another', async () => {
+    const first = await database.transaction({}, async (sql) => {
+      const batches: unknown[] = []
+      for (let round = 0; round < 2; round += 1) {
+        for await (const batch of sql.stream(1)`select ${bytes}::bytea as b, ${5n}::int8 as i
+          from generate_series(1, 3)`) {
+          batches.push(batch)
+          break
+        }
+      }
+      return batches
+    })
+    expect(first).toEqual([[{ b: bytes, i: 5n }], [{ b: bytes, i: 5n }]])
+  })
+
+  test('without rows ends at once; a failing one fails its transaction', async () => {
+    await database.transaction({}, async (sql) => {
+      for await (const _ of sql.stream(10)`select 1 where false`) throw new Error('unexpected')
+    })
+    const failure = await failureOf(
+      database.transaction({}, async (sql) => {
+        for await (const _ of sql.stream(10)`select 1 / n from generate_series(-50, 50) n`) void _
+      }),
+    )
+    expect(sqlStateOf(failure)).toBe('22012')
+  })
+})
+
+describe('an error', () => {
+  test('of a unique key is a conflict and repeats no value anywhere', async () => {
+    const failure = await failureOf(
+      database.transaction({}, async (sql) => {
+        await sql`insert into item values (${77001}, ${'canary-label'})`
+        await sql`insert into item values (${77001}, ${'canary-label'})`
+      }),
+    )
+    expect(failure.code).toBe('conflict')
+    expect(sqlStateOf(failure)).toBe('23505')
+    const everything = JSON.stringify([
+      failure,
+      failure.message,
+      failure.stack,
+      failure.cause,
+      failure.cause instanceof Error ? [failure.cause.message, failure.cause.stack] : '',
+    ])
+    expect(everything).not.toMatch(/77001|canary|insert into/)
+  })
+
+  test('of a malformed value is internal and repeats no value', async () => {
+    const failure = await failureOf(
+      database.transaction({}, (sql) => sql`select ${'canary-no-uuid'}::uuid`),
+    )
+    expect(failure.code).toBe('internal')
+    expect(String(failure.cause)).not.toContain('canary')
+  })
+
+  test('of a NUL character is the caller’s input', async () => {
+    const failure = await failureOf(
+      database.transaction({}, (sql) => sql`select ${'a\0b'}::text as t`),
+    )
+    expect(failure.code).toBe('invalid_input')
+  })
+
+  test('names the missing thing inside and nothing outside', async () => {
+    const failure = await failureOf(database.transaction({}, (sql) => sql`select * from absent`))
+    expect(failure.code).toBe('internal')
+    expect(failure.publicMessage).not.toContain('absent')
+    expect(String(failure.cause)).toContain('absent')
+  })
+})
+
+describe('limits', () => {
+  test('work that never comes back is undone, and others are served meanwhile or after', async () => {
+    const stuck = failureOf(
+      database.transaction({}, async (sql) => {
+        await sql`update counter set value = -1 where id = 1`
+        await new Promise(() => undefined)
+      }),
+    )
+    const [row] = await database.transaction({}, (sql) => sql`select value from counter`)
+    expect(row).toEqual({ value: 25n })
+    expect((await stuck).code).toBe('timeout')
+    const [after] = await database.transaction(
+      {},
+      (sql) => sql`update counter set value = value where id = 1 returning value`,
+    )
+    expect(after).toEqual({ value: 25n })
+  })
+
+  test('a full queue refuses the next one at once, with a time to try again', async () => {
+    let open: () => void = () => undefined
+    const opened = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const running = testEngine === 'postgres' ? 3 : 1
+    const hold = Array.from({ length: running + 6 }, () =>
+      database.transaction({}, async (sql) => {
+        await sql`select 1`
+        await opened
+      }),
+    )
+    const failure = await failureOf(database.transaction({}, (sql) => sql`select 1`))
+    expect(failure).toMatchObject({ code: 'unavailable', retryAfterSeconds: 1 })
+    open()
+    await Promise.all(hold)
+    const status = await database.status()
+    expect(status).toMatchObject({ poolWaiting: 0 })
+    expect(status.serverVersion).toMatch(/^\d+\.\d+/)
+    expect(status.vectorVersion).toMatch(/^0\.\d+/)
+  })
+
+  test('aborted work is undone, aborted waiting leaves the queue', async () => {
+    const controller = new AbortController()
+    const running = failureOf(
+      database.transaction({ signal: controller.signal }, async (sql) => {
+        await sql`update counter set value = -2 where id = 1`
+        controller.abort()
+        await delay(0)
+        await sql`update counter set value = -3 where id = 1`
+      }),
+    )
+    expect((await running).code).toBe('timeout')
+    const late = failureOf(
+      database.transaction({ signal: controller.signal }, (sql) => sql`select 1`),
+    )
+    expect((await late).code).toBe('timeout')
+    const [row] = await database.transaction({}, (sql) => sql`select value from counter`)
+    expect(row).toEqual({ value: 25n })
+  })
+
+  test('a closed database refuses work as unavailable', async () => {
+    const other = await openTestDatabase()
+    await other.close()
+    const failure = await failureOf(other.database.transaction({}, (sql) => sql`select 1`))
+    expect(failure.code).toBe('unavailable')
   })
 })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Database, OwnerDatabase } from '../../src/database/database.ts'
 import { templateName } from '../../src/database/embedded-template.ts'
-import { openEmbedded } from '../../src/database/embedded.ts'
+import { openEmbedded, type EmbeddedOptions } from '../../src/database/embedded.ts'
 import { migrate, readMigrations, type Migration } from '../../src/database/migrate.ts'
 import { openPostgres, type PostgresOptions } from '../../src/database/postgres.ts'
 import { createScope, installContextKey, type NamespaceScope } from '../../src/database/scope.ts'
@@ -43,15 +43,19 @@ export function adminUrl(): string {
   return url
 }
 
-/** `postgres` overrides limits of the pool; the embedded engine ignores it. */
-export async function openTestDatabase(
-  options: { readonly postgres?: Omit<PostgresOptions, 'url'> } = {},
-): Promise<TestDatabase> {
+/** Limits that differ from the product's defaults, for the engine that the run uses. */
+export interface TestDatabaseOptions {
+  readonly postgres?: Omit<PostgresOptions, 'url'>
+  readonly embedded?: Omit<EmbeddedOptions, 'dataDir' | 'template'>
+}
+
+/** Opens it and installs a context key of its own, as a first start does. */
+export async function openTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const migrations = await readMigrations()
   const opened =
     testEngine === 'postgres'
       ? await openOnPostgres(migrations, options.postgres ?? {})
-      : await openOnEmbedded(migrations)
+      : await openOnEmbedded(migrations, options.embedded ?? {})
   const contextKey = randomBytes(32)
   await opened.owner.ownerTransaction((sql) => installContextKey(sql, contextKey))
   return { ...opened, contextKey, scope: createScope(opened.database, contextKey) }
@@ -59,10 +63,14 @@ export async function openTestDatabase(
 
 type Opened = Omit<TestDatabase, 'contextKey' | 'scope'>
 
-async function openOnEmbedded(migrations: readonly Migration[]): Promise<Opened> {
+async function openOnEmbedded(
+  migrations: readonly Migration[],
+  options: Omit<EmbeddedOptions, 'dataDir' | 'template'>,
+): Promise<Opened> {
   const directory = mkdtempSync(join(tmpdir(), 'mindglue-test-'))
   const dataDir = join(directory, 'data')
-  const database = await openEmbedded({ dataDir, template: await embeddedTemplate(migrations) })
+  const template = await embeddedTemplate(migrations)
+  const database = await openEmbedded({ ...options, dataDir, template })
   return {
     engine: 'embedded',
     database,
