@@ -13,7 +13,7 @@ import {
 } from '../daemon/connect.ts'
 import { inspectLock } from '../daemon/election.ts'
 import { pipeProtocol, type DaemonStatus } from '../daemon/hello.ts'
-import { startOwner } from '../daemon/owner.ts'
+import { startOwner, type Owner } from '../daemon/owner.ts'
 import { daemonPaths, type DaemonPaths } from '../daemon/paths.ts'
 import type { DaemonApp } from '../daemon/reception.ts'
 import { toAppError } from '../errors.ts'
@@ -51,22 +51,35 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
       return 0
     }
     report({ kind: 'listening' })
-    const { owner } = started
-    let signals = 0
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (++signals > 1) process.exit(1)
-        void owner.drain(signal).catch(() => undefined) // `closed` carries the error
-      })
-    }
-    await owner.closed
-    return 0
+    return await leaveInOrder(started.owner)
   } catch (error) {
     const { publicMessage, code } = toAppError(error)
     report({ kind: 'failed', message: publicMessage })
     note('daemon failed', { code, stack: error instanceof Error ? error.stack : undefined })
     return 1
   }
+}
+
+/**
+ * Waits for the owner's end, which a signal or an exception that nobody caught brings about as
+ * well: what runs is finished first. A second signal ends the process at once.
+ */
+async function leaveInOrder(owner: Owner): Promise<number> {
+  let exitCode = 0
+  let requests = 0
+  const leave = (reason: string): void => {
+    if (++requests > 1) process.exit(1)
+    void owner.drain(reason)
+  }
+  process.on('SIGTERM', leave)
+  process.on('SIGINT', leave)
+  process.on('uncaughtException', (error) => {
+    note('uncaught exception', { stack: error.stack })
+    exitCode = 1
+    leave('uncaught exception')
+  })
+  await owner.closed
+  return exitCode
 }
 
 /** Loaded after the election: a process that loses it stays as light as a pipe. */

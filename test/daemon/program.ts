@@ -1,32 +1,50 @@
 /** Compiles the daemon's code and its test programs once, and runs them as real processes. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdtempSync } from 'node:fs'
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
 const repository = resolve(import.meta.dirname, '../..')
 
-/** Node 20 runs no TypeScript: emits the fixtures and what they import; type errors are tsc's own run. */
-export async function compileFixtures(): Promise<{ directory: string; remove(): Promise<void> }> {
+export interface Compiled {
+  readonly directory: string
+  remove(): Promise<void>
+}
+
+/** Test programs and what they import. */
+export async function compileFixtures(): Promise<Compiled> {
+  return await compile('daemon-fixtures-', repository, ['../../test/daemon/fixtures/*.ts'])
+}
+
+/** The product as it is shipped, in a place of its own: `dist/main.js` beside its assets. */
+export async function compileProgram(): Promise<Compiled & { readonly main: string }> {
+  const compiled = await compile('program-', join(repository, 'src'), ['../../src'], 'dist')
+  for (const name of ['assets', 'migrations', 'package.json']) {
+    await symlink(join(repository, name), join(compiled.directory, name))
+  }
+  return { ...compiled, main: join(compiled.directory, 'dist/main.js') }
+}
+
+/** Node 20 runs no TypeScript. Emits only: type errors are the business of `npm run check`. */
+async function compile(
+  prefix: string,
+  rootDir: string,
+  include: readonly string[],
+  output = '.',
+): Promise<Compiled> {
   await mkdir(join(repository, '.cache'), { recursive: true })
-  const directory = mkdtempSync(join(repository, '.cache/daemon-fixtures-'))
+  const directory = mkdtempSync(join(repository, '.cache', prefix))
   const project = join(directory, 'tsconfig.json')
-  writeFileSync(
-    project,
-    JSON.stringify({
-      extends: '../../tsconfig.json',
-      compilerOptions: { noEmit: false, noCheck: true, rootDir: repository, outDir: directory },
-      include: ['../../test/daemon/fixtures/*.ts'],
-    }),
-  )
-  writeFileSync(join(directory, 'package.json'), '{"type":"module"}')
-  execFileSync(process.execPath, [
-    join(repository, 'node_modules/typescript/bin/tsc'),
-    '-p',
-    project,
-  ])
+  const outDir = join(directory, output)
+  const compilerOptions = { noEmit: false, noCheck: true, rootDir, outDir }
+  const settings = { extends: '../../tsconfig.json', compilerOptions, include }
+  await writeFile(project, JSON.stringify(settings))
+  await mkdir(outDir, { recursive: true })
+  await writeFile(join(outDir, 'package.json'), '{"type":"module"}')
+  const compiler = join(repository, 'node_modules/typescript/bin/tsc')
+  execFileSync(process.execPath, [compiler, '-p', project])
   return { directory, remove: async () => await rm(directory, { recursive: true, force: true }) }
 }
 
@@ -46,8 +64,15 @@ export interface Running {
 }
 
 /** Starts a compiled program and reads its stdout by lines. */
-export function run(script: string, args: readonly string[]): Running {
-  const child = spawn(process.execPath, [script, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+export function run(
+  script: string,
+  args: readonly string[],
+  environment?: Readonly<Record<string, string>>,
+): Running {
+  const child = spawn(process.execPath, [script, ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    ...(environment ? { env: environment } : {}),
+  })
   const lines: string[] = []
   const waiting: { resolve: (line: string) => void; reject: (error: Error) => void }[] = []
   let read = 0
