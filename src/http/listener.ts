@@ -1,7 +1,7 @@
 /** The HTTP listener: limits, Host and Origin, authentication, then the mounted routes. Knows no protocol. */
-import { createServer, type Server, type ServerOptions } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
@@ -68,7 +68,12 @@ interface Variables {
   principal: Principal
 }
 
-type Route = Context<{ Variables: Variables }>
+interface Environment {
+  Bindings: HttpBindings
+  Variables: Variables
+}
+
+type Route = Context<Environment>
 
 /**
  * Binds and serves. Resolves when connections are accepted. Throws AppError `misconfigured` when
@@ -100,8 +105,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 }
 
-function createRoutes(options: ListenerOptions): Hono<{ Variables: Variables }> {
-  const app = new Hono<{ Variables: Variables }>()
+function createRoutes(options: ListenerOptions): Hono<Environment> {
+  const app = new Hono<Environment>()
   app.use('*', async (context, next) => {
     context.set('requestId', uuidv7())
     await next()
@@ -135,7 +140,8 @@ function createRoutes(options: ListenerOptions): Hono<{ Variables: Variables }> 
     context.set('principal', principal)
     await next()
   })
-  app.use('*', bodyLimit({ maxSize: options.bodyBytesMax, onError: () => tooLarge(options) }))
+  const maxSize = options.bodyBytesMax
+  app.use('*', bodyLimit({ maxSize, onError: (context: Route) => tooLarge(context, maxSize) }))
   for (const mount of options.mounts) {
     app.all(mount.path, (context) => mount.handle(context.req.raw, context.var.principal))
   }
@@ -151,11 +157,33 @@ function refuseForeign(context: Route, options: ListenerOptions): void {
   }
 }
 
-function tooLarge(options: ListenerOptions): never {
+/** Most clients read an answer only after they have sent everything: without this they see a reset. */
+const discardMs = 2000
+
+async function tooLarge(context: Route, bytesMax: number): Promise<never> {
+  await discard(context.env.incoming)
   throw new AppError(
     'payload_too_large',
-    `The body may have at most ${options.bodyBytesMax} bytes; send less at once.`,
+    `The body may have at most ${bytesMax} bytes; send less at once.`,
   )
+}
+
+/** Reads and drops the rest of a body, for two seconds at most. */
+function discard(incoming: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    if (incoming.readableEnded || incoming.destroyed) return resolve()
+    const timer = setTimeout(resolve, discardMs)
+    const done = (): void => {
+      clearTimeout(timer)
+      resolve()
+    }
+    incoming.once('end', done)
+    incoming.once('close', done)
+    // The errors of a client that gives up are of no interest here; `close` follows them.
+    incoming.on('error', () => undefined)
+    incoming.resume()
+    return undefined
+  })
 }
 
 function failure(error: unknown, context: Route, options: ListenerOptions): Response {

@@ -1,0 +1,51 @@
+/** Completion of resource URI variables and prompt arguments, from what the principal can read. */
+import type { CompleteRequest, CompleteResult } from '@modelcontextprotocol/server'
+import type { PresentedMemory } from '../memory/present.ts'
+import type { McpHost } from './host.ts'
+import { cleanLine } from './render.ts'
+import { asProtocolError, type ResourceCall } from './resources.ts'
+import { uriTemplates } from './resource-uri.ts'
+
+/** The protocol's own bound (completion/complete: at most 100 values). */
+const valuesMax = 100
+/** Newest memories whose labels are offered; older ones are found by asking. */
+const lookedAtMax = 100
+
+/** Values of a memory that complete an argument; arguments not named here complete to nothing. */
+const sources: Readonly<Record<string, (memory: PresentedMemory) => readonly string[]>> = {
+  id: (memory) => [memory.id],
+  session: (memory) => (memory.session === undefined ? [] : [cleanLine(memory.session)]),
+  topic: (memory) => memory.tags.map(cleanLine),
+  name: (memory) => (memory.speaker === undefined ? [] : [cleanLine(memory.speaker)]),
+}
+
+/** Answers `completion/complete`. An unknown reference completes to nothing. */
+export async function complete(
+  host: McpHost,
+  { principal, options }: ResourceCall,
+  { ref, argument, context }: CompleteRequest['params'],
+): Promise<CompleteResult> {
+  if (ref.type === 'ref/resource') {
+    const isOurs = Object.values<string>(uriTemplates).includes(ref.uri)
+    if (!isOurs) return valuesOf([])
+    if (argument.name === 'namespace') return valuesOf([principal.namespaceName], argument.value)
+    // Another namespace has no ids and no names here.
+    const namespace = context?.arguments?.['namespace']
+    if (namespace !== undefined && namespace !== principal.namespaceName) return valuesOf([])
+  }
+  const source = sources[argument.name]
+  if (source === undefined) return valuesOf([])
+  const { results } = await asProtocolError(() =>
+    host.execute(host.operations.recall, principal, { limit: lookedAtMax }, options),
+  )
+  return valuesOf(results.flatMap(source), argument.value)
+}
+
+function valuesOf(candidates: readonly string[], typed = ''): CompleteResult {
+  const prefix = typed.toLowerCase()
+  const values = [...new Set(candidates)].filter((value) => value.toLowerCase().startsWith(prefix))
+  const shown = values.slice(0, valuesMax)
+  return {
+    completion: { values: shown, total: values.length, hasMore: values.length > shown.length },
+  }
+}

@@ -1,0 +1,37 @@
+/** What the protocol needs from the application; `App` has this shape. No import points up to it. */
+import type { z } from 'zod'
+import type { Execute } from '../execute.ts'
+import type { Operations } from '../operations.ts'
+import type { Channel, Principal } from '../principal.ts'
+
+/** The operations behind the default tools; resources and prompts read through `recall`. */
+export type McpOperations = Pick<Operations, 'store' | 'recall' | 'forget' | 'export'>
+
+export type StoreOutput = z.output<McpOperations['store']['output']>
+export type RecallOutput = z.output<McpOperations['recall']['output']>
+export type ForgetOutput = z.output<McpOperations['forget']['output']>
+export type ExportOutput = z.output<McpOperations['export']['output']>
+
+/** A change of memories; ids only. */
+export interface MemoryChange {
+  readonly namespace: bigint
+  readonly memoryIds: readonly string[]
+  readonly action: 'stored' | 'forgotten'
+}
+
+export interface McpHost {
+  /** The one way to run an operation. Throws only AppError. */
+  readonly execute: Execute
+  readonly operations: McpOperations
+  principal(options: {
+    readonly namespaceName: string
+    readonly agent: string
+    readonly channel: Channel
+    readonly requestId?: string
+  }): Promise<Principal>
+  readonly events: {
+    onChange(listener: (change: MemoryChange) => void): () => void
+  }
+  /** 32 secret bytes, the same on every process of an installation. */
+  secret(purpose: 'confirmation'): Uint8Array
+}

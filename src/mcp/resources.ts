@@ -1,0 +1,176 @@
+/** Memories as resources: pages of them, reading one, completing the parts of their URIs. */
+import {
+  ProtocolError,
+  ProtocolErrorCode,
+  ResourceNotFoundError,
+  type ListResourcesResult,
+  type ReadResourceResult,
+  type Resource,
+  type ResourceTemplateType,
+} from '@modelcontextprotocol/server'
+import { toAppError } from '../errors.ts'
+import type { PresentedMemory } from '../memory/present.ts'
+import type { Principal } from '../principal.ts'
+import type { ExecuteOptions } from '../execute.ts'
+import type { McpHost, RecallOutput } from './host.ts'
+import { cleanLine, fence, memoryText } from './render.ts'
+import { parseResourceUri, resourceUri, uriTemplates, type ResourceName } from './resource-uri.ts'
+
+/** Memories on a page of `resources/list`. */
+const pageSize = 100
+/** Memories in one `recent` or entity resource. */
+const readMax = 50
+const titleLengthMax = 80
+const mimeType = 'text/markdown'
+
+/** The templates, the same for everyone: the namespace is a variable. */
+export const resourceTemplates: readonly ResourceTemplateType[] = [
+  {
+    name: 'memory',
+    title: 'A memory',
+    description: 'The current version of one memory.',
+    uriTemplate: uriTemplates.memory,
+    mimeType,
+  },
+  {
+    name: 'memory-history',
+    title: 'History of a memory',
+    description: 'Every version of one memory, newest first.',
+    uriTemplate: uriTemplates.history,
+    mimeType,
+  },
+  {
+    name: 'entity',
+    title: 'A name',
+    description: 'Memories that mention a person, place, project or thing.',
+    uriTemplate: uriTemplates.entity,
+    mimeType,
+  },
+]
+
+/** Who reads, and how the reading is cut off. */
+export interface ResourceCall {
+  readonly principal: Principal
+  readonly options: ExecuteOptions
+}
+
+/** One page, newest first. The cursor is the operation's own: signed and bound to the principal. */
+export async function listResources(
+  host: McpHost,
+  { principal, options }: ResourceCall,
+  cursor: string | undefined,
+): Promise<ListResourcesResult> {
+  const input = { limit: pageSize, ...(cursor !== undefined && { cursor }) }
+  const page = await asProtocolError(() =>
+    host.execute(host.operations.recall, principal, input, options),
+  )
+  const { namespaceName } = principal
+  const memories = page.results.map((memory) => describe(namespaceName, memory))
+  return {
+    resources: cursor === undefined ? [recentResource(namespaceName), ...memories] : memories,
+    ...(page.next_cursor !== undefined && { nextCursor: page.next_cursor }),
+  }
+}
+
+function recentResource(namespaceName: string): Resource {
+  return {
+    uri: resourceUri(namespaceName, { kind: 'recent' }),
+    name: 'recent',
+    title: 'Newest memories',
+    description: `The newest ${readMax} memories.`,
+    mimeType,
+  }
+}
+
+function describe(namespaceName: string, memory: PresentedMemory): Resource {
+  const line = cleanLine(memory.content.slice(0, titleLengthMax * 4))
+  const title = line.length > titleLengthMax ? `${line.slice(0, titleLengthMax - 1)}…` : line
+  return {
+    uri: resourceUri(namespaceName, { kind: 'memory', id: memory.id }),
+    name: memory.id,
+    title,
+    description: `${memory.type}, ${memory.occurred_at.slice(0, 10)}`,
+    mimeType,
+    size: Buffer.byteLength(memory.content),
+    annotations: { priority: memory.importance, lastModified: memory.recorded_at },
+  }
+}
+
+/** Reads one resource. Throws the protocol's not-found error for what the principal cannot see. */
+export async function readResource(
+  host: McpHost,
+  call: ResourceCall,
+  uri: string,
+): Promise<ReadResourceResult> {
+  const name = parseResourceUri(uri, call.principal.namespaceName)
+  if (name === undefined) throw new ResourceNotFoundError(uri)
+  const { results } = await asProtocolError(() => memoriesOf(host, call, name))
+  if (results.length === 0 && name.kind !== 'recent') throw new ResourceNotFoundError(uri)
+  const text = fence(results.map((memory) => memoryText(memory)))
+  return { contents: [{ uri, mimeType, text }] }
+}
+
+/** The URIs of the list that name something the principal can read now; only those can be watched. */
+export async function subscribableUris(
+  host: McpHost,
+  call: ResourceCall,
+  uris: readonly string[],
+): Promise<string[]> {
+  const { namespaceName } = call.principal
+  const named = [...new Set(uris)].flatMap((uri) => {
+    const name = parseResourceUri(uri, namespaceName)
+    return name === undefined ? [] : [{ uri, name }]
+  })
+  const ids = named.flatMap(({ name }) => ('id' in name ? [name.id] : []))
+  if (ids.length === 0) return named.filter(({ name }) => isWatched(name)).map(({ uri }) => uri)
+  const { missing = [] } = await asProtocolError(() =>
+    host.execute(host.operations.recall, call.principal, { ids }, call.options),
+  )
+  const absent = new Set(missing)
+  return named
+    .filter(({ name }) => isWatched(name) && !('id' in name && absent.has(name.id)))
+    .map(({ uri }) => uri)
+}
+
+/** Changes carry ids, so a memory, its history and the newest are announced; a name is not. */
+function isWatched(name: ResourceName): boolean {
+  return name.kind !== 'entity'
+}
+
+function memoriesOf(
+  host: McpHost,
+  { principal, options }: ResourceCall,
+  name: ResourceName,
+): Promise<RecallOutput> {
+  return host.execute(host.operations.recall, principal, recallInput(name), options)
+}
+
+function recallInput(name: ResourceName): Readonly<Record<string, unknown>> {
+  switch (name.kind) {
+    case 'memory':
+      return { ids: [name.id] }
+    case 'history':
+      return { ids: [name.id], history: true }
+    case 'entity':
+      return { entity: name.name, limit: readMax }
+    case 'recent':
+      return { limit: readMax }
+    default:
+      return name satisfies never
+  }
+}
+
+/** What went wrong, as the protocol says it: resources have no error results. */
+export async function asProtocolError<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (thrown) {
+    const { code, publicMessage, retryable } = toAppError(thrown)
+    const isCallers = code === 'invalid_input' || code === 'not_found'
+    throw new ProtocolError(
+      isCallers ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError,
+      publicMessage,
+      { code, retryable },
+    )
+  }
+}

@@ -1,0 +1,100 @@
+/** Changes of memories → the protocol's change notifications, within one namespace. */
+/* oxlint-disable unicorn/prefer-add-event-listener -- protocol servers and transports are no event targets */
+import type { Server, ServerEvent } from '@modelcontextprotocol/server'
+import type { Principal } from '../principal.ts'
+import type { ChangeFeed } from './http.ts'
+import type { McpHost, MemoryChange } from './host.ts'
+import { resourceUri } from './resource-uri.ts'
+
+/** A client that stores all the time need not reload its list more often. */
+const listChangedIntervalMs = 1000
+/** Resources that one 2025 session can watch. */
+const watchedMax = 1000
+
+/** The feed of `subscriptions/listen`: a principal sees changes of its own namespace, no others. */
+export function changeFeed(host: McpHost): ChangeFeed {
+  return (principal, listener) => {
+    const list = coalesced(() => listener({ kind: 'resources_list_changed' }))
+    const end = host.events.onChange((change) => {
+      if (change.namespace !== principal.namespace) return
+      for (const event of updatedBy(change, principal)) listener(event)
+      list.trigger()
+    })
+    return () => {
+      end()
+      list.cancel()
+    }
+  }
+}
+
+function* updatedBy(change: MemoryChange, { namespaceName }: Principal): Iterable<ServerEvent> {
+  for (const id of change.memoryIds) {
+    yield { kind: 'resource_updated', uri: resourceUri(namespaceName, { kind: 'memory', id }) }
+    yield { kind: 'resource_updated', uri: resourceUri(namespaceName, { kind: 'history', id }) }
+  }
+  yield { kind: 'resource_updated', uri: resourceUri(namespaceName, { kind: 'recent' }) }
+}
+
+/** Runs `work` at once, then at most once an interval; the last trigger is never lost. */
+function coalesced(work: () => void): { trigger(): void; cancel(): void } {
+  let timer: NodeJS.Timeout | undefined
+  let isPending = false
+  const run = (): void => {
+    isPending = false
+    work()
+    timer = setTimeout(() => {
+      timer = undefined
+      if (isPending) run()
+    }, listChangedIntervalMs)
+    timer.unref()
+  }
+  return {
+    trigger: () => {
+      if (timer === undefined) run()
+      else isPending = true
+    },
+    cancel: () => clearTimeout(timer),
+  }
+}
+
+/** What a 2025 session watches; `resources/subscribe` and `unsubscribe` change it. */
+export interface Watched {
+  /** False when the session watches too many already. */
+  add(uri: string): boolean
+  remove(uri: string): void
+}
+
+/**
+ * Connects a long-lived protocol server to the changes of its principal's namespace until it
+ * closes. In the 2026 era the entry filters by what each listen request asked for; in the 2025 era
+ * only watched resources are announced, and the list's change once the client is initialized.
+ */
+export function announceChanges(
+  server: Server,
+  feed: ChangeFeed,
+  principal: Principal,
+  era: 'legacy' | 'modern',
+): Watched {
+  const watched = new Set<string>()
+  let isReady = era === 'modern'
+  server.oninitialized = () => {
+    isReady = true
+  }
+  const end = feed(principal, (event) => {
+    if (!isReady) return
+    if (event.kind === 'resource_updated') {
+      if (era === 'legacy' && !watched.has(event.uri)) return
+      settle(server.sendResourceUpdated({ uri: event.uri }))
+    } else if (event.kind === 'resources_list_changed') settle(server.sendResourceListChanged())
+  })
+  server.onclose = end
+  return {
+    add: (uri) => watched.has(uri) || (watched.size < watchedMax && watched.add(uri).has(uri)),
+    remove: (uri) => void watched.delete(uri),
+  }
+}
+
+/** A notification that cannot be delivered is lost with its connection, which is ending. */
+function settle(sending: Promise<void>): void {
+  sending.catch(() => undefined)
+}

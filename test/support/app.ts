@@ -1,0 +1,115 @@
+/** The whole server on loopback, on a database of its own: what tests of the edges talk to. */
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { createApp, type App } from '../../src/app.ts'
+import { loadConfig, type Environment } from '../../src/config.ts'
+import { bearerKey } from '../../src/http/bearer-key.ts'
+import { createListener, type Listener } from '../../src/http/listener.ts'
+import { createProductEndpoint } from '../../src/mcp/endpoint.ts'
+import { serveMcpStream, type McpSession } from '../../src/mcp/stdio.ts'
+import { openTestDatabase, testEngine } from './database.ts'
+
+export interface TestApp {
+  readonly app: App
+  readonly listener: Listener
+  /** The protocol endpoint. */
+  readonly url: URL
+  readonly apiKey: string
+  /** A client's end of a connection as the daemon and standard input serve it. */
+  openStream(identity?: StreamIdentity): Promise<TestStream>
+  close(): Promise<void>
+}
+
+export interface StreamIdentity {
+  readonly namespaceName?: string
+  readonly agent?: string
+}
+
+export interface TestStream {
+  /** What the client writes. */
+  readonly toServer: PassThrough
+  readonly fromServer: PassThrough
+  readonly session: McpSession
+}
+
+export interface TestAppOptions {
+  /** Settings besides the ones that this function needs. */
+  readonly environment?: Environment
+}
+
+/** Starts everything that `mindglue serve` starts but the sidecar. */
+export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const apiKey = randomBytes(32).toString('base64url')
+  const storage = testEngine === 'postgres' ? await onPostgres() : onEmbedded()
+  const config = loadConfig({
+    MINDGLUE_SECRET: randomBytes(32).toString('base64'),
+    MINDGLUE_LOG_LEVEL: 'silent',
+    MINDGLUE_API_KEY: apiKey,
+    MINDGLUE_HTTP_PORT: '0',
+    MINDGLUE_DRAIN_SECONDS: '1',
+    ...storage.environment,
+    ...options.environment,
+  })
+  const app = await createApp(config)
+  const endpoint = createProductEndpoint(app)
+  const { namespaceName, agent } = config
+  const listener = await createListener({
+    host: config.httpHost,
+    port: config.httpPort,
+    hosts: config.allowedHosts,
+    origins: config.allowedOrigins,
+    bodyBytesMax: config.bodyBytesMax,
+    drainSeconds: config.drainSeconds,
+    authenticator: bearerKey({
+      apiKey: config.apiKey,
+      principal: (requestId) =>
+        app.principal({ namespaceName, agent, channel: 'mcp-http', requestId }),
+    }),
+    mounts: [{ path: '/mcp', ...endpoint }],
+  })
+  return {
+    app,
+    listener,
+    url: new URL('/mcp', listener.origin),
+    apiKey,
+    openStream: async (identity = {}) => {
+      const toServer = new PassThrough()
+      const fromServer = new PassThrough()
+      const session = await serveMcpStream(
+        app,
+        { input: toServer, output: fromServer },
+        { namespaceName, agent, ...identity },
+      )
+      return { toServer, fromServer, session }
+    },
+    close: async () => {
+      await listener.close()
+      await app.close()
+      await storage.remove()
+    },
+  }
+}
+
+interface Storage {
+  readonly environment: Environment
+  remove(): Promise<void>
+}
+
+function onEmbedded(): Storage {
+  const directory = mkdtempSync(join(tmpdir(), 'mindglue-app-'))
+  return {
+    environment: { MINDGLUE_DATA_DIR: directory },
+    remove: () => Promise.resolve(rmSync(directory, { recursive: true, force: true })),
+  }
+}
+
+async function onPostgres(): Promise<Storage> {
+  const test = await openTestDatabase()
+  return {
+    environment: { DATABASE_URL: test.url, MIGRATION_DATABASE_URL: test.adminUrl },
+    remove: () => test.close(),
+  }
+}
