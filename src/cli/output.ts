@@ -71,8 +71,9 @@ export function printFailure(error: unknown): void {
   const failure = toAppError(error)
   const lines = [`${style.red('mindglue:')} ${failure.publicMessage}`, ...listed(failure)]
   if (!(error instanceof AppError)) {
-    const { type, frames = [] } = describeError(error, createRedactor())
-    lines[0] = `${style.red('mindglue:')} unexpected ${type}; please report it with these lines:`
+    const { type, code, frames = [] } = describeError(error, createRedactor())
+    const kind = code === undefined ? type : `${type} ${code}`
+    lines[0] = `${style.red('mindglue:')} unexpected ${kind}; please report it with these lines:`
     lines.push(...frames.map((frame) => style.dim(`  at ${frame}`)))
   }
   process.stderr.write(`${lines.join('\n')}\n`)

@@ -13,10 +13,7 @@ interface GlobalOptions {
   readonly logLevel?: string
 }
 
-function configFrom(
-  options: GlobalOptions,
-  more: Readonly<Partial<Record<SettingKey, string | undefined>>> = {},
-): Config {
+function configFrom(options: GlobalOptions, more: More = {}): Config {
   const given = {
     dataDirectory: options.dataDir,
     namespaceName: options.namespace,
@@ -37,11 +34,6 @@ function configFrom(
 export async function runCommandLine(entry: string): Promise<number> {
   const style = styleFor(process.stdout)
   let exitCode = 0
-  const run =
-    <Arguments extends readonly unknown[]>(command: (...given: Arguments) => Promise<number>) =>
-    async (...given: Arguments): Promise<void> => {
-      exitCode = await command(...given)
-    }
   const program = new Command('mindglue')
     .description('Memory for AI agents over the Model Context Protocol.')
     .version(version, '-V, --version', 'print the version')
@@ -59,9 +51,15 @@ export async function runCommandLine(entry: string): Promise<number> {
     })
     .addHelpText('after', examples(style.dim))
     .exitOverride()
-  const context = { entry, program, run, globals: () => program.opts<GlobalOptions>() }
-  addServing(context)
-  addUpkeep(context)
+  const run: Run = (action, overrides) => async (options, command) => {
+    refuseUnknown(command)
+    // Settings first: a mistyped one is told before anything is loaded or touched.
+    const config = configFrom(program.opts<GlobalOptions>(), overrides?.(options))
+    exitCode = await action(config, options, command)
+  }
+  addServing(program, run, entry)
+  addUpkeep(program, run)
+  addChecks(program, run)
   try {
     await program.parseAsync()
   } catch (error) {
@@ -71,35 +69,39 @@ export async function runCommandLine(entry: string): Promise<number> {
   return exitCode
 }
 
-interface Context {
-  /** Path of the script that runs, to start it again as the daemon. */
-  readonly entry: string
-  readonly program: Command
-  readonly globals: () => GlobalOptions
-  /** Makes an action of a command that resolves with an exit code. */
-  readonly run: <Arguments extends readonly unknown[]>(
-    command: (...given: Arguments) => Promise<number>,
-  ) => (...given: Arguments) => Promise<void>
+type More = Readonly<Partial<Record<SettingKey, string | undefined>>>
+
+/**
+ * Makes a command's action of a function that gets the settings and resolves with an exit code.
+ * `overrides` names the settings that the command's own options stand for.
+ */
+type Run = <Options extends object>(
+  action: (config: Config, options: Options, command: Command) => Promise<number>,
+  overrides?: (options: Options) => More,
+) => (options: Options, command: Command) => Promise<void>
+
+/** Commander would count arguments; a person wants to know which word was wrong. */
+function refuseUnknown(command: Command): void {
+  const unknown = command.args[command.registeredArguments.length]
+  if (unknown === undefined) return
+  // The default command gets what names no command; elsewhere it names no subcommand.
+  const siblings = command.commands.length > 0 ? command.commands : (command.parent?.commands ?? [])
+  const names = siblings.map((known) => known.name())
+  command.error(
+    `error: there is no command '${unknown}'; did you mean '${nearest(unknown, names)}'?`,
+  )
 }
 
-function addServing(context: Context): void {
-  const { entry, program, globals, run } = context
+function addServing(program: Command, run: Run, entry: string): void {
   program.commandsGroup('Serve:')
   program
     .command('stdio', { isDefault: true })
     .description('serve one client on stdin and stdout; what runs when no command is named')
     .allowExcessArguments()
     .action(
-      run(async (_options: object, command: Command) => {
-        const [unknown] = command.args
-        if (unknown === undefined)
-          return await (
-            await import('./stdio.ts')
-          ).runStdio({ config: configFrom(globals()), version, entry })
-        const names = program.commands.map((known) => known.name())
-        return program.error(
-          `error: there is no command '${unknown}'; did you mean '${nearest(unknown, names)}'?`,
-        )
+      run(async (config) => {
+        const { runStdio } = await import('./stdio.ts')
+        return await runStdio({ config, version, entry })
       }),
     )
   program
@@ -107,26 +109,32 @@ function addServing(context: Context): void {
     .description('serve any number of clients over HTTP, with health and metrics beside it')
     .option('--host <address>', 'address to listen on')
     .option('--port <number>', 'port to listen on; 0 takes a free one')
+    .allowExcessArguments()
     .action(
-      run(async (options: { readonly host?: string; readonly port?: string }) => {
-        const { runServe } = await import('./serve.ts')
-        const more = { httpHost: options.host, httpPort: options.port }
-        return await runServe({ config: configFrom(globals(), more), version })
-      }),
+      run(
+        async (config) => {
+          const { runServe } = await import('./serve.ts')
+          return await runServe({ config, version })
+        },
+        (options: { readonly host?: string; readonly port?: string }) => ({
+          httpHost: options.host,
+          httpPort: options.port,
+        }),
+      ),
     )
-  addDaemon(context)
+  addDaemon(program, run)
 }
 
-function addDaemon({ program, globals, run }: Context): void {
+function addDaemon(program: Command, run: Run): void {
   const daemon = program
     .command('daemon')
     .description('own the local data directory; clients start it when they need it')
     .addOption(new Option('--report', 'say on file descriptor 3 how the start went').hideHelp())
+    .allowExcessArguments()
     .action(
-      run(async (options: { readonly report?: true }) => {
+      run(async (config, options: { readonly report?: true }) => {
         const { runDaemon } = await import('./daemon.ts')
-        const isReporting = options.report === true
-        return await runDaemon({ config: configFrom(globals()), version, isReporting })
+        return await runDaemon({ config, version, isReporting: options.report === true })
       }),
     )
   const talk = (name: 'status' | 'stop', description: string): void => {
@@ -135,11 +143,10 @@ function addDaemon({ program, globals, run }: Context): void {
       .description(description)
       .option('--json', 'print JSON')
       .action(
-        run(async (options: { readonly json?: true }) => {
+        run(async (config, options: { readonly json?: true }) => {
           const commands = await import('./daemon.ts')
           const command = name === 'status' ? commands.daemonStatus : commands.daemonStop
-          const isJson = options.json === true
-          return await command({ config: configFrom(globals()), version, isJson })
+          return await command({ config, version, isJson: options.json === true })
         }),
       )
   }
@@ -147,21 +154,44 @@ function addDaemon({ program, globals, run }: Context): void {
   talk('stop', 'let it finish, close the database and leave')
 }
 
-function addUpkeep({ program, globals, run }: Context): void {
+function addUpkeep(program: Command, run: Run): void {
   program.commandsGroup('Look after it:')
   program
     .command('config')
     .description('print the effective settings, secrets masked')
     .option('--json', 'print JSON')
     .option('--reference', 'print what every setting does, as Markdown')
+    .allowExcessArguments()
     .action(
-      run(async (options: { readonly json?: true; readonly reference?: true }) => {
+      run(async (config, options: { readonly json?: true; readonly reference?: true }) => {
         const { runConfig } = await import('./config.ts')
-        return runConfig({
-          config: configFrom(globals()),
-          isJson: options.json === true,
-          isReference: options.reference === true,
-        })
+        const isReference = options.reference === true
+        return runConfig({ config, isJson: options.json === true, isReference })
+      }),
+    )
+}
+
+function addChecks(program: Command, run: Run): void {
+  program
+    .command('migrate')
+    .description('bring a PostgreSQL database to the schema of this version')
+    .option('--pending', 'say what would be applied, change nothing')
+    .allowExcessArguments()
+    .action(
+      run(async (config, options: { readonly pending?: true }) => {
+        const { runMigrate } = await import('./migrate.ts')
+        return await runMigrate({ config, isPendingOnly: options.pending === true })
+      }),
+    )
+  program
+    .command('doctor')
+    .description('find what makes this set-up unsafe, and say what mends it')
+    .option('--json', 'print JSON')
+    .allowExcessArguments()
+    .action(
+      run(async (config, options: { readonly json?: true }) => {
+        const { runDoctor } = await import('./doctor.ts')
+        return await runDoctor({ config, isJson: options.json === true })
       }),
     )
 }

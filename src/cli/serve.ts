@@ -1,0 +1,197 @@
+/** `mindglue serve`: MCP over HTTP with health and metrics beside it, until a signal ends it in order. */
+import { createApp, type App } from '../app.ts'
+import { secretValues, type Config } from '../config.ts'
+import { startOwner } from '../daemon/owner.ts'
+import { daemonPaths } from '../daemon/paths.ts'
+import type { DaemonApp } from '../daemon/reception.ts'
+import { inspectDatabase } from '../database/doctor.sql.ts'
+import { AppError } from '../errors.ts'
+import { bearerKey } from '../http/bearer-key.ts'
+import { createListener } from '../http/listener.ts'
+import { createProductEndpoint } from '../mcp/endpoint.ts'
+import { serveMcpStream } from '../mcp/stdio.ts'
+import { createSidecar } from '../sidecar/listener.ts'
+import { createLog, type Log } from '../telemetry/log.ts'
+import { prepareServer } from './migrate.ts'
+import { print } from './output.ts'
+import { settingsDigest } from './settings-digest.ts'
+
+export interface ServeOptions {
+  readonly config: Config
+  readonly version: string
+}
+
+/**
+ * Serves until SIGTERM or SIGINT: not ready, drain, flush, close, exit code 0. A second signal ends
+ * the process at once with 1. Throws AppError when anything that is configured cannot be used.
+ */
+export async function runServe(options: ServeOptions): Promise<number> {
+  return options.config.databaseUrl === undefined
+    ? await serveEmbedded(options)
+    : await serveShared(options)
+}
+
+/** On PostgreSQL: one of any number of equal processes. */
+async function serveShared({ config, version }: ServeOptions): Promise<number> {
+  if (config.migrationDatabaseUrl !== undefined) await prepareServer(config)
+  const app = await createApp(config)
+  const stop = stopSignal(app.log)
+  try {
+    await refuseUnsafe(app)
+    const listeners = await openListeners(app, version)
+    await stop.requested
+    await listeners.close()
+  } finally {
+    await app.close()
+  }
+  return stop.exitCode()
+}
+
+/** On the embedded engine this process is the daemon: local clients attach to it beside HTTP. */
+async function serveEmbedded({ config, version }: ServeOptions): Promise<number> {
+  const log = createLog({ level: config.logLevel, secrets: secretValues(config) })
+  const stop = stopSignal(log)
+  let listeners: Listeners | undefined
+  const open = async (): Promise<DaemonApp> => {
+    const app = await createApp(config)
+    try {
+      const opened = await openListeners(app, version)
+      listeners = opened
+      return {
+        serve: (stream, { namespaceName, agent }) =>
+          serveMcpStream(app, stream, { namespaceName, agent }),
+        close: async () => {
+          await opened.close()
+          await app.close()
+        },
+      }
+    } catch (error) {
+      await app.close()
+      throw error
+    }
+  }
+  const started = await startOwner({
+    paths: daemonPaths(config.dataDirectory),
+    version,
+    settings: settingsDigest(config),
+    idleExitSeconds: 0,
+    open,
+    log: () => undefined,
+  })
+  if (started.kind === 'held') {
+    const holder = started.pid === undefined ? 'Another process' : `Process ${started.pid}`
+    const message = `${holder} owns ${config.dataDirectory}; end it with: mindglue daemon stop`
+    throw new AppError('conflict', message)
+  }
+  const { owner } = started
+  const drainOnSignal = async (): Promise<void> => {
+    await stop.requested
+    listeners?.drain()
+    await owner.drain('signal')
+  }
+  // Whichever comes first: a signal, another program's request to leave, or a failure to open.
+  await Promise.race([owner.closed, drainOnSignal()])
+  await owner.closed
+  log.flush()
+  return stop.exitCode()
+}
+
+interface Listeners {
+  /** Not ready from now on. */
+  drain(): void
+  /** Stops accepting, waits for what runs, then closes everything that was opened. */
+  close(): Promise<void>
+}
+
+async function openListeners(app: App, version: string): Promise<Listeners> {
+  const { config, log, metrics } = app
+  const { apiKey, allowedHosts, allowedOrigins, namespaceName, agent } = config
+  const sidecar = await createSidecar({
+    host: config.sidecarHost,
+    port: config.sidecarPort,
+    allowedHosts,
+    apiKey,
+    metrics,
+    log,
+    readiness: () => app.readiness(),
+  })
+  const endpoint = createProductEndpoint(app, {
+    onError: (error) => log.debug('protocol request refused', { transport: 'mcp-http', error }),
+  })
+  try {
+    const listener = await createListener({
+      host: config.httpHost,
+      port: config.httpPort,
+      hosts: allowedHosts,
+      origins: allowedOrigins,
+      bodyBytesMax: config.bodyBytesMax,
+      drainSeconds: config.drainSeconds,
+      authenticator: bearerKey({
+        apiKey,
+        principal: (requestId) =>
+          app.principal({ namespaceName, agent, channel: 'mcp-http', requestId }),
+      }),
+      mounts: [{ path: '/mcp', ...endpoint }],
+      onUnexpectedError(error, requestId) {
+        metrics.failure('http')
+        log.error('http request failed', { transport: 'mcp-http', request_id: requestId, error })
+      },
+    })
+    log.info('server listens', { version, host: config.httpHost, port: listener.port })
+    print(`MindGlue ${version} serves MCP on ${listener.origin}/mcp`)
+    print(`Health and metrics on port ${sidecar.port}: /health/ready, /metrics`)
+    return {
+      drain: () => sidecar.drain(),
+      async close() {
+        log.info('server drains')
+        sidecar.drain()
+        await listener.close()
+        await sidecar.close()
+      },
+    }
+  } catch (error) {
+    await sidecar.close()
+    throw error
+  }
+}
+
+/** A set-up in which the database would not hold what it promises must not serve at all. */
+async function refuseUnsafe({ database, log }: App): Promise<void> {
+  const findings = await inspectDatabase(database)
+  const problems = findings.filter(({ severity }) => severity === 'problem')
+  if (problems.length === 0) return
+  log.error('set-up is not safe', { count: problems.length })
+  throw new AppError('misconfigured', 'This database set-up is not safe; see mindglue doctor.', {
+    details: { problems: problems.map(({ message, remedy }) => `${message} → ${remedy}`) },
+  })
+}
+
+interface StopSignal {
+  /** Resolves at the first SIGTERM or SIGINT, or when something unforeseen was thrown. */
+  readonly requested: Promise<void>
+  exitCode(): number
+}
+
+/**
+ * After something that nobody caught the state of the process is unknown: it is logged, what runs
+ * is finished, and the exit code asks the supervisor for a fresh process.
+ */
+function stopSignal(log: Log): StopSignal {
+  let code = 0
+  let requests = 0
+  const requested = new Promise<void>((resolve) => {
+    const request = (): void => {
+      requests += 1
+      if (requests > 1) process.exit(1)
+      resolve()
+    }
+    process.on('SIGTERM', request)
+    process.on('SIGINT', request)
+    process.on('uncaughtException', (error) => {
+      log.error('uncaught exception', { error })
+      code = 1
+      resolve()
+    })
+  })
+  return { requested, exitCode: () => code }
+}
