@@ -51,8 +51,10 @@ export interface RankCandidate {
   readonly text: string
   /** Cosine of question and memory, null when either has no vector. */
   readonly cosine: number | null
-  /** Late-interaction score (late-interaction.ts), null when not computed. */
-  readonly late: number | null
+  /** lateInteraction.tokenIds of the text, if the caller holds them; else made from the text. */
+  readonly tokenIds?: Uint32Array
+  /** Replaces the late-interaction score that is computed here without the speakers' names. */
+  readonly late?: number | null
   /** Any string that is equal for memories of one session; null outside sessions. */
   readonly sessionKey: string | null
   /** Document number of the memory before this one in its session, null when there is none. */

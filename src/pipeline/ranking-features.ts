@@ -1,5 +1,6 @@
 // Turns a question and its candidates into the numbers the ranking weighs.
 import type { RankCandidate, RankRequest } from './fuse.ts'
+import { lateInteraction } from './late-interaction.ts'
 import {
   asksSomething,
   bestPeriod,
@@ -46,7 +47,7 @@ export function buildFeatures(
   const neighbours = locateNeighbours(candidates)
   const sessions = groupSessions(candidates)
   const lexical = scoreFields(request, candidates, neighbours, sessions, isName)
-  const semantic = scaleSemantic(request, candidates, neighbours)
+  const semantic = scaleSemantic(request, candidates, neighbours, named.words)
   const base = blend(lexical, semantic)
   const columns: Record<FeatureName, (row: number, candidate: RankCandidate) => number> = {
     own: (row) => lexical.own[row] ?? 0,
@@ -56,11 +57,10 @@ export function buildFeatures(
     coverage: (row) => lexical.coverage[row] ?? 0,
     windowCoverage: (row) => lexical.windowCoverage[row] ?? 0,
     late: (row) => semantic.late[row] ?? 0,
-    lateWindow: (row) => semantic.lateWindow[row] ?? 0,
     cosine: (row) => semantic.cosine[row] ?? 0,
     cosineWindow: (row) => semantic.cosineWindow[row] ?? 0,
     ...neighbourColumns(candidates, neighbours, sessions, base),
-    ...wordingColumns(request, candidates, named.speakers, base),
+    ...wordingColumns(request, candidates, named.speakers, base, neighbours),
   }
   const matrix = new Float64Array(candidates.length * width)
   featureNames.forEach((name, column) => {
@@ -74,7 +74,6 @@ export function buildFeatures(
 
 interface SemanticFields {
   readonly late: Float64Array
-  readonly lateWindow: Float64Array
   readonly cosine: Float64Array
   readonly cosineWindow: Float64Array
   /** 0..1: how far the embedder can be trusted with this question. */
@@ -86,12 +85,10 @@ function scaleSemantic(
   request: RankRequest,
   candidates: readonly RankCandidate[],
   neighbours: Neighbours,
+  names: ReadonlySet<string>,
 ): SemanticFields {
-  const trust = Math.min(1, Math.max(0, (request.embedderCoverage - 0.5) / 0.3))
-  const late = scale(
-    Float64Array.from(candidates, (candidate) => candidate.late ?? 0),
-    1,
-  )
+  const trust = Math.min(1, Math.max(0, (request.embedderCoverage - 0.4) / 0.3))
+  const late = scale(scoreLate(request, candidates, names), 1)
   const cosine = scale(
     Float64Array.from(candidates, (candidate) => candidate.cosine ?? 0),
     1,
@@ -99,10 +96,22 @@ function scaleSemantic(
   return {
     trust,
     late: late.map((value) => value * trust),
-    lateWindow: averageWindow(late, neighbours).map((value) => value * trust),
     cosine: cosine.map((value) => value * trust),
     cosineWindow: averageWindow(cosine, neighbours).map((value) => value * trust),
   }
+}
+
+/** Late interaction with the question without its names: they say who speaks, not what about. */
+function scoreLate(
+  request: RankRequest,
+  candidates: readonly RankCandidate[],
+  names: ReadonlySet<string>,
+): Float64Array {
+  const question = lateInteraction.prepare(request.question, names)
+  return Float64Array.from(candidates, ({ late, tokenIds, text }) => {
+    if (late !== undefined) return late ?? 0
+    return question ? lateInteraction.score(question, tokenIds ?? text) : 0
+  })
 }
 
 /** Mean of a memory and its neighbours; a missing neighbour counts as the memory itself. */
@@ -130,7 +139,7 @@ function neighbourColumns(
   neighbours: Neighbours,
   sessions: readonly (readonly number[])[],
   base: Float64Array,
-): Record<'next' | 'secondPrevious' | 'answersPrevious' | 'sessionPool', Column> {
+): Record<'secondPrevious' | 'answersPrevious' | 'sessionPool', Column> {
   const pool = new Float64Array(base.length)
   for (const members of sessions) {
     const best = members.map((row) => base[row] ?? 0).toSorted((a, b) => b - a)
@@ -139,7 +148,6 @@ function neighbourColumns(
   }
   const before = (row: number): number => neighbours.previous[row] ?? -1
   return {
-    next: (row) => base[neighbours.next[row] ?? -1] ?? 0,
     secondPrevious: (row) => base[before(before(row))] ?? 0,
     answersPrevious: (row) => {
       const previous = candidates[before(row)]
@@ -148,6 +156,9 @@ function neighbourColumns(
     sessionPool: (row) => pool[row] ?? 0,
   }
 }
+
+/** Half the best match of the pool counts as relevant enough. */
+const relevanceGain = 2
 
 type WordingColumn =
   | 'speakerNamed'
@@ -162,12 +173,14 @@ type WordingColumn =
   | 'latest'
   | 'recency'
   | 'importance'
+  | 'note'
 
 function wordingColumns(
   request: RankRequest,
   candidates: readonly RankCandidate[],
   named: ReadonlySet<string>,
   base: Float64Array,
+  neighbours: Neighbours,
 ): Record<WordingColumn, Column> {
   const cues = readCues(request.question)
   const times = candidates.map((candidate) => candidate.occurredAt.getTime())
@@ -175,25 +188,33 @@ function wordingColumns(
   const span = times.reduce((most, at) => Math.max(most, at), -Infinity) - oldest
   const age = (candidate: RankCandidate): number =>
     span > 0 ? (candidate.occurredAt.getTime() - oldest) / span : 0
+  // A date or a number answers only where the talk is about what was asked: here or one turn away.
+  const relevance = base.map((own, row) => {
+    const previous = base[neighbours.previous[row] ?? -1] ?? 0
+    const next = base[neighbours.next[row] ?? -1] ?? 0
+    return Math.min(1, relevanceGain * Math.max(own, previous, 0.7 * next))
+  })
+  const cue = (row: number, shown: boolean): number => (shown ? (relevance[row] ?? 0) : 0)
   const isNamed = (speaker: string | null): boolean => speaker !== null && named.has(speaker)
   return {
     speakerNamed: (_, { speaker }) => (isNamed(speaker) ? 1 : 0),
     speakerOther: (_, { speaker }) =>
       named.size > 0 && speaker !== null && !isNamed(speaker) ? 1 : 0,
-    temporalCue: (_, candidate) => (cues.when && datesItself(candidate) ? 1 : 0),
+    temporalCue: (row, candidate) => cue(row, cues.when && datesItself(candidate)),
     dateSession: (_, candidate) =>
       bestPeriod(request, (period) => nearPeriod(candidate.occurredAt, period)),
     dateEvent: (_, { event }) =>
       event ? bestPeriod(request, (period) => overlapsPeriod(event, period)) : 0,
     isQuestion: (_, { text }) => (isQuestion(text) ? 1 : 0),
-    // In talk the longer turn says more; a note is as long as it is, so notes stay neutral.
+    // In talk the longer turn says more; a note is as long as it is.
     length: (_, { sessionKey, length }) =>
-      sessionKey === null ? 0.7 : Math.min(1, Math.log(1 + length) / 4),
-    place: (_, { text }) => (cues.where && namesPlace(text) ? 1 : 0),
-    quantity: (_, { text }) => (cues.quantity && holdsQuantity(text) ? 1 : 0),
+      sessionKey === null ? 0 : Math.min(1, Math.log(1 + length) / 4),
+    place: (row, { text }) => cue(row, cues.where && namesPlace(text)),
+    quantity: (row, { text }) => cue(row, cues.quantity && holdsQuantity(text)),
     latest: (row, candidate) =>
       cues.order === 0 ? 0 : cues.order * (2 * age(candidate) - 1) * (base[row] ?? 0),
     recency: (_, candidate) => age(candidate),
     importance: (_, { importance }) => importance - 0.5,
+    note: (_, { sessionKey }) => (sessionKey === null ? 1 : 0),
   }
 }

@@ -87,15 +87,19 @@ export function scoreFields(
   })
   const ideal = weights.reduce((sum, weight, t) => sum + (isName[t] === true ? 0 : weight), 0)
   const pool = { rows, count, weights, frequencies, candidates, mean: request.meanLength, ideal }
-  const alone = new Int32Array(rows).fill(-1)
-  const own = scoreSpan(pool, [alone], 1)
-  const withPrevious = scoreSpan(pool, [neighbours.previous], 2)
-  const window = scoreSpan(pool, [neighbours.previous, neighbours.next], 3)
+  const own = scoreSpan(pool, [])
+  const withPrevious = scoreSpan(pool, [neighbours.previous])
+  const window = scoreSpan(pool, [neighbours.previous, neighbours.next])
+  const ownScaled = scale(own.score, ideal)
+  const session = scoreSessions(pool, sessions)
   return {
-    own: scale(own.score, ideal),
+    own: ownScaled,
     withPrevious: scale(withPrevious.score, ideal),
     window: scale(window.score, ideal),
-    session: scoreSessions(pool, sessions),
+    // A note outside sessions is its own session; the pool's rarity would only blur its score.
+    session: session.map((value, row) =>
+      candidates[row]?.sessionKey === null ? (ownScaled[row] ?? 0) : value,
+    ),
     coverage: own.coverage,
     windowCoverage: window.coverage,
   }
@@ -114,20 +118,25 @@ interface Pool {
   readonly ideal: number
 }
 
-/** BM25 of each memory joined with the named neighbours; the mean length grows by `joined`. */
+/** BM25 of each memory joined with its neighbours, against the mean length of as many memories. */
 function scoreSpan(
   pool: Pool,
   others: readonly Int32Array[],
-  joined: number,
 ): { score: Float64Array; coverage: Float64Array } {
   const { rows, count, weights, frequencies, candidates } = pool
   const score = new Float64Array(rows)
   const coverage = new Float64Array(rows)
-  const mean = Math.max(pool.mean, 1) * joined
+  const mean = Math.max(pool.mean, 1)
   for (let row = 0; row < rows; row += 1) {
     let length = candidates[row]?.length ?? 0
-    for (const other of others) length += candidates[other[row] ?? -1]?.length ?? 0
-    const relative = length / mean
+    let joined = 1
+    for (const other of others) {
+      const neighbour = candidates[other[row] ?? -1]
+      if (!neighbour) continue
+      length += neighbour.length
+      joined += 1
+    }
+    const relative = length / (mean * joined)
     let sum = 0
     let covered = 0
     for (let t = 0; t < count; t += 1) {
@@ -182,10 +191,10 @@ function scoreSessions(pool: Pool, sessions: readonly (readonly number[])[]): Fl
 }
 
 /**
- * A quarter of the ideal score: below it even the best memory of the pool is a poor match, and
+ * Half of the ideal score: below it even the best memory of the pool is a poor match, and
  * dividing by the pool's maximum alone would make it look like a perfect one.
  */
-const floorShare = 0.25
+const floorShare = 0.5
 
 /** Divides by the best value of the pool, or by a share of the ideal when all are poor. */
 export function scale(values: Float64Array, ideal: number): Float64Array {
