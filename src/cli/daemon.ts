@@ -153,8 +153,8 @@ async function describeAbsence(paths: DaemonPaths): Promise<string> {
   if (found?.alive !== true)
     return `No daemon runs for ${paths.directory}. The next client starts one.`
   return (
-    `Process ${String(found.holder.pid)} owns ${paths.directory} but does not answer. ` +
-    'If it stays so, end it with `mindglue daemon stop`.'
+    `Process ${String(found.holder.pid)} owns ${paths.directory} but does not answer: it is busy or ` +
+    'still opening its database. If it stays so, end it with `mindglue daemon stop`.'
   )
 }
 

@@ -32,6 +32,8 @@ export interface Owner {
 
 /** Longest wait for requests in flight when draining. */
 const drainTimeoutMs = 20_000
+/** Far more windows than one person opens, far fewer than the process has file descriptors. */
+const connectionsMax = 256
 /** A database that does not open is told to whoever started us, or comes within this time. */
 const failureLingerMs = 1500
 
@@ -96,6 +98,8 @@ function own(options: OwnerOptions, server: Server, lock: OwnedLock): Owner {
     onVacant: armIdleExit,
     log,
   })
+  server.maxConnections = connectionsMax
+  server.on('error', () => log('daemon cannot accept a client')) // no file descriptor left
   server.on('connection', (socket) => {
     clearTimeout(idleTimer)
     reception.accept(socket)

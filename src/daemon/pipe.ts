@@ -30,7 +30,7 @@ const retryAfterMs = 1000
 /** Time a newer program has to start its daemon before an older one tries. */
 const replacementGraceMs = 10_000
 /** After the client closed its end: longest wait for answers it may still read. */
-const farewellMs = 10_000
+const farewellMs = 30_000
 
 /** JSON-RPC 2.0 §5.1 leaves -32000 to -32099 to servers; the client SDKs use -32000 for a lost connection. */
 const connectionLost = -32_000

@@ -74,7 +74,7 @@ interface Connection {
 interface Client extends Connection {
   readonly hello: AttachHello
   readonly connectedAt: number
-  session?: DaemonSession
+  readonly session: DaemonSession
 }
 
 /** One per daemon. Everything runs on the event loop's one thread. */
@@ -84,6 +84,8 @@ export function createReception(options: ReceptionOptions): Reception {
   const clients = new Set<Client>()
   let phase: DaemonStatus['state'] = 'opening'
 
+  // A draining daemon keeps the connections it answers so: their end is the client's signal.
+  const isDraining = (): boolean => phase === 'draining'
   const say = (socket: Socket, answer: Answer): void =>
     void socket.write(frame(encodeAnswer(answer)))
 
@@ -91,18 +93,17 @@ export function createReception(options: ReceptionOptions): Reception {
     const { socket, input } = connection
     const app = await options.app
     if (socket.destroyed) return
-    // The connection stays open until this process is done: its end is the client's signal.
-    if (phase === 'draining') return say(socket, { kind: 'draining', pid: process.pid })
-    const client: Client = { ...connection, hello, connectedAt: Date.now() }
+    if (isDraining()) return say(socket, { kind: 'draining', pid: process.pid })
+    // Serving before answering: whatever goes wrong here can still be said. Nothing is written by
+    // the app before a client speaks, and a client speaks only after the answer.
+    const session = await app.serve({ input, output: socket }, hello)
+    if (isDraining()) return say(socket, { kind: 'draining', pid: process.pid })
+    const client: Client = { ...connection, hello, connectedAt: Date.now(), session }
     clients.add(client)
-    try {
-      say(socket, { kind: 'attached', version: options.version, pid: process.pid })
-      client.session = await app.serve({ input, output: socket }, hello)
-      await client.session.closed
-    } finally {
-      clients.delete(client)
-      socket.end()
-    }
+    say(socket, { kind: 'attached', version: options.version, pid: process.pid })
+    await session.closed.catch(() => options.log('a session ended with an error'))
+    clients.delete(client)
+    socket.end()
   }
 
   const answer = async (connection: Connection, hello: Hello | undefined): Promise<void> => {
@@ -117,7 +118,7 @@ export function createReception(options: ReceptionOptions): Reception {
     } else if (hello.request === 'stop') {
       say(socket, { kind: 'draining', pid: process.pid })
       options.onStopRequest(hello.replacedBy)
-    } else if (phase === 'draining') {
+    } else if (isDraining()) {
       say(socket, { kind: 'draining', pid: process.pid })
     } else {
       await attach(connection, hello)
@@ -261,7 +262,7 @@ async function seeOff(
   })
   await Promise.race([Promise.all(clients.map(async (client) => await client.drained)), timeout])
   clearTimeout(timer)
-  await Promise.all(clients.map(async (client) => await client.session?.close()))
+  await Promise.all(clients.map(async (client) => await client.session.close()))
 }
 
 async function closed(socket: Socket): Promise<void> {
