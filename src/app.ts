@@ -9,7 +9,12 @@ import { shippedTemplate } from './database/embedded-template.ts'
 import { openEmbedded, type EmbeddedDatabase } from './database/embedded.ts'
 import { migrate, migrationState, readMigrations, requireCurrent } from './database/migrate.ts'
 import { openPostgres } from './database/postgres.ts'
-import { createScope, installContextKey, verifyContextKey, type NamespaceScope } from './database/scope.ts'
+import {
+  createScope,
+  installContextKey,
+  verifyContextKey,
+  type NamespaceScope,
+} from './database/scope.ts'
 import { AppError } from './errors.ts'
 import { createExecute, type ChangeListener, type Execute } from './execute.ts'
 import { embedPendingJob } from './jobs/embed-pending.ts'
@@ -77,7 +82,7 @@ export async function createApp(config: Config): Promise<App> {
     config.installationSecret,
     join(config.keyDirectory, 'installation-secret'),
   )
-  const embedder = await openEmbedder(config)
+  const embedder = openEmbedder(config)
   const opened = await openDatabase(config, keys)
   try {
     const scope = createScope(opened.database, keys('context'))
@@ -168,15 +173,19 @@ function assemble(parts: Parts): App {
   }
 }
 
-function openEmbedder(config: Config): Promise<Embedder | undefined> {
-  return createEmbedder({
-    kind: config.embedder,
-    url: config.embedderUrl,
-    model: config.embedderModel,
-    dimension: config.embedderDimension,
-    key: config.embedderKey,
-    timeoutMs: config.embedderTimeoutMs,
-  })
+function openEmbedder(config: Config): Embedder | undefined {
+  const { embedder, embedderModel: model, embedderDimension: dimension } = config
+  if (embedder === 'static' || embedder === 'none') return createEmbedder({ embedder })
+  if (model === undefined || dimension === undefined) throw incomplete(embedder)
+  if (embedder === 'transformers') return createEmbedder({ embedder, model, dimension })
+  const { embedderUrl: url, embedderKey: key, embedderTimeoutMs: timeoutMs } = config
+  if (url === undefined) throw incomplete(embedder)
+  return createEmbedder({ embedder, url, model, dimension, key, timeoutMs })
+}
+
+/** config.ts refuses this before; here it only convinces the type checker honestly. */
+function incomplete(embedder: string): AppError {
+  return new AppError('misconfigured', `MINDGLUE_EMBEDDER=${embedder} lacks a setting.`)
 }
 
 async function openDatabase(config: Config, keys: InstallationKeys): Promise<Opened> {

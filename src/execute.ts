@@ -193,7 +193,10 @@ async function auditFailure(
     )
   } catch (auditError) {
     metrics.failure('audit')
-    log.error('refusal could not be audited', { request_id: principal.requestId, error: auditError })
+    log.error('refusal could not be audited', {
+      request_id: principal.requestId,
+      error: auditError,
+    })
   }
 }
 

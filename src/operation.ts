@@ -3,13 +3,7 @@ import type { z } from 'zod'
 import type { NamespaceTransaction } from './database/scope.ts'
 import type { Principal, Scope } from './principal.ts'
 
-export type OperationName =
-  | 'store'
-  | 'recall'
-  | 'forget'
-  | 'export'
-  | 'import'
-  | 'audit.query'
+export type OperationName = 'store' | 'recall' | 'forget' | 'export' | 'import' | 'audit.query'
 
 /** How a namespace stores and finds its memories; read before `prepare`, rechecked by revision in `commit`. */
 export interface NamespaceSettings {

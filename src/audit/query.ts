@@ -6,7 +6,10 @@ import { queryAudit } from './audit.sql.ts'
 const auditInput = z.strictObject({
   action: z.string().max(64).optional(),
   agent: z.string().max(256).optional(),
-  before_id: z.uuid().optional().describe('Events older than this one: the last id of the page before'),
+  before_id: z
+    .uuid()
+    .optional()
+    .describe('Events older than this one: the last id of the page before'),
   limit: z.int().min(1).max(500).optional(),
 })
 

@@ -29,7 +29,7 @@ export function lexicalScores(
 /** The best `most` documents, best first; equal scores in document order. */
 export function bestDocuments(scores: ReadonlyMap<number, number>, most: number): number[] {
   return [...scores]
-    .sort((x, y) => y[1] - x[1] || x[0] - y[0])
+    .toSorted((x, y) => y[1] - x[1] || x[0] - y[0])
     .slice(0, most)
     .map(([document]) => document)
 }

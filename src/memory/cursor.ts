@@ -36,7 +36,8 @@ export function openCursor(
   binding: CursorBinding,
   cursor: string,
 ): CursorPosition {
-  const bytes = cursor.length > cursorCharactersMax ? Buffer.alloc(0) : Buffer.from(cursor, 'base64url')
+  const bytes =
+    cursor.length > cursorCharactersMax ? Buffer.alloc(0) : Buffer.from(cursor, 'base64url')
   const payload = bytes.subarray(macBytes)
   const authentic =
     bytes.length > macBytes &&

@@ -63,9 +63,7 @@ export function exportOperation({
       const format = input.format ?? 'jsonl'
       const binding = { principal: context.principal, operation: 'export', filter: format }
       const after =
-        input.cursor === undefined
-          ? firstKey
-          : toKey(openCursor(cursorKey, binding, input.cursor))
+        input.cursor === undefined ? firstKey : toKey(openCursor(cursorKey, binding, input.cursor))
       const page = await readPage(context, after, input.limit ?? defaultPage)
       const content = page.lines.map(format === 'jsonl' ? toJsonLine : toMarkdown).join('')
       return {

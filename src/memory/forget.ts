@@ -185,6 +185,12 @@ function packIds(ids: readonly string[]): Buffer {
 function unpackIds(bytes: Buffer): string[] {
   return Array.from({ length: bytes.length / idBytes }, (_, index) => {
     const hex = bytes.toString('hex', index * idBytes, (index + 1) * idBytes)
-    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+    return [
+      hex.slice(0, 8),
+      hex.slice(8, 12),
+      hex.slice(12, 16),
+      hex.slice(16, 20),
+      hex.slice(20),
+    ].join('-')
   })
 }

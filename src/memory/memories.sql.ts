@@ -226,7 +226,6 @@ export function lockExpired(
     order by m.expires_at limit ${limit} for update skip locked`
 }
 
-
 /** `id/version` of the versions that are there already, visible ones only. Primary key. */
 export async function existingVersions(
   tx: NamespaceTransaction,

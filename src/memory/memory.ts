@@ -78,7 +78,7 @@ function jsonDepth(value: unknown): number {
   let depth = 0
   while (level.length > 0 && depth <= metadataDepthMax) {
     const children = level.flatMap((item) =>
-      typeof item === 'object' && item !== null ? Object.values(item) : [],
+      typeof item === 'object' && item !== null ? (Object.values(item) as unknown[]) : [],
     )
     if (children.length === 0 && depth > 0) break
     level = children

@@ -101,7 +101,10 @@ const recallOutput = z.object({
   results: z.array(result),
   missing: z.array(z.string()).optional().describe('Asked ids that are not there for you'),
   next_cursor: z.string().optional(),
-  stages_ms: z.record(z.string(), z.number()).optional().describe('With explain: milliseconds by step'),
+  stages_ms: z
+    .record(z.string(), z.number())
+    .optional()
+    .describe('With explain: milliseconds by step'),
 })
 
 type RecallInput = z.output<typeof recallInput>
@@ -207,7 +210,8 @@ async function browse(
     operation: 'recall',
     filter: JSON.stringify(listing),
   }
-  const after = cursor === undefined ? undefined : toPosition(openCursor(cursorKey, binding, cursor))
+  const after =
+    cursor === undefined ? undefined : toPosition(openCursor(cursorKey, binding, cursor))
   const rows = await browseMemories(context.tx, filter, after, limit + 1)
   const page = rows.slice(0, limit)
   const last = page.at(-1)

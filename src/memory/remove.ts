@@ -43,9 +43,7 @@ async function removeDerived(
   rows: readonly RemovedRow[],
 ): Promise<number> {
   const pairs = (pack: (row: RemovedRow) => Buffer) =>
-    rows.flatMap((row) =>
-      unpackTerms(pack(row)).map((term) => ({ term, document: row.document })),
-    )
+    rows.flatMap((row) => unpackTerms(pack(row)).map((term) => ({ term, document: row.document })))
   await deletePostings(tx, [...pairs((row) => row.terms), ...pairs((row) => row.tag_terms)])
   await deleteEmbeddings(
     tx,

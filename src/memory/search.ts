@@ -12,7 +12,12 @@ import {
 } from '../pipeline/fuse.ts'
 import { lateInteraction, type LateQuestion } from '../pipeline/late-interaction.ts'
 import { analyzeQuestion } from '../pipeline/terms.ts'
-import { allowedDocuments, corpusSample, readCandidates, type CandidateRow } from './candidates.sql.ts'
+import {
+  allowedDocuments,
+  corpusSample,
+  readCandidates,
+  type CandidateRow,
+} from './candidates.sql.ts'
 import { cosinesOf, nearestDocuments } from './embeddings.sql.ts'
 import { decodeOptional, fieldCodec } from './fields.ts'
 import type { MemoryFilter } from './memories.sql.ts'
@@ -149,8 +154,7 @@ async function nearest(
 ): Promise<Map<number, number>[]> {
   const lists: Map<number, number>[] = []
   for (const { vector } of questions) {
-    const rows =
-      vector && (await nearestDocuments(context.tx, vector, filter, semanticCandidates))
+    const rows = vector && (await nearestDocuments(context.tx, vector, filter, semanticCandidates))
     lists.push(new Map((rows ?? []).map((row) => [row.document, row.cosine])))
   }
   return lists
@@ -169,11 +173,13 @@ async function candidatesWithNeighbours(
   const seeds = rows
     .toSorted((a, b) => (order.get(a.document) ?? 0) - (order.get(b.document) ?? 0))
     .slice(0, neighbourSeeds)
-  const missing = seeds
-    .flatMap((row) => [row.previous, row.next])
-    .filter((document) => document !== null && !known.has(document))
-  if (missing.length === 0) return rows
-  const around = await readCandidates(context.tx, [...new Set(missing)] as number[], filter)
+  const missing = new Set<number>()
+  for (const { previous, next } of seeds) {
+    if (previous !== null && !known.has(previous)) missing.add(previous)
+    if (next !== null && !known.has(next)) missing.add(next)
+  }
+  if (missing.size === 0) return rows
+  const around = await readCandidates(context.tx, [...missing], filter)
   return [...rows, ...around]
 }
 
@@ -268,6 +274,6 @@ function frequenciesOf(question: PreparedQuestion, byTerm: ReadonlyMap<bigint, T
 
 function eventOf(row: CandidateRow): RankPeriod | null {
   if (!row.event_from || !row.event_to || row.event_grain === null) return null
-  // Written by dates.ts alone, so the grain is one of its own.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by dates.ts alone, so the grain is one of its own
   return { from: row.event_from, to: row.event_to, grain: row.event_grain as RankPeriod['grain'] }
 }

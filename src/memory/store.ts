@@ -45,7 +45,10 @@ const storeInput = z
     }
     for (const [index, item] of (input.memories ?? [input]).entries()) {
       if (item.ttl_seconds !== undefined && item.expires_at !== undefined) {
-        issue(input.memories ? `memories.${index}.expires_at` : 'expires_at', 'give ttl_seconds or expires_at, not both')
+        issue(
+          input.memories ? `memories.${index}.expires_at` : 'expires_at',
+          'give ttl_seconds or expires_at, not both',
+        )
       }
     }
   })
@@ -182,22 +185,30 @@ async function commit(context: CommitContext, prepared: PreparedStore) {
         'This idempotency_key was used for another request. Use a new key for new content.',
       )
     }
-    return reply(prepared.items, readOutcomes(first.result), true)
+    return replay(prepared.items, readKept(first.result))
   }
   const outcomes = await storeAll(context, prepared.items)
-  if (prepared.claim) {
-    await keepIdempotentResult(tx, prepared.claim, Buffer.from(JSON.stringify(outcomes)))
-  }
-  return reply(prepared.items, outcomes, false)
+  const results = prepared.items.map((item, index) => describe(item, outcomes[index] ?? missing()))
+  if (prepared.claim) await keepIdempotentResult(tx, prepared.claim, keep(results))
+  return reply(results)
 }
 
-const outcomesSchema = z.array(
-  z.object({ id: z.uuid(), version: z.int(), status: z.enum(['stored', 'duplicate']) }),
-)
-type Outcome = z.output<typeof outcomesSchema>[number]
+/** What an idempotency row keeps: names are content, so they are worked out again from the request. */
+const keptResults = z.array(storedItem.omit({ entities: true }))
+type KeptResult = z.output<typeof keptResults>[number]
 
-function readOutcomes(bytes: Buffer): Outcome[] {
-  return outcomesSchema.parse(JSON.parse(bytes.toString('utf8')))
+function keep(results: readonly StoredItem[]): Buffer {
+  return Buffer.from(JSON.stringify(results.map(({ entities: _names, ...kept }) => kept)))
+}
+
+function readKept(bytes: Buffer): KeptResult[] {
+  return keptResults.parse(JSON.parse(bytes.toString('utf8')))
+}
+
+interface Outcome {
+  readonly id: string
+  readonly version: number
+  readonly status: 'stored' | 'duplicate'
 }
 
 /** Inserts what is new; a memory that is already there keeps its id, in the batch as in the table. */
@@ -254,22 +265,25 @@ function dedupeText(item: PreparedMemory): string {
   return item.derived.dedupeKey.toString('hex')
 }
 
-function reply(items: readonly PreparedMemory[], outcomes: readonly Outcome[], replayed: boolean) {
-  const results = items.map((item, index) => describe(item, outcomes[index] ?? missing()))
+function reply(results: StoredItem[]) {
   const stored = results.filter((result) => result.status === 'stored')
-  const output: StoreOutput = {
-    results,
-    stored: replayed ? 0 : stored.length,
-    duplicates: results.length - stored.length,
-    replayed,
-  }
-  return {
-    output,
-    audit: {
-      resourceIds: stored.map((result) => result.id),
-      counts: { stored: output.stored, duplicates: output.duplicates },
-    },
-  }
+  const counts = { stored: stored.length, duplicates: results.length - stored.length }
+  const output: StoreOutput = { results, ...counts, replayed: false }
+  return { output, audit: { resourceIds: stored.map((result) => result.id), counts } }
+}
+
+function replay(items: readonly PreparedMemory[], kept: readonly KeptResult[]) {
+  const results = kept.map((result, index) => ({
+    ...result,
+    entities: namesOf(items[index] ?? missing()),
+  }))
+  const duplicates = results.filter((result) => result.status === 'duplicate').length
+  const output: StoreOutput = { results, stored: 0, duplicates, replayed: true }
+  return { output, audit: { counts: { stored: 0, replayed: results.length } } }
+}
+
+function namesOf({ derived }: PreparedMemory): string[] {
+  return derived.entities.map((entity) => entity.name)
 }
 
 function describe(item: PreparedMemory, outcome: Outcome): StoredItem {
@@ -282,7 +296,7 @@ function describe(item: PreparedMemory, outcome: Outcome): StoredItem {
       event_date: derived.event.from.toISOString().slice(0, 10),
       event_grain: derived.event.grain,
     }),
-    entities: derived.entities.map((entity) => entity.name),
+    entities: namesOf(item),
     ...(derived.expiresAt && { expires_at: derived.expiresAt.toISOString() }),
     embedded: item.embedded,
   }

@@ -1,0 +1,83 @@
+/** Operations over a fresh test database, without transports: what memory tests talk to. */
+import { randomBytes } from 'node:crypto'
+import { v7 as uuidv7 } from 'uuid'
+import { createExecute, type Execute } from '../../src/execute.ts'
+import { createNamespaces, type Namespaces } from '../../src/namespaces/namespaces.ts'
+import { createOperations, type Operations } from '../../src/operations.ts'
+import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
+import { analyzerVersion } from '../../src/pipeline/terms.ts'
+import { allScopes, type Principal, type Scope } from '../../src/principal.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
+import { openTestDatabase, type TestDatabase } from './database.ts'
+
+export interface TestMemory {
+  readonly test: TestDatabase
+  readonly namespaces: Namespaces
+  readonly operations: Operations
+  readonly execute: Execute
+  readonly metrics: Metrics
+  /** What was logged, as text. */
+  readonly logged: () => string
+  /** A principal in a namespace that is made on first use. */
+  principal(changes?: PrincipalChanges): Promise<Principal>
+  close(): Promise<void>
+}
+
+export interface PrincipalChanges {
+  readonly namespaceName?: string
+  readonly agent?: string
+  readonly scopes?: readonly Scope[]
+  readonly channel?: Principal['channel']
+}
+
+export interface TestMemoryOptions {
+  /** Replaces the static embedder; null: none. */
+  readonly embedder?: Embedder | null
+}
+
+export async function openTestMemory(options: TestMemoryOptions = {}): Promise<TestMemory> {
+  const test = await openTestDatabase()
+  const embedder =
+    options.embedder === undefined
+      ? createEmbedder({ embedder: 'static' })
+      : (options.embedder ?? undefined)
+  const lines: string[] = []
+  const log = createLog({
+    level: 'debug',
+    destination: { write: (text: string) => void lines.push(text) },
+  })
+  const metrics = createMetrics({ version: '0.0.0', namespaces: ['default'] })
+  const namespaces = createNamespaces(test.scope, {
+    embedderModel: embedder?.model ?? 'none',
+    embedderDimension: embedder?.dimension ?? 0,
+    analyzerVersion,
+  })
+  return {
+    test,
+    namespaces,
+    operations: createOperations({ embedder, cursorKey: randomBytes(32) }),
+    execute: createExecute({
+      scope: test.scope,
+      namespaces,
+      log,
+      metrics,
+      onChange: () => undefined,
+    }),
+    metrics,
+    logged: () => lines.join(''),
+    principal: async (changes = {}) => {
+      const namespaceName = changes.namespaceName ?? 'default'
+      return {
+        namespace: await namespaces.resolve(namespaceName, { create: true }),
+        namespaceName,
+        agent: changes.agent ?? 'ada',
+        scopes: new Set(changes.scopes ?? allScopes.filter((scope) => scope !== 'admin')),
+        plan: 'free',
+        channel: changes.channel ?? 'stdio',
+        requestId: uuidv7(),
+      }
+    },
+    close: () => test.close(),
+  }
+}
