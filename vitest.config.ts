@@ -15,15 +15,18 @@ const exclude = ['**/node_modules/**', 'dist/**', '.cache/**']
 const usesDatabase = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((name) => join('test', name).replaceAll('\\', '/'))
   .filter((path) => path.endsWith('.test.ts'))
-  .filter((path) => /support\/(database|app)\.ts/.test(readFileSync(path, 'utf8')))
+  .filter((path) => /support\/(database|app|memory)\.ts/.test(readFileSync(path, 'utf8')))
 
-/** One engine's share; `sequence.groupOrder` keeps two engines from competing for two cores. */
+/**
+ * One engine's share; the other engine's own file is not in it. `sequence.groupOrder` keeps two
+ * engines from competing for two cores.
+ */
 function engine(name: 'embedded' | 'postgres', include: string[], groupOrder: number) {
   return {
     test: {
       name,
       include,
-      exclude,
+      exclude: [...exclude, `test/**/${name === 'embedded' ? 'postgres' : 'embedded'}.test.ts`],
       env: { TEST_DATABASE: name },
       // An embedded engine costs about 300 MB and a core while it starts.
       maxWorkers: 2,
