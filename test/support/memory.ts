@@ -37,7 +37,7 @@ export interface TestMemoryOptions {
 }
 
 export async function openTestMemory(options: TestMemoryOptions = {}): Promise<TestMemory> {
-  const test = await openTestDatabase()
+  const test = await openTestDatabase({ postgres: { poolMax: 10 } })
   const embedder =
     options.embedder === undefined
       ? createEmbedder({ embedder: 'static' })
