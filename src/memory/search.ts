@@ -275,5 +275,6 @@ function frequenciesOf(question: PreparedQuestion, byTerm: ReadonlyMap<bigint, T
 function eventOf(row: CandidateRow): RankPeriod | null {
   if (!row.event_from || !row.event_to || row.event_grain === null) return null
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by dates.ts alone, so the grain is one of its own
-  return { from: row.event_from, to: row.event_to, grain: row.event_grain as RankPeriod['grain'] }
+  const grain = (row.event_grain === 'weekend' ? 'day' : row.event_grain) as RankPeriod['grain']
+  return { from: row.event_from, to: row.event_to, grain }
 }
