@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The start of the program: a client's pipe at once, anything else by way of the command line. */
 import { fileURLToPath } from 'node:url'
+import { exitWith } from './cli/exit.ts'
 import { loadConfig } from './config.ts'
 import { version } from './version.ts'
 
@@ -16,16 +17,10 @@ async function main(): Promise<number> {
   return await runStdio({ config: loadConfig(), version, entry })
 }
 
-/** stdout may be a pipe that is still being written: the process ends when it is flushed. */
-function exit(code: number): void {
-  process.exitCode = code
-  process.stdout.write('', () => process.exit(code))
-}
-
 async function fail(error: unknown): Promise<void> {
   const { printFailure } = await import('./cli/output.ts')
   printFailure(error)
-  exit(1)
+  exitWith(1)
 }
 
-main().then(exit, fail)
+main().then(exitWith, fail)
