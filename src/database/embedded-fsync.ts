@@ -60,7 +60,7 @@ const settings = [
   'wal_sync_method=fsync',
   'full_page_writes=on',
   'max_wal_size=64MB',
-  'min_wal_size=32MB',
+  'min_wal_size=4MB',
   'wal_recycle=off',
 ]
 

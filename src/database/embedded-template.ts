@@ -18,8 +18,8 @@ import { gunzip } from 'node:zlib'
 import { AppError } from '../errors.ts'
 import { syncDirectory } from './embedded-fsync.ts'
 
-/** The template depends on the engine's file format and on every migration in it. */
-const engineVersion = 'pglite-0.5.14-pgvector-0.0.15'
+/** The template depends on the engine's file format, on how we lay it out, and on every migration in it. */
+const engineVersion = 'pglite-0.5.14-pgvector-0.0.15-layout-2'
 const unfinishedMark = '.unfinished-'
 
 /**

@@ -128,7 +128,7 @@ export class PostgresConnection implements Statements {
         () => undefined, // the server notices the closed connection by itself, only later
       )
     }
-    this.#socket.lose(reason)
+    this.#socket.lose(reason, '57014') // query_canceled: a limit of ours, not a fault of the server
   }
 
   close(): Promise<void> {
@@ -150,8 +150,6 @@ export class PostgresConnection implements Statements {
         this.#pending.delete(reject)
       }
       const timer = setTimeout(() => {
-        settle()
-        reject(tooSlow('no answer before the deadline'))
         this.abandon('no answer before the deadline')
       }, this.deadlineMs)
       this.#pending.add(reject)
@@ -181,7 +179,9 @@ function lastResult(rows: Iterable<object>): object[] {
 }
 
 function lostError(fault: DatabaseFault): Error {
-  return fault.sqlState === '25P03' ? tooSlow('idle in transaction') : unreachable(fault)
+  return fault.sqlState === '25P03' || fault.sqlState === '57014'
+    ? tooSlow(fault.message)
+    : unreachable(fault)
 }
 
 /** A driver for one connection over one socket; every setting is named, or PG* variables would decide. */

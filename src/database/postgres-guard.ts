@@ -49,10 +49,10 @@ export class GuardedSocket extends EventEmitter {
     return () => void this.#lossListeners.delete(listener)
   }
 
-  /** Gives the connection up; statements under way are rejected. */
-  lose(reason: string): void {
+  /** Gives the connection up; statements under way are rejected. `sqlState` says why, where we know better. */
+  lose(reason: string, sqlState = this.#lastState): void {
     if (this.#lost !== undefined) return
-    this.#lost = new DatabaseFault(reason, { sqlState: this.#lastState })
+    this.#lost = new DatabaseFault(reason, { sqlState })
     this.#socket.destroy()
     // The driver writes its own fields on the error it gets, so it gets one of its own.
     if (this.listenerCount('error') > 0) this.emit('error', new Error(reason))

@@ -1,10 +1,11 @@
 /** A fresh, migrated database for one test file, on the engine that TEST_DATABASE names. */
 
 import { randomBytes, randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildTemplate } from '../../src/database/build-template.ts'
 import type { Database, OwnerDatabase } from '../../src/database/database.ts'
 import { templateName } from '../../src/database/embedded-template.ts'
 import { openEmbedded, type EmbeddedOptions } from '../../src/database/embedded.ts'
@@ -89,20 +90,8 @@ async function openOnEmbedded(
 export async function embeddedTemplate(migrations: readonly Migration[]): Promise<string> {
   const path = join(cacheDirectory, templateName(migrations.map(({ checksum }) => checksum)))
   if (existsSync(path)) return path
-  const directory = mkdtempSync(join(tmpdir(), 'mindglue-template-'))
-  const database = await openEmbedded({ dataDir: join(directory, 'data') })
-  try {
-    await migrate(database, migrations)
-    // Two workers may both get here: each writes its own file, the rename is atomic.
-    mkdirSync(cacheDirectory, { recursive: true })
-    const unfinished = `${path}.${process.pid}`
-    writeFileSync(unfinished, await database.dump())
-    renameSync(unfinished, path)
-  } finally {
-    await database.close()
-    rmSync(directory, { recursive: true, force: true })
-  }
-  return path
+  mkdirSync(cacheDirectory, { recursive: true })
+  return buildTemplate(cacheDirectory, migrations)
 }
 
 async function openOnPostgres(
