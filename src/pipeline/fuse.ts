@@ -53,7 +53,7 @@ export interface RankCandidate {
   readonly cosine: number | null
   /** lateInteraction.tokenIds of the text, if the caller holds them; else made from the text. */
   readonly tokenIds?: Uint32Array
-  /** Replaces the late-interaction score that is computed here without the speakers' names. */
+  /** No longer read: late interaction is computed here, without the speakers' names. */
   readonly late?: number | null
   /** Any string that is equal for memories of one session; null outside sessions. */
   readonly sessionKey: string | null

@@ -47,7 +47,7 @@ export function buildFeatures(
   const neighbours = locateNeighbours(candidates)
   const sessions = groupSessions(candidates)
   const lexical = scoreFields(request, candidates, neighbours, sessions, isName)
-  const semantic = scaleSemantic(request, candidates, neighbours, named.words)
+  const semantic = scaleSemantic(request, candidates, neighbours, named.words, lexical, isName)
   const base = blend(lexical, semantic)
   const columns: Record<FeatureName, (row: number, candidate: RankCandidate) => number> = {
     own: (row) => lexical.own[row] ?? 0,
@@ -72,6 +72,9 @@ export function buildFeatures(
   return { matrix, width }
 }
 
+/** Memories compared word by word; more cost time and gain nothing. */
+const lateMax = 100
+
 interface SemanticFields {
   readonly late: Float64Array
   readonly cosine: Float64Array
@@ -86,13 +89,18 @@ function scaleSemantic(
   candidates: readonly RankCandidate[],
   neighbours: Neighbours,
   names: ReadonlySet<string>,
+  lexical: LexicalFields,
+  isName: readonly boolean[],
 ): SemanticFields {
-  const trust = Math.min(1, Math.max(0, (request.embedderCoverage - 0.4) / 0.3))
-  const late = scale(scoreLate(request, candidates, names), 1)
+  const trust = trustEmbedder(request, isName)
   const cosine = scale(
     Float64Array.from(candidates, (candidate) => candidate.cosine ?? 0),
     1,
   )
+  const promise = cosine.map(
+    (value, row) => value + (lexical.own[row] ?? 0) + 0.5 * (lexical.window[row] ?? 0),
+  )
+  const late = scale(scoreLate(request, candidates, names, promise), 1)
   return {
     trust,
     late: late.map((value) => value * trust),
@@ -101,17 +109,38 @@ function scaleSemantic(
   }
 }
 
-/** Late interaction with the question without its names: they say who speaks, not what about. */
+/**
+ * How far (0..1) vectors may speak. Of English questions 95 % have at least two thirds of their words
+ * known, of German, Turkish or Russian ones 5 %; names of speakers, mostly unknown, do not count.
+ */
+function trustEmbedder(request: RankRequest, isName: readonly boolean[]): number {
+  const words = request.terms.filter(({ term }) => !/^\d:/.test(term)).length
+  const names = request.terms.filter(({ term }, t) => isName[t] && !/^\d:/.test(term)).length
+  const share = words > names ? (request.embedderCoverage * words) / (words - names) : 0
+  return Math.min(1, Math.max(0, (Math.min(1, share) - 0.5) / 0.25))
+}
+
+/**
+ * Late interaction with the question without its names: they say who speaks, not what about. Only for
+ * the most promising memories, since splitting a text into words costs more than all other features.
+ */
 function scoreLate(
   request: RankRequest,
   candidates: readonly RankCandidate[],
   names: ReadonlySet<string>,
+  promise: Float64Array,
 ): Float64Array {
+  const scores = new Float64Array(candidates.length)
   const question = lateInteraction.prepare(request.question, names)
-  return Float64Array.from(candidates, ({ late, tokenIds, text }) => {
-    if (late !== undefined) return late ?? 0
-    return question ? lateInteraction.score(question, tokenIds ?? text) : 0
-  })
+  if (!question) return scores
+  const best = [...promise.keys()].toSorted((a, b) => (promise[b] ?? 0) - (promise[a] ?? 0))
+  for (const row of best.slice(0, lateMax)) {
+    const candidate = candidates[row]
+    if (candidate) {
+      scores[row] = lateInteraction.score(question, candidate.tokenIds ?? candidate.text)
+    }
+  }
+  return scores
 }
 
 /** Mean of a memory and its neighbours; a missing neighbour counts as the memory itself. */
