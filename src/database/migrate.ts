@@ -85,7 +85,13 @@ export async function migrationState(
   database: Database,
   migrations: readonly Migration[],
 ): Promise<MigrationState> {
-  return compare(migrations, await database.transaction({ readOnly: true }, appliedRows))
+  try {
+    return compare(migrations, await database.transaction({ readOnly: true }, appliedRows))
+  } catch (error) {
+    // The embedded engine before its first migration: the application role is not there to be set.
+    if (sqlStateOf(error) === '22023') return compare(migrations, [])
+    throw error
+  }
 }
 
 /** Throws `misconfigured` unless the database has exactly the migrations of this program. */
