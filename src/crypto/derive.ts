@@ -1,5 +1,5 @@
 /** HKDF-SHA256 and the labels of every key of the product: one use, one label, one place to see them all. */
-import { hkdfSync } from 'node:crypto'
+import { createSecretKey, hkdfSync } from 'node:crypto'
 
 const noSalt = new Uint8Array(0)
 
@@ -10,7 +10,9 @@ export function deriveKey(
   length: number,
   salt: Uint8Array = noSalt,
 ): Buffer {
-  return Buffer.from(hkdfSync('sha256', keyMaterial, salt, info, length))
+  // Imported first: OpenSSL 3.5 (Node 24) then needs 8 µs, with raw bytes 17 µs.
+  const key = createSecretKey(keyMaterial)
+  return Buffer.from(hkdfSync('sha256', key, salt, info, length))
 }
 
 /** Keys for one record of a namespace; the record's id is part of the label. */

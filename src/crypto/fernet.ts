@@ -7,6 +7,7 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
+  createSecretKey,
   randomBytes,
   timingSafeEqual,
 } from 'node:crypto'
@@ -73,13 +74,19 @@ export function sealFernet(
   header[0] = fernetVersion
   header.writeBigUInt64BE(BigInt(options.nowSeconds ?? Math.floor(Date.now() / 1000)), 1)
   header.set(options.iv ?? randomBytes(blockBytes), ivOffset)
-  const cipher = createCipheriv('aes-128-cbc', key.subarray(16), header.subarray(ivOffset))
+  const cipher = createCipheriv(
+    'aes-128-cbc',
+    createSecretKey(key.subarray(16)),
+    header.subarray(ivOffset),
+  )
   const body = Buffer.concat([header, cipher.update(plaintext), cipher.final()])
   return encode(Buffer.concat([body, authenticationCode(key, body)]))
 }
 
 function authenticationCode(key: FernetKey, body: Uint8Array): Buffer {
-  return createHmac('sha256', key.subarray(0, 16)).update(body).digest()
+  return createHmac('sha256', createSecretKey(key.subarray(0, 16)))
+    .update(body)
+    .digest()
 }
 
 export interface FernetOpenOptions {
@@ -112,7 +119,7 @@ export function openFernet(key: FernetKey, token: string, options: FernetOpenOpt
   }
   assertAge(bytes.readBigUInt64BE(1), options)
   const iv = bytes.subarray(ivOffset, ciphertextOffset)
-  const decipher = createDecipheriv('aes-128-cbc', key.subarray(16), iv)
+  const decipher = createDecipheriv('aes-128-cbc', createSecretKey(key.subarray(16)), iv)
   try {
     return Buffer.concat([decipher.update(body.subarray(ciphertextOffset)), decipher.final()])
   } catch {

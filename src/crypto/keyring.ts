@@ -6,13 +6,12 @@ import assert from 'node:assert/strict'
 import { AppError } from '../errors.ts'
 import { deriveKey, keyInfo, type InstallationPurpose } from './derive.ts'
 import {
-  destroyKey,
   envelopeKeyBytes,
   open,
   seal,
   tokenKeyId,
   type EnvelopeContext,
-  type EnvelopeKey,
+  EnvelopeKey,
 } from './envelope.ts'
 import { NamespaceKeys, type NamespaceKeyMaterial } from './namespace-keys.ts'
 import { findRootKey, type RootKey, type RootRing } from './root-ring.ts'
@@ -94,12 +93,9 @@ export class Keyring {
 
   #withCheckKey(root: RootKey, use: (key: EnvelopeKey) => Buffer): Buffer {
     const bytes = deriveKey(root.bytes, keyInfo.keyCheck, envelopeKeyBytes)
-    const key = { keyId: root.keyId, bytes }
-    try {
-      return use(key)
-    } finally {
-      destroyKey(key)
-    }
+    const key = new EnvelopeKey(root.keyId, bytes)
+    bytes.fill(0)
+    return use(key)
   }
 }
 

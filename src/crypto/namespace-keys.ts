@@ -15,7 +15,7 @@ import {
   seal,
   tokenKeyId,
   type EnvelopeContext,
-  type EnvelopeKey,
+  EnvelopeKey,
 } from './envelope.ts'
 import { findRootKey, type RootRing } from './root-ring.ts'
 import type { SecretCache } from './secret-cache.ts'
@@ -84,6 +84,8 @@ export class NamespaceKeys {
   readonly #material: NamespaceKeyMaterial
   readonly #cache: SecretCache
   readonly #ring: RootRing
+  /** Imported once for all rows of a request; bounded by root keys times live epochs. */
+  readonly #wrapKeys = new Map<string, EnvelopeKey>()
 
   constructor(material: NamespaceKeyMaterial, cache: SecretCache, ring: RootRing) {
     assert(material.salt.length === namespaceSaltBytes, 'a namespace salt has 32 bytes')
@@ -184,9 +186,10 @@ export class NamespaceKeys {
     )
   }
 
-  /** Valid until the next call into the cache: use it at once, never keep it. */
   #wrapKey(keyId: number, epoch: EpochSecret): EnvelopeKey {
     const name = `wrap|${keyId}|${epoch.epoch}`
+    const known = this.#wrapKeys.get(name)
+    if (known !== undefined) return known
     const bytes = this.#useAndWipe(Buffer.concat([this.#material.salt, epoch.secret]), (source) =>
       this.#cache.get(this.namespace.toString(), name, source, () =>
         this.#useAndWipe(Buffer.concat([this.#namespaceKey(keyId), epoch.secret]), (material) =>
@@ -194,7 +197,9 @@ export class NamespaceKeys {
         ),
       ),
     )
-    return { keyId, bytes }
+    const key = new EnvelopeKey(keyId, bytes)
+    this.#wrapKeys.set(name, key)
+    return key
   }
 
   #useAndWipe<T>(secret: Buffer, use: (secret: Buffer) => T): T {

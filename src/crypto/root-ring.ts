@@ -44,7 +44,7 @@ function misconfigured(message: string): AppError {
   return new AppError('misconfigured', message)
 }
 
-/** The id of a root key: first 31 bits of HKDF-SHA256(key, info "mindglue/key-id/v1"), never 0. */
+/** The id of a root key: 4 bytes of HKDF-SHA256(key, info "mindglue/key-id/v1") without the top bit, never 0. */
 export function rootKeyId(key: Uint8Array): number {
   return deriveKey(key, keyInfo.rootKeyId, 4).readUInt32BE(0) & 0x7fffffff || 1
 }

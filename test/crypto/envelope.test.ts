@@ -1,11 +1,12 @@
 /** Token format 0xC0: vectors, an independent implementation, mutants, swaps, round trips. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  destroyKey,
   EnvelopeError,
+  EnvelopeKey,
   envelopeOverheadBytes,
   expandContentKey,
   open,
@@ -13,7 +14,6 @@ import {
   seal,
   tokenKeyId,
   type EnvelopeContext,
-  type EnvelopeKey,
 } from '../../src/crypto/envelope.ts'
 import { AppError } from '../../src/errors.ts'
 import { isFullRun, mutate, seededRandom, type SealedRow } from './mutants.ts'
@@ -21,6 +21,11 @@ import vectors from './vectors/envelope.json' with { type: 'json' }
 
 const id = '01935b7e-0000-7000-8000-000000000001'
 const place: EnvelopeContext = { namespace: 7n, id, version: 1, column: 'content' }
+
+/** The two keys that a content key expands to, as another program would derive them. */
+function bytesOf(contentKey: Buffer): Buffer {
+  return Buffer.from(hkdfSync('sha256', contentKey, '', 'mindglue/content/v1', 64))
+}
 
 function contextOf(json: (typeof vectors.cases)[number]['context']): EnvelopeContext {
   return { ...json, namespace: BigInt(json.namespace) }
@@ -42,7 +47,9 @@ describe('vectors', () => {
   const key = expandContentKey(Buffer.from(vectors.contentKey, 'hex'))
 
   test('a content key expands to the published 64 bytes', () => {
-    expect(key.bytes.toString('hex')).toBe(vectors.envelopeKey)
+    expect(bytesOf(Buffer.from(vectors.contentKey, 'hex')).toString('hex')).toBe(
+      vectors.envelopeKey,
+    )
   })
 
   test.each(vectors.cases)('sealing and opening "$name" gives the published bytes', (vector) => {
@@ -53,6 +60,14 @@ describe('vectors', () => {
     const token = Buffer.from(vector.token, 'hex')
     expect(open(key, context, token)).toEqual(plaintext)
     expect(tokenKeyId(token)).toBe(vector.keyId)
+  })
+
+  test('the specification page shows the tested vector', async () => {
+    const page = await readFile(new URL('../../docs/encryption-format.md', import.meta.url), 'utf8')
+    const shown = page.replaceAll(/\s+/g, '')
+    const [first] = vectors.cases
+    const values = [vectors.contentKey, vectors.pae, first?.iv ?? '', first?.token ?? '']
+    for (const value of values) expect(shown).toContain(value)
   })
 
   test('the context encoding gives the vectors of PASETO PAE', () => {
@@ -70,17 +85,18 @@ const hasOpenssl = spawnSync('openssl', ['version']).status === 0
 test.skipIf(!hasOpenssl)(
   'the openssl command line decrypts a fresh token (skipped without openssl)',
   () => {
-    const key = expandContentKey(randomBytes(32))
-    const token = seal(key, place, Buffer.from('read by another program'))
+    const contentKey = randomBytes(32)
+    const bytes = bytesOf(contentKey)
+    const token = seal(expandContentKey(contentKey), place, Buffer.from('read by another program'))
     const iv = token.subarray(13, 29).toString('hex')
-    const secret = key.bytes.subarray(32).toString('hex')
+    const secret = bytes.subarray(32).toString('hex')
     const args = ['enc', '-d', '-aes-256-cbc', '-K', secret, '-iv', iv]
     const plain = execFileSync('openssl', args, { input: token.subarray(29, -32) })
     expect(plain.toString()).toBe('read by another program')
     const context = preAuthenticationEncoding(
       ['7', id, '1', 'content'].map((piece) => Buffer.from(piece)),
     )
-    const macKey = key.bytes.subarray(0, 32).toString('hex')
+    const macKey = bytes.subarray(0, 32).toString('hex')
     const mac = execFileSync(
       'openssl',
       ['dgst', '-sha256', '-mac', 'HMAC', '-macopt', `hexkey:${macKey}`, '-binary'],
@@ -139,7 +155,8 @@ describe('round trips', () => {
 })
 
 describe('refusals', () => {
-  const key = expandContentKey(randomBytes(32))
+  const contentKey = randomBytes(32)
+  const key = expandContentKey(contentKey)
   const token = seal(key, place, Buffer.from('Ada moved to Lisbon'))
 
   test('a plaintext row is an error, never passed through', () => {
@@ -165,7 +182,7 @@ describe('refusals', () => {
   })
 
   test('another key id is refused although the key is right', () => {
-    expect(refusal({ keyId: 5, bytes: key.bytes }, place, token)).toBe('key')
+    expect(refusal(new EnvelopeKey(5, bytesOf(contentKey)), place, token)).toBe('key')
   })
 
   test('the MAC is checked before the padding, so padding tells nothing', () => {
@@ -182,7 +199,7 @@ describe('refusals', () => {
     const changed = Buffer.from(token)
     changed[changed.length - 32 - 17] = (changed[changed.length - 32 - 17] ?? 0) ^ 0x7f
     const pieces = ['7', id, '1', 'content'].map((piece) => Buffer.from(piece))
-    const mac = createHmac('sha256', key.bytes.subarray(0, 32))
+    const mac = createHmac('sha256', bytesOf(contentKey).subarray(0, 32))
       .update(preAuthenticationEncoding(pieces))
       .update(changed.subarray(0, -32))
       .digest()
@@ -196,7 +213,11 @@ describe('refusals', () => {
       expect.unreachable()
     } catch (error) {
       const text = JSON.stringify(error, Object.getOwnPropertyNames(error)) + String(error)
-      for (const secret of ['Lisbon', token.toString('hex'), key.bytes.toString('base64')]) {
+      for (const secret of [
+        'Lisbon',
+        token.toString('hex'),
+        bytesOf(contentKey).toString('base64'),
+      ]) {
         expect(text).not.toContain(secret)
       }
     }
@@ -205,7 +226,7 @@ describe('refusals', () => {
   test('a destroyed key seals and opens nothing', () => {
     const doomed = expandContentKey(randomBytes(32))
     const sealed = seal(doomed, place, Buffer.from('x'))
-    destroyKey(doomed)
+    doomed.destroy()
     expect(() => seal(doomed, place, Buffer.from('y'))).toThrow('destroyed')
     expect(() => open(doomed, place, sealed)).toThrow('destroyed')
   })

@@ -73,7 +73,7 @@ test(`${crossChecks} tokens are read by npm fernet, and its tokens by us`, () =>
     }),
     { numRuns: crossChecks },
   )
-})
+}, 240_000)
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0
 

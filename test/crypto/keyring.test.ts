@@ -12,6 +12,7 @@ import {
 import { rootKeyId, type RootRing } from '../../src/crypto/root-ring.ts'
 import { SecretCache } from '../../src/crypto/secret-cache.ts'
 import { AppError } from '../../src/errors.ts'
+import sentences from './vectors/envelope.json' with { type: 'json' }
 import vectors from './vectors/hierarchy.json' with { type: 'json' }
 
 const hex = (text: string): Buffer => Buffer.from(text, 'hex')
@@ -58,7 +59,9 @@ describe('vectors computed by another program', () => {
   test('a wrapped content key opens to the key that reads the content', () => {
     const { id, version } = vectors.context
     const key = keys.openContentKey(contentKeySlot(id, version), hex(vectors.wrapped))
-    expect(key.bytes.subarray(0, 8).toString('hex')).toBe('08682e69a1f87492')
+    const [sentence] = sentences.cases
+    const place = { ...vectors.context, namespace: 7n, column: 'content' }
+    expect(open(key, place, hex(sentence?.token ?? '')).toString('hex')).toBe(sentence?.plaintext)
   })
 
   test('a wrapped index key opens to the index key', () => {
@@ -281,10 +284,10 @@ describe('the cache of derived keys', () => {
 
   test('a closed keyring derives nothing more', () => {
     const keyring = new Keyring(newRing())
-    const keys = keyring.namespace(newMaterial())
-    keys.newContentKey(slot)
+    const material = newMaterial()
+    keyring.namespace(material).newContentKey(slot)
     keyring.close()
-    expect(() => keys.newContentKey(slot)).toThrow('closed')
+    expect(() => keyring.namespace(material).newContentKey(slot)).toThrow('closed')
     expect(() => keyring.installationKey('cursor')).toThrow('closed')
   })
 })

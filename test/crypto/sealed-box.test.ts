@@ -133,6 +133,10 @@ describe('damage', () => {
       changed[at] = (changed[at] ?? 0) ^ (1 << (at & 7))
       expect(['invalid_input', 'unsupported']).toContain(await outcome(changed))
     }
+    // X25519 ignores this bit of a public key; the nonce prefix does not.
+    const spelled = Buffer.from(sealed)
+    spelled[sealedHeaderBytes - 1] = (spelled[sealedHeaderBytes - 1] ?? 0) ^ 0x80
+    expect(await outcome(spelled)).toBe('invalid_input')
   })
 
   test('another key opens nothing, and the error is the same as for damage', async () => {
