@@ -1,12 +1,12 @@
 /** `mindglue doctor`: says what makes this set-up unsafe or unable to work, and what mends it. */
 import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
-import { Redis } from 'ioredis'
 import type { Config } from '../config.ts'
 import { inspectDatabase, type Finding } from '../database/doctor.sql.ts'
 import { migrationState, readMigrations } from '../database/migrate.ts'
 import { openPostgres } from '../database/postgres.ts'
 import { AppError, toAppError } from '../errors.ts'
+import { openRedisProbe } from '../sidecar/redis-probe.ts'
 import { print, printJson, styleFor, type Style } from './output.ts'
 
 export interface DoctorOptions {
@@ -133,29 +133,19 @@ function migrationReport(state: Awaited<ReturnType<typeof migrationState>>): Rep
 }
 
 async function redisReport(url: string): Promise<Report> {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: 3000,
-    commandTimeout: 3000,
-    enableOfflineQueue: false,
-    retryStrategy: () => null,
-  })
-  // Without a listener ioredis prints the error, address included; `connect` reports it as well.
-  redis.on('error', () => undefined)
   try {
-    await redis.connect()
-    await redis.ping()
+    const probe = await openRedisProbe(url)
+    probe.close()
     return { check: 'redis', note: 'answers', findings: [] }
-  } catch {
+  } catch (error) {
     const finding: Finding = {
       severity: 'problem',
       check: 'redis',
       message: 'Redis does not answer.',
       remedy: 'Check REDIS_URL and that the server runs, or unset it to work without.',
     }
+    if (!(error instanceof AppError)) throw error
     return { check: 'redis', note: 'not reachable', findings: [finding] }
-  } finally {
-    redis.disconnect()
   }
 }
 

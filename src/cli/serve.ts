@@ -9,9 +9,10 @@ import { AppError } from '../errors.ts'
 import { bearerKey } from '../http/bearer-key.ts'
 import { createListener } from '../http/listener.ts'
 import { createProductEndpoint } from '../mcp/endpoint.ts'
-import { serveMcpStream } from '../mcp/stdio.ts'
+import { openRedisProbe } from '../sidecar/redis-probe.ts'
 import { createSidecar } from '../sidecar/listener.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
+import { serveDaemonClient } from './client-session.ts'
 import { prepareServer } from './migrate.ts'
 import { print } from './output.ts'
 import { settingsDigest } from './settings-digest.ts'
@@ -58,8 +59,7 @@ async function serveEmbedded({ config, version }: ServeOptions): Promise<number>
       const opened = await openListeners(app, version)
       listeners = opened
       return {
-        serve: (stream, { namespaceName, agent }) =>
-          serveMcpStream(app, stream, { namespaceName, agent }),
+        serve: serveDaemonClient(app),
         close: async () => {
           await opened.close()
           await app.close()
@@ -106,6 +106,7 @@ interface Listeners {
 async function openListeners(app: App, version: string): Promise<Listeners> {
   const { config, log, metrics } = app
   const { apiKey, allowedHosts, allowedOrigins, namespaceName, agent } = config
+  const redis = config.redisUrl === undefined ? undefined : await openRedisProbe(config.redisUrl)
   const sidecar = await createSidecar({
     host: config.sidecarHost,
     port: config.sidecarPort,
@@ -113,7 +114,7 @@ async function openListeners(app: App, version: string): Promise<Listeners> {
     apiKey,
     metrics,
     log,
-    readiness: () => app.readiness(),
+    readiness: async () => [...(await app.readiness()), ...(redis ? [await redis.check()] : [])],
   })
   const endpoint = createProductEndpoint(app, {
     onError: (error) => log.debug('protocol request refused', { transport: 'mcp-http', error }),
@@ -147,10 +148,12 @@ async function openListeners(app: App, version: string): Promise<Listeners> {
         sidecar.drain()
         await listener.close()
         await sidecar.close()
+        redis?.close()
       },
     }
   } catch (error) {
     await sidecar.close()
+    redis?.close()
     throw error
   }
 }
