@@ -22,6 +22,8 @@ function objectSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema {
     override: ({ jsonSchema }) => {
       // A format says the same as zod's long pattern and costs a model a tenth of the tokens.
       if (jsonSchema.format !== undefined) delete jsonSchema.pattern
+      // Names of JSON members are strings anyway, and some model APIs refuse the keyword.
+      delete jsonSchema.propertyNames
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
       if (io === 'output' && jsonSchema.additionalProperties === false) {
