@@ -33,9 +33,8 @@ test('the default tools are exactly store, recall, forget and export, in this or
 describe.each(tools)('$name', (tool) => {
   test('is defined as committed', async () => {
     // A change of this file is a change of what every client and model sees.
-    await expect(`${JSON.stringify(tool, null, 2)}\n`).toMatchFileSnapshot(
-      `tools/${tool.name}.json`,
-    )
+    const text = await format(JSON.stringify(tool), { parser: 'json', printWidth: 100 })
+    await expect(text).toMatchFileSnapshot(`tools/${tool.name}.json`)
   })
 
   test('has a title, a description that says when to use it, and every hint', () => {
