@@ -196,9 +196,9 @@ describe('every file', () => {
   })
 
   test('holds no leftovers', () => {
-    // The brackets keep this pattern from finding itself.
+    // Words count in comments: a memory may well begin with one. The brackets hide this very line.
     const pattern =
-      /\b(?:T[O]DO|F[I]XME|X[X]X|H[A]CK|d[e]bugger)\b|\b(?:describe|test|it)\.o[n]ly\b|@ts-(?:i[g]nore|n[o]check)/u
+      /(?:\/\/|\*).*\b(?:T[O]DO|F[I]XME|X[X]X|H[A]CK)\b|^\s*d[e]bugger\b|\b(?:describe|test|it)\.o[n]ly\b|@ts-(?:i[g]nore|n[o]check)/mu
     const left = programs.filter(({ text }) => pattern.test(text))
     expect(left.map(({ path }) => path)).toEqual([])
   })
