@@ -84,14 +84,13 @@ async function leaveInOrder(owner: Owner): Promise<number> {
 
 /** Loaded after the election: a process that loses it stays as light as a pipe. */
 async function openApp(config: Config): Promise<DaemonApp> {
-  const [{ createApp }, { serveMcpStream }] = await Promise.all([
+  const [{ createApp }, { serveDaemonClient }] = await Promise.all([
     import('../app.ts'),
-    import('../mcp/stdio.ts'),
+    import('./client-session.ts'),
   ])
   const app = await createApp(config)
   return {
-    serve: async (stream, { namespaceName, agent }) =>
-      await serveMcpStream(app, stream, { namespaceName, agent }),
+    serve: serveDaemonClient(app),
     close: async () => await app.close(),
   }
 }

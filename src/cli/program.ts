@@ -58,8 +58,10 @@ export async function runCommandLine(entry: string): Promise<number> {
     exitCode = await action(config, options, command)
   }
   addServing(program, run, entry)
+  addMemories(program, run, entry)
   addUpkeep(program, run)
   addChecks(program, run)
+  addAudit(program, run, entry)
   try {
     await program.parseAsync()
   } catch (error) {
@@ -154,6 +156,77 @@ function addDaemon(program: Command, run: Run): void {
   talk('stop', 'let it finish, close the database and leave')
 }
 
+interface ExportCommandOptions {
+  readonly format: 'jsonl' | 'markdown'
+}
+
+function addMemories(program: Command, run: Run, entry: string): void {
+  program.commandsGroup('Memories:')
+  program
+    .command('export')
+    .description('write every memory of the namespace to a file; without one, or with -, to stdout')
+    .argument('[file]', 'file to write, complete or not at all', '-')
+    .addOption(
+      new Option('--format <format>', 'jsonl can be imported again, markdown is to read')
+        .choices(['jsonl', 'markdown'])
+        .default('jsonl'),
+    )
+    .action(async (file: string, options: ExportCommandOptions, command: Command) => {
+      const action = run(async (config, { format }: ExportCommandOptions) => {
+        const { runExport } = await import('./export.ts')
+        return await runExport({ config, version, entry, file, format })
+      })
+      await action(options, command)
+    })
+  program
+    .command('import')
+    .description('read an export, or memory.json of the reference server, into the namespace')
+    .argument('<file>', 'file to read; - is stdin')
+    .action(async (file: string, options: object, command: Command) => {
+      const action = run(async (config) => {
+        const { runImport } = await import('./import.ts')
+        return await runImport({ config, version, entry, file })
+      })
+      await action(options, command)
+    })
+  program
+    .command('backup')
+    .description('copy the embedded database while it is in use')
+    .argument('<directory>', 'new or empty directory')
+    .action(async (directory: string, options: object, command: Command) => {
+      const action = run(async (config) => {
+        const { runBackup } = await import('./backup.ts')
+        return await runBackup({ config, version, entry, directory })
+      })
+      await action(options, command)
+    })
+}
+
+interface AuditCommandOptions {
+  readonly action?: string
+  readonly by?: string
+  readonly limit: string
+  readonly json?: true
+}
+
+function addAudit(program: Command, run: Run, entry: string): void {
+  program
+    .command('audit')
+    .description('print who did what in the namespace, newest first')
+    .option('--action <name>', 'only this action, such as store or forget')
+    .option('--by <agent>', 'only what this agent did')
+    .option('--limit <number>', 'at most so many events', '50')
+    .option('--json', 'print JSON')
+    .allowExcessArguments()
+    .action(
+      run(async (config, { action, by, limit, json }: AuditCommandOptions) => {
+        const { runAudit } = await import('./audit.ts')
+        const isJson = json === true
+        return await runAudit({ config, version, entry, action, by, limit, isJson })
+      }),
+    )
+}
+
 function addUpkeep(program: Command, run: Run): void {
   program.commandsGroup('Look after it:')
   program
@@ -201,6 +274,7 @@ function examples(dim: (text: string) => string): string {
 Examples:
   mindglue                                  ${dim('# what a client launches: MCP on stdio, local memory')}
   mindglue config                           ${dim('# where memories live and what else is set')}
+  mindglue export memories.jsonl            ${dim('# everything, to keep or to import elsewhere')}
   mindglue daemon status                    ${dim('# who is connected')}
   DATABASE_URL=postgres://… mindglue serve  ${dim('# MCP over HTTP on PostgreSQL')}
 

@@ -16,7 +16,8 @@ interface Opening {
 }
 
 export interface AttachHello extends Opening {
-  readonly request: 'attach'
+  /** `attach`: MCP follows. `operate`: the requests of operate.ts, from a command of this computer's user. */
+  readonly request: 'attach' | 'operate'
   readonly agent: string
   readonly namespaceName: string
   readonly settings: SettingsDigest
@@ -99,13 +100,15 @@ export function parseHello(line: Buffer): Hello | undefined {
       const replacedBy = word(fields, 'replacedBy')
       return { ...opening, request: 'stop', ...(replacedBy === undefined ? {} : { replacedBy }) }
     }
-    case 'attach': {
+    case 'attach':
+    case 'operate': {
+      const request = fields.get('request') === 'operate' ? 'operate' : 'attach'
       const agent = word(fields, 'agent')
       const namespaceName = word(fields, 'namespaceName')
       if (agent === undefined || namespaceName === undefined) return undefined
       return {
         ...opening,
-        request: 'attach',
+        request,
         agent,
         namespaceName,
         settings: digests(fields.get('settings')),

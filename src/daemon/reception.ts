@@ -206,7 +206,7 @@ function refuse(options: ReceptionOptions, hello: Hello | undefined): Answer | u
   if (hello === undefined) {
     return { kind: 'refused', message: 'The MindGlue daemon does not understand this greeting.' }
   }
-  if (hello.request !== 'attach') return undefined
+  if (hello.request === 'status' || hello.request === 'stop') return undefined
   const order = compareVersions(options.version, hello.version)
   if (order < 0) return { kind: 'older', version: options.version, pid }
   if (hello.protocol !== pipeProtocol) {
