@@ -24,7 +24,10 @@ export function extractEntities(input: string): ExtractedEntity[] {
     if (found.size < entitiesMax) found.set(key, { name: clean, kind })
   }
   // Addresses are no names, and their parts would be taken for some.
-  const prose = text.replace(/\S+:\/\/\S+|[\w.+-]+@[\w-]+\.[\w.]+/g, ' ')
+  const prose = text.replace(
+    /(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{1,15}:\/\/\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]+/gi,
+    ' ',
+  )
   for (const [, handle = ''] of prose.matchAll(
     /(?<![\p{L}\p{N}_])@([\p{L}\p{N}_][\p{L}\p{N}_.-]{1,38}[\p{L}\p{N}])/gu,
   ))
@@ -134,7 +137,8 @@ function neverName(word: string): boolean {
   const lower = word.toLowerCase()
   // "US" and "IT" are names, "Us" and "It" are not.
   if (/^\p{Lu}{2,}$/u.test(word) && !calendarAndTalk.has(lower)) return false
-  if (lower.length < 2 || /^\d/.test(word)) return true
+  if (/^\d/.test(word)) return false // a version or a house number: only the regular expression's tail
+  if (lower.length < 2) return true
   return englishStopWords.has(lower) || calendarAndTalk.has(lower) || otherStopWords.has(lower)
 }
 
