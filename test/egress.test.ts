@@ -71,7 +71,9 @@ test('a redirect is not followed', async () => {
 })
 
 test('a closed port is unavailable, and its error names no address', async () => {
-  const { url, close } = await serveLoopback((_request, response) => response.end())
+  const { url, close } = await serveLoopback((_request, response) => {
+    response.end()
+  })
   await close()
   const error = await failure(send({ url: `${url}/secret-path`, ...limits }))
   expect(error.code).toBe('unavailable')
