@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { AppError } from '../errors.ts'
-import { deriveKey, keyInfo, type InstallationPurpose } from './derive.ts'
+import { deriveKey, keyInfo } from './derive.ts'
 import {
   envelopeKeyBytes,
   open,
@@ -57,11 +57,6 @@ export class Keyring {
     this.#cache.evictGroup(namespace.toString())
   }
 
-  /** 32 bytes for a use that belongs to no namespace; the caller owns them. */
-  installationKey(purpose: InstallationPurpose, keyId: number = this.writingKeyId): Buffer {
-    return deriveKey(findRootKey(this.#ring, keyId).bytes, keyInfo.installation(purpose), 32)
-  }
-
   /** The value to store at first start; `verifyKeyCheck` recognises the root key by it ever after. */
   createKeyCheck(): Buffer {
     return this.#withCheckKey(this.#ring[0], (key) => seal(key, keyCheckContext, keyCheckText))
@@ -92,6 +87,10 @@ export class Keyring {
   }
 
   #withCheckKey(root: RootKey, use: (key: EnvelopeKey) => Buffer): Buffer {
+    assert(
+      root.bytes.some((byte) => byte !== 0),
+      'the keyring is closed',
+    )
     const bytes = deriveKey(root.bytes, keyInfo.keyCheck, envelopeKeyBytes)
     const key = new EnvelopeKey(root.keyId, bytes)
     bytes.fill(0)

@@ -1,6 +1,7 @@
 /** The key hierarchy: vectors, separation of uses, rotation, shredding, wrong root keys, the bounded cache. */
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { deriveKey, keyInfo } from '../../src/crypto/derive.ts'
 import { EnvelopeError, open, seal } from '../../src/crypto/envelope.ts'
 import { Keyring } from '../../src/crypto/keyring.ts'
 import {
@@ -71,8 +72,8 @@ describe('vectors computed by another program', () => {
   test('record and installation keys', () => {
     const record = keys.recordKey('connector', vectors.connectorRecord)
     expect(record.bytes.toString('hex')).toBe(vectors.connectorKey)
-    const keyring = new Keyring(newRing(hex(vectors.rootKey)))
-    expect(keyring.installationKey('cursor').toString('hex')).toBe(vectors.cursorKey)
+    const cursor = deriveKey(hex(vectors.installationSecret), keyInfo.installation('cursor'), 32)
+    expect(cursor.toString('hex')).toBe(vectors.cursorKey)
   })
 })
 
@@ -184,8 +185,9 @@ describe('rotation', () => {
   })
 })
 
-test('every use has a key of its own', () => {
-  const keyring = new Keyring(newRing())
+test('every use has a key of its own, even from one secret', () => {
+  const root = randomBytes(32)
+  const keyring = new Keyring(newRing(root))
   const keys = keyring.namespace(newMaterial())
   const other = keyring.namespace(newMaterial(8n))
   const all = [
@@ -195,7 +197,7 @@ test('every use has a key of its own', () => {
       other.recordKey(purpose, 'a').bytes,
     ]),
     ...(['context', 'cursor', 'confirmation', 'oauth-state', 'audit-digest'] as const).map(
-      (purpose) => keyring.installationKey(purpose),
+      (purpose) => deriveKey(root, keyInfo.installation(purpose), 32),
     ),
     keys.newIndexKey().key,
   ]
@@ -288,7 +290,7 @@ describe('the cache of derived keys', () => {
     keyring.namespace(material).newContentKey(slot)
     keyring.close()
     expect(() => keyring.namespace(material).newContentKey(slot)).toThrow('closed')
-    expect(() => keyring.installationKey('cursor')).toThrow('closed')
+    expect(() => keyring.createKeyCheck()).toThrow('closed')
   })
 })
 
