@@ -1,6 +1,7 @@
 /**
  * How long a client waits for the tool list: on an empty directory, and when the daemon runs.
- * Prints medians beside `node -e 0`, and what each process keeps in memory. Needs `dist`.
+ * Prints medians beside `node -e 0`, and what each process keeps in memory. Arguments: the built
+ * program (`dist/main.js`), runs (10).
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -9,7 +10,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
-const runs = 10
+const runs = Number(process.argv[3] ?? 10)
 const main = resolve(process.argv[2] ?? 'dist/main.js')
 /** The requirement's bars, in milliseconds. */
 const barsMs = { empty: 3000, running: 700 }

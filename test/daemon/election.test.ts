@@ -7,7 +7,9 @@ import { daemonPaths } from '../../src/daemon/paths.ts'
 import { compileFixtures, freshDirectory, run, type Running } from './program.ts'
 
 const electors = 8
-const rounds = process.env['FULL'] === '1' ? 2000 : 60
+const isFull = process.env['FULL'] === '1'
+const rounds = isFull ? 2000 : 60
+const timeout = isFull ? 900_000 : 60_000
 
 let compiled: Awaited<ReturnType<typeof compileFixtures>>
 const running: Running[] = []
@@ -41,48 +43,59 @@ function writeLock(directory: string, record: LockRecord, suffix = ''): void {
   writeFileSync(join(directory, `daemon.lock${suffix}`), JSON.stringify(record))
 }
 
-test('of eight processes that start at once exactly one is elected, every time', async () => {
-  const taking = Array.from({ length: electors }, startElector)
-  for (const elector of taking) expect(await elector.nextLine()).toBe('ready')
-  const dead = await deadRecord()
-  for (let round = 0; round < rounds; round++) {
-    const directory = freshDirectory()
-    // by turns: no lock, a dead lock, a dead lock whose first and second taker died as well
-    const chain = Array.from({ length: round % 4 }, () => ({ ...dead, token: candidate('').token }))
-    for (const [place, record] of chain.entries()) {
-      const before = chain[place - 1]
-      writeLock(directory, record, before === undefined ? '' : `.${before.token}.takeover`)
+test(
+  'of eight processes that start at once exactly one is elected, every time',
+  { timeout },
+  async () => {
+    const taking = Array.from({ length: electors }, startElector)
+    for (const elector of taking) expect(await elector.nextLine()).toBe('ready')
+    const dead = await deadRecord()
+    for (let round = 0; round < rounds; round++) {
+      const directory = freshDirectory()
+      // by turns: no lock, a dead lock, a dead lock whose first and second taker died as well
+      const chain = Array.from({ length: round % 4 }, () => ({
+        ...dead,
+        token: candidate('').token,
+      }))
+      for (const [place, record] of chain.entries()) {
+        const before = chain[place - 1]
+        writeLock(directory, record, before === undefined ? '' : `.${before.token}.takeover`)
+      }
+      for (const elector of taking) elector.send(`elect ${directory}`)
+      const answers = await Promise.all(taking.map(async (elector) => await elector.nextLine()))
+      expect(answers.filter((answer) => answer === 'elected')).toHaveLength(1)
+      const winner = taking[answers.indexOf('elected')]
+      const losers = answers.filter((answer) => answer === `held ${String(winner?.child.pid)}`)
+      expect(losers).toHaveLength(electors - 1)
+      winner?.send('release')
+      await winner?.nextLine()
+      expect(readdirSync(directory)).toEqual([])
     }
-    for (const elector of taking) elector.send(`elect ${directory}`)
-    const answers = await Promise.all(taking.map(async (elector) => await elector.nextLine()))
-    expect(answers.filter((answer) => answer === 'elected')).toHaveLength(1)
-    const winner = taking[answers.indexOf('elected')]
-    const losers = answers.filter((answer) => answer === `held ${String(winner?.child.pid)}`)
-    expect(losers).toHaveLength(electors - 1)
-    winner?.send('release')
-    await winner?.nextLine()
-    expect(readdirSync(directory)).toEqual([])
-  }
-})
+  },
+)
 
-test('a lock passes from owner to owner while owners are killed, never to two at once', async () => {
-  const directory = freshDirectory()
-  let owner: Running | undefined
-  for (let round = 0; round < Math.min(rounds, 400) / 10; round++) {
-    const taking = Array.from({ length: 4 }, startElector)
-    await Promise.all(taking.map(async (elector) => await elector.nextLine()))
-    for (const elector of taking) elector.send(`elect ${directory}`)
-    // killed while the others look at its lock
-    owner?.child.kill('SIGKILL')
-    const answers = await Promise.all(taking.map(async (elector) => await elector.nextLine()))
-    await owner?.exit
-    const winners = answers.filter((answer) => answer === 'elected')
-    expect(winners.length).toBeLessThanOrEqual(1)
-    const winner = taking[answers.indexOf('elected')]
-    for (const elector of taking) if (elector !== winner) elector.child.kill('SIGKILL')
-    owner = winner
-  }
-})
+test(
+  'a lock passes from owner to owner while owners are killed, never to two at once',
+  { timeout },
+  async () => {
+    const directory = freshDirectory()
+    let owner: Running | undefined
+    for (let round = 0; round < Math.min(rounds, 400) / 10; round++) {
+      const taking = Array.from({ length: 4 }, startElector)
+      await Promise.all(taking.map(async (elector) => await elector.nextLine()))
+      for (const elector of taking) elector.send(`elect ${directory}`)
+      // killed while the others look at its lock
+      owner?.child.kill('SIGKILL')
+      const answers = await Promise.all(taking.map(async (elector) => await elector.nextLine()))
+      await owner?.exit
+      const winners = answers.filter((answer) => answer === 'elected')
+      expect(winners.length).toBeLessThanOrEqual(1)
+      const winner = taking[answers.indexOf('elected')]
+      for (const elector of taking) if (elector !== winner) elector.child.kill('SIGKILL')
+      owner = winner
+    }
+  },
+)
 
 test('the lock of a live process is kept, however old it is', async () => {
   const directory = freshDirectory()

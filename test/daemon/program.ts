@@ -1,6 +1,6 @@
 /** Compiles the daemon's code and its test programs once, and runs them as real processes. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -23,6 +23,14 @@ export async function compileProgram(): Promise<Compiled & { readonly main: stri
   const compiled = await compile('program-', join(repository, 'src'), ['../../src'], 'dist')
   for (const name of ['assets', 'migrations', 'package.json']) {
     await symlink(join(repository, name), join(compiled.directory, name))
+  }
+  // A template of the last build, when there is one: found by name only if it fits the migrations.
+  const built = join(repository, 'dist')
+  const templates = (existsSync(built) ? readdirSync(built) : []).filter((name) =>
+    /^embedded-.*\.tar\.gz$/u.test(name),
+  )
+  for (const name of templates) {
+    await symlink(join(built, name), join(compiled.directory, 'dist', name))
   }
   return { ...compiled, main: join(compiled.directory, 'dist/main.js') }
 }
