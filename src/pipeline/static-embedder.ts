@@ -1,5 +1,6 @@
 /** The default embedder: a weighted mean of shipped word vectors. No download, no key, microseconds. */
 import type { Embedder } from './embed.ts'
+import { nameKind } from './name-kinds.ts'
 import { englishStopWords } from './stop-words.ts'
 import { splitWords, tokenize } from './words.ts'
 import { dimension, sifWeight, wordVectors } from './word-vectors.ts'
@@ -16,7 +17,7 @@ export function staticEmbedder(): Embedder {
     model: 'static-glove-100d-1',
     dimension,
     embedDocuments: (texts) => Promise.resolve(texts.map(embedStatic)),
-    embedQuestion: (text) => Promise.resolve(embedStatic(text)),
+    embedQuestion: (text) => Promise.resolve(embedStaticQuestion(text)),
     coverage: knownShare,
   }
 }
@@ -38,6 +39,17 @@ export function embedStatic(text: string): Float32Array | null {
     }
   }
   return known === 0 ? null : withoutCommonComponent(sum, commonComponent)
+}
+
+/**
+ * As `embedStatic`, without the names of people: in "What did Anna cook?" hers would be half of the
+ * mean, while a memory seldom names its speaker. LoCoMo recall@10 of the cosine alone 37.1 → 45.8.
+ */
+export function embedStaticQuestion(text: string): Float32Array | null {
+  const unnamed = text.replace(/\p{Lu}\p{L}+/gu, (word) =>
+    nameKind(word) === 'person' ? ' ' : word,
+  )
+  return embedStatic(unnamed) ?? embedStatic(text)
 }
 
 /** Null also when nothing is left: a zero vector has no direction and its cosine is NaN. */

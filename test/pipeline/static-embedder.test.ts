@@ -1,7 +1,7 @@
 /** The shipped vectors: meaning beyond shared words, and honest absence. */
 import { expect, test } from 'vitest'
 import { createEmbedder } from '../../src/pipeline/embed.ts'
-import { embedStatic, knownShare } from '../../src/pipeline/static-embedder.ts'
+import { embedStatic, embedStaticQuestion, knownShare } from '../../src/pipeline/static-embedder.ts'
 import { wordVectors } from '../../src/pipeline/word-vectors.ts'
 
 const cosine = (a: Float32Array | null, b: Float32Array | null): number =>
@@ -54,6 +54,12 @@ test('a text without a known word has no vector', async () => {
     null,
   ])
   expect(await embedder?.embedQuestion('🙂')).toBeNull()
+})
+
+test("a person's name does not drown what is asked about them", () => {
+  const asked = embedStaticQuestion('What instrument does Caroline play?')
+  expect(cosine(asked, embedStaticQuestion('What instrument does Melanie play?'))).toBeCloseTo(1, 5)
+  expect(embedStaticQuestion('Caroline')).not.toBeNull()
 })
 
 test('coverage tells English from what the vectors do not know', () => {
