@@ -7,6 +7,8 @@ import {
 } from '@modelcontextprotocol/client'
 import { Client as LegacyClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as LegacyHttpTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
+import { z } from 'zod'
 import type { TestApp } from './app.ts'
 
 export type { LegacyClient, ModernClient }
@@ -87,4 +89,98 @@ function streamTransport(input: Readable, output: Writable): LegacyTransport {
     },
   }
   return transport
+}
+
+/** A tool's answer, the same shape for both clients. */
+export interface ToolAnswer {
+  readonly isError: boolean
+  readonly text: string
+  readonly structured: unknown
+  readonly meta: Readonly<Record<string, unknown>> | undefined
+}
+
+/** Either client behind one face, for promises that hold for both. */
+export interface Caller {
+  /** Such as `legacy over HTTP`. */
+  readonly name: string
+  readonly client: LegacyClient | ModernClient
+  toolNames(): Promise<string[]>
+  call(name: string, input: object): Promise<ToolAnswer>
+  close(): Promise<void>
+}
+
+export type PersonsAnswer =
+  { action: 'accept'; content: Record<string, boolean> } | { action: 'decline' | 'cancel' }
+
+export interface OpenOptions {
+  /** Answers elicitations; without it the client does not say that it can ask. */
+  readonly answer?: (message: string) => PersonsAnswer
+  /** Who connects, on streams only: over HTTP the key decides. */
+  readonly as?: Parameters<TestApp['openStream']>[0]
+}
+
+export interface Connection {
+  readonly name: string
+  readonly era: 'legacy' | 'modern'
+  readonly isStream: boolean
+  readonly open: (app: TestApp, options?: OpenOptions) => Promise<Caller>
+}
+
+/** Both clients over both transports: four ways to the same server. */
+export const connections: readonly Connection[] = (['legacy', 'modern'] as const).flatMap((era) =>
+  [false, true].map((isStream): Connection => {
+    const name = `${era} over ${isStream ? 'a stream' : 'HTTP'}`
+    return {
+      name,
+      era,
+      isStream,
+      open: async (app, { answer, as } = {}) => {
+        const elicitation = answer !== undefined
+        const client =
+          era === 'legacy' ? legacyClient({ elicitation }) : modernClient({ elicitation })
+        if (answer !== undefined) answerElicitations(client, answer)
+        if (isStream) await overStream(client, app, as)
+        else await overHttp(client, app)
+        return callerOf(name, client)
+      },
+    }
+  }),
+)
+
+function answerElicitations(
+  client: LegacyClient | ModernClient,
+  answer: (message: string) => PersonsAnswer,
+): void {
+  if (client instanceof ModernClient) {
+    client.setRequestHandler('elicitation/create', ({ params }) => ({ ...answer(params.message) }))
+  } else {
+    client.setRequestHandler(ElicitRequestSchema, ({ params }) => ({ ...answer(params.message) }))
+  }
+}
+
+const toolResult = z.looseObject({
+  isError: z.boolean().optional(),
+  content: z.array(z.looseObject({ type: z.string(), text: z.string().optional() })),
+  structuredContent: z.unknown().optional(),
+  _meta: z.record(z.string(), z.unknown()).optional(),
+})
+
+function callerOf(name: string, client: LegacyClient | ModernClient): Caller {
+  return {
+    name,
+    client,
+    toolNames: async () => (await client.listTools()).tools.map((tool) => tool.name),
+    call: async (tool, input) => {
+      const result = toolResult.parse(
+        await client.callTool({ name: tool, arguments: { ...input } }),
+      )
+      return {
+        isError: result.isError === true,
+        text: result.content.map((block) => block.text ?? '').join('\n'),
+        structured: result.structuredContent,
+        meta: result._meta,
+      }
+    },
+    close: () => client.close(),
+  }
 }

@@ -1,0 +1,197 @@
+/** Memories as resources, prompts and completions, through both official clients and both transports. */
+import { ListResourcesResultSchema } from '@modelcontextprotocol/sdk/types.js'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { dataNotice } from '../../src/mcp/render.ts'
+import type { Principal } from '../../src/principal.ts'
+import { startTestApp, type TestApp } from '../support/app.ts'
+import { connections, type Caller } from '../support/clients.ts'
+
+let app: TestApp
+let first = ''
+/** In a namespace that no client of these tests belongs to. */
+let foreign = ''
+const memories = 120
+
+async function principalOf(namespaceName: string): Promise<Principal> {
+  return app.app.principal({ namespaceName, agent: 'arranger', channel: 'cli' })
+}
+
+async function store(principal: Principal, items: readonly object[]): Promise<string[]> {
+  const { execute, operations } = app.app
+  const { results } = await execute(operations.store, principal, { memories: items })
+  return results.map(({ id }) => id)
+}
+
+beforeAll(async () => {
+  app = await startTestApp()
+  const ids = await store(
+    await principalOf('default'),
+    Array.from({ length: memories }, (_, index) => ({
+      content: `Note ${index}: Quentin checked boiler ${index}.`,
+      speaker: 'Quentin',
+      session: `round ${index % 3}`,
+      tags: [`boiler-${index % 5}`],
+    })),
+  )
+  first = ids[0] ?? ''
+  const others = await store(await principalOf('elsewhere'), [
+    { content: 'A secret of Wilhelmina elsewhere.', session: 'hidden', tags: ['boiler-hidden'] },
+  ])
+  foreign = others[0] ?? ''
+})
+afterAll(() => app.close())
+
+/** Requests that both clients send alike; their typed methods differ. */
+function requests({ client }: Caller) {
+  return {
+    list: async (cursor?: string) =>
+      ListResourcesResultSchema.parse(
+        await client.listResources(cursor === undefined ? {} : { cursor }),
+      ),
+    read: async (uri: string) => {
+      const { contents } = await client.readResource({ uri })
+      const [content] = z.array(z.looseObject({ text: z.string() })).parse(contents)
+      return content?.text ?? ''
+    },
+    prompt: async (name: string, given: Record<string, string> = {}) => {
+      const { messages } = await client.getPrompt({ name, arguments: given })
+      const texts = z.array(z.object({ content: z.object({ text: z.string() }) }))
+      return texts.parse(messages).map(({ content }) => content.text)
+    },
+    complete: async (uri: string, name: string, value: string, given?: Record<string, string>) =>
+      (
+        await client.complete({
+          ref: { type: 'ref/resource', uri },
+          argument: { name, value },
+          ...(given !== undefined && { context: { arguments: given } }),
+        })
+      ).completion.values,
+  }
+}
+
+describe.each(connections)('$name', ({ open }) => {
+  let caller: Caller
+  let ask: ReturnType<typeof requests>
+  beforeAll(async () => {
+    caller = await open(app)
+    ask = requests(caller)
+  })
+  afterAll(() => caller.close())
+
+  test('the list pages through everything once, newest first, then ends', async () => {
+    const uris: string[] = []
+    let pages = 0
+    let cursor: string | undefined
+    // The v2 client follows cursors itself, so either one page or several come back.
+    do {
+      const page = await ask.list(cursor)
+      uris.push(...page.resources.map(({ uri }) => uri))
+      cursor = page.nextCursor
+      pages++
+    } while (cursor !== undefined && pages < 10)
+    expect(uris[0]).toBe('memory://default/recent')
+    expect(new Set(uris).size).toBe(memories + 1)
+    expect(uris).toHaveLength(memories + 1)
+    expect(uris.at(-1)).toBe(`memory://default/${first}`)
+    expect(uris.join()).not.toContain(foreign)
+  })
+
+  test('a cursor that is none of ours is refused', async () => {
+    await expect(ask.list('bogus')).rejects.toMatchObject({ code: -32_602 })
+  })
+
+  test('a memory reads as data with its heading', async () => {
+    const text = await ask.read(`memory://default/${first}`)
+    expect(text.split('\n')[0]).toBe(dataNotice)
+    expect(text).toContain(`Quentin · session round 0`)
+    expect(text).toContain('Note 0: Quentin checked boiler 0.')
+  })
+
+  test('the newest are one resource', async () => {
+    const text = await ask.read('memory://default/recent')
+    expect(text).toContain('Note 119:')
+    expect(text).not.toContain('Note 0:')
+  })
+
+  test('a name gathers the memories that mention it', async () => {
+    expect(await ask.read('memory://default/entities/Quentin')).toContain('Quentin checked boiler')
+  })
+
+  test('what is elsewhere, unknown or malformed is not found, all alike', async () => {
+    const failures = []
+    for (const uri of [
+      `memory://elsewhere/${foreign}`,
+      `memory://default/${foreign}`,
+      'memory://elsewhere/recent',
+      'memory://default/01890000-0000-7000-8000-00000000dead',
+      'memory://default/entities/Wilhelmina',
+      'memory://default/nothing',
+      'file:///etc/passwd',
+    ]) {
+      const failure: unknown = await ask.read(uri).catch((error: unknown) => error)
+      expect(failure, uri).toMatchObject({ code: -32_602 })
+      failures.push(String(failure).replaceAll(uri, 'URI'))
+    }
+    expect(new Set(failures).size).toBe(1)
+  })
+
+  test('templates and prompts hold no stored word', async () => {
+    const { resourceTemplates } = await caller.client.listResourceTemplates()
+    const { prompts } = await caller.client.listPrompts()
+    expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toContain(
+      'memory://{namespace}/{id}',
+    )
+    expect(prompts.map(({ name }) => name)).toEqual(['brief', 'continue', 'remember_session'])
+    expect(JSON.stringify([resourceTemplates, prompts])).not.toMatch(/boiler|Quentin/u)
+  })
+
+  test('the variables of a template complete to what is there, never to another namespace', async () => {
+    const memory = 'memory://{namespace}/{id}'
+    expect(await ask.complete(memory, 'namespace', '')).toEqual(['default'])
+    expect(await ask.complete(memory, 'namespace', 'else')).toEqual([])
+    const ids = await ask.complete(memory, 'id', '', { namespace: 'default' })
+    expect(ids.length).toBeGreaterThan(50)
+    expect(ids).not.toContain(foreign)
+    expect(await ask.complete(memory, 'id', '', { namespace: 'elsewhere' })).toEqual([])
+    const names = await ask.complete('memory://{namespace}/entities/{name}', 'name', 'qu')
+    expect(names).toEqual(['Quentin'])
+    expect(await ask.complete('other://{id}', 'id', '')).toEqual([])
+  })
+
+  test('the arguments of a prompt complete to sessions and tags', async () => {
+    const complete = async (prompt: string, name: string, value: string) => {
+      const ref = { type: 'ref/prompt' as const, name: prompt }
+      return (await caller.client.complete({ ref, argument: { name, value } })).completion.values
+    }
+    const sessions = await complete('continue', 'session', 'round')
+    expect(new Set(sessions)).toEqual(new Set(['round 0', 'round 1', 'round 2']))
+    expect(await complete('brief', 'topic', 'boiler-h')).toEqual([])
+    expect((await complete('brief', 'topic', 'boiler-')).length).toBe(5)
+  })
+
+  test('a briefing brings what is stored, fenced, before the request', async () => {
+    const [found, request] = await ask.prompt('brief', { topic: 'boiler 7' })
+    expect(found?.split('\n')[0]).toBe(dataNotice)
+    expect(found).toContain('boiler 7')
+    expect(request).toContain('boiler 7')
+    expect(request).not.toContain('Quentin')
+  })
+
+  test('a session is continued from its own memories', async () => {
+    const [found] = await ask.prompt('continue', { session: 'round 2' })
+    expect(found).toContain('session round 2')
+    expect(found).not.toContain('session round 1')
+    const [nothing] = await ask.prompt('continue', { session: 'hidden' })
+    expect(nothing).toBe('Nothing is stored about this yet.')
+  })
+
+  test.each([
+    ['brief', {}],
+    ['brief', { topic: '   ' }],
+    ['brief', { topic: 'x'.repeat(5000) }],
+    ['unknown', {}],
+  ])('the prompt %s with %j is refused', async (name, given) => {
+    await expect(ask.prompt(name, given)).rejects.toMatchObject({ code: -32_602 })
+  })
+})
