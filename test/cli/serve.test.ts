@@ -1,0 +1,158 @@
+/** `mindglue serve` from start to SIGTERM, and what it refuses to start on. */
+import { createServer } from 'node:net'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { testEngine } from '../support/database.ts'
+import {
+  addressesOf,
+  freshStore,
+  startProgram,
+  type Served,
+  type Store,
+  type Variables,
+} from '../support/serve.ts'
+
+// Each test starts whole processes, on a machine that may be busy with other tests.
+vi.setConfig({ testTimeout: 90_000 })
+
+let store: Store
+const running: Served[] = []
+
+beforeAll(async () => {
+  store = await freshStore()
+})
+afterEach(async () => {
+  for (const { process: child, ended } of running.splice(0)) {
+    child.kill('SIGKILL')
+    await ended
+  }
+})
+afterAll(() => store.remove())
+
+function start(args: readonly string[], more: Variables = {}): Served {
+  const ports = { MINDGLUE_HTTP_PORT: '0', MINDGLUE_SIDECAR_PORT: '0' }
+  const served = startProgram(args, { ...store.environment, ...ports, ...more })
+  running.push(served)
+  return served
+}
+
+const apiKey = 'correct-horse-battery-staple'
+
+async function call(url: string, method: string, params: object, key = apiKey): Promise<Response> {
+  return await fetch(url, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${key}`,
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+  })
+}
+
+const store1 = { name: 'store', arguments: { content: 'Ada prefers tea in the afternoon.' } }
+
+describe('a server', () => {
+  test('migrates, serves MCP with health and metrics, and drains on SIGTERM', async () => {
+    const served = start(['serve'], { MINDGLUE_API_KEY: apiKey })
+    const { mcp, sidecar } = await addressesOf(served)
+
+    expect((await call(mcp, 'tools/list', {}, 'wrong-key-wrong-key-wrong')).status).toBe(401)
+    const stored = await call(mcp, 'tools/call', store1)
+    expect(stored.status).toBe(200)
+    expect(await stored.text()).toContain('Stored 1')
+
+    const ready = await fetch(`${sidecar}/health/ready`)
+    expect(ready.status).toBe(200)
+    expect(await ready.json()).toMatchObject({
+      status: 'ready',
+      checks: expect.arrayContaining([
+        { name: 'database', ok: true },
+        { name: 'migrations', ok: true },
+      ]) as unknown,
+    })
+    const metrics = await (await fetch(`${sidecar}/metrics`)).text()
+    expect(metrics).toMatch(
+      /mindglue_requests_total\{operation="store",transport="mcp-http",outcome="ok",namespace="default"\} 1/u,
+    )
+
+    served.process.kill('SIGTERM')
+    expect(await served.ended).toBe(0)
+    await expect(fetch(`${sidecar}/health/live`)).rejects.toThrow()
+    for (const text of [served.stdout(), served.stderr(), metrics]) {
+      expect(text).not.toMatch(/prefers tea|correct-horse/u)
+    }
+  })
+
+  test('finds what an earlier one stored', async () => {
+    const served = start(['serve'], { MINDGLUE_API_KEY: apiKey })
+    const { mcp } = await addressesOf(served)
+    const recall = { name: 'recall', arguments: { query: 'What does Ada drink?' } }
+    expect(await (await call(mcp, 'tools/call', recall)).text()).toContain('tea')
+    served.process.kill('SIGTERM')
+    expect(await served.ended).toBe(0)
+  })
+
+  test('does not start when Redis is named and gone', async () => {
+    const served = start(['serve'], { REDIS_URL: 'redis://:pa55word@127.0.0.1:1' })
+    expect(await served.ended).toBe(1)
+    expect(served.stderr()).toContain('Check REDIS_URL')
+    expect(served.stderr()).not.toContain('pa55word')
+  })
+
+  test('does not start on a port in use', async () => {
+    const occupant = createServer()
+    await new Promise<void>((resolve) => occupant.listen(0, '127.0.0.1', resolve))
+    const address = occupant.address()
+    const port = typeof address === 'object' ? String(address?.port) : ''
+    const served = start(['serve', '--port', port])
+    expect(await served.ended).toBe(1)
+    expect(served.stderr()).toContain(`Cannot listen on 127.0.0.1:${port}`)
+    await new Promise((resolve) => occupant.close(resolve))
+  })
+})
+
+describe.runIf(testEngine === 'embedded')('on the embedded engine', () => {
+  test('it is the daemon, so that a second one is refused', async () => {
+    await addressesOf(start(['serve']))
+    const second = start(['serve'])
+    expect(await second.ended).toBe(1)
+    expect(second.stderr()).toContain('mindglue daemon stop')
+  })
+})
+
+describe.runIf(testEngine === 'postgres')('on PostgreSQL', () => {
+  test('it does not serve with the rights of a superuser', async () => {
+    const admin = store.environment['MIGRATION_DATABASE_URL'] ?? ''
+    const served = start(['serve'], { DATABASE_URL: admin })
+    expect(await served.ended).toBe(1)
+    expect(served.stderr()).toContain('is a superuser: row-level security does not bind it')
+  })
+
+  test('migrate says what is pending, applies it once, and doctor then finds nothing', async () => {
+    const fresh = await freshStore()
+    try {
+      const run = async (...args: string[]) => {
+        const served = startProgram(args, fresh.environment)
+        running.push(served)
+        return { code: await served.ended, text: served.stdout() + served.stderr() }
+      }
+      expect(await run('migrate', '--pending')).toMatchObject({
+        code: 0,
+        text: expect.stringMatching(/0001_roles[\s\S]*pending/u) as unknown,
+      })
+      expect(await run('migrate')).toMatchObject({
+        code: 0,
+        text: expect.stringContaining('Applied') as unknown,
+      })
+      expect((await run('migrate')).text).toContain('Up to date.')
+      const doctor = await run('doctor')
+      expect(doctor.text).not.toContain('problem')
+      expect(doctor).toMatchObject({
+        code: 0,
+        text: expect.stringContaining('pgvector') as unknown,
+      })
+    } finally {
+      await fresh.remove()
+    }
+  })
+})
