@@ -34,7 +34,6 @@ const englishPattern =
 
 /** The chrono-node locale to read the text with, undefined when it holds no date. */
 export function dateLocale(text: string): string | undefined {
-  // Plain ASCII cannot be one of the first six, whose scripts differ.
   const found = localePatterns.find(([, pattern]) => pattern.test(text))?.[0]
   return found ?? (englishPattern.test(text) ? 'en' : undefined)
 }
