@@ -5,6 +5,7 @@ import type { Job } from './runner.ts'
 /** Jobs that run only when something was written since they last did. */
 export function maintenanceJobs(database: Database, writes: () => number): readonly Job[] {
   return [
+    analyzeJob(database, writes),
     whenWritten('checkpoint', 60, writes, () => database.maintain('checkpoint')),
     whenWritten('vacuum', 600, writes, () => database.maintain('vacuum')),
   ]
@@ -25,6 +26,21 @@ function whenWritten(
       if (now === seen) return
       await work()
       seen = now
+    },
+  }
+}
+
+/** Nobody analyzes an embedded database: the planner would take a grown table for an empty one. */
+function analyzeJob(database: Database, writes: () => number): Job {
+  // Each time the writes of this process doubled: rare once a table is large and changes little.
+  let next = 32
+  return {
+    name: 'analyze',
+    everySeconds: 5,
+    run: async () => {
+      if (writes() < next) return
+      next = writes() * 2
+      await database.maintain('analyze')
     },
   }
 }

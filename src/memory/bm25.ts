@@ -25,11 +25,3 @@ export function lexicalScores(
   }
   return scores
 }
-
-/** The best `most` documents, best first; equal scores in document order. */
-export function bestDocuments(scores: ReadonlyMap<number, number>, most: number): number[] {
-  return [...scores]
-    .toSorted((x, y) => y[1] - x[1] || x[0] - y[0])
-    .slice(0, most)
-    .map(([document]) => document)
-}

@@ -3,27 +3,34 @@ import { fragment, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { columns, filterSql, live, type MemoryFilter, type MemoryRow } from './memories.sql.ts'
 
-export interface CandidateRow extends MemoryRow {
-  readonly previous: number | null
-  readonly next: number | null
-  /** True when the memory passes the question's filter; a neighbour may not. */
+/** What the ranking looks at, no more: a pool has hundreds of rows. */
+export type CandidateRow = Pick<
+  MemoryRow,
+  | 'document'
+  | 'content'
+  | 'session_key'
+  | 'speaker'
+  | 'importance'
+  | 'occurred_at'
+  | 'event_from'
+  | 'event_to'
+  | 'event_grain'
+  | 'length'
+> & {
+  /** True when the memory passes the question's filter; one beside a hit may not. */
   readonly rankable: boolean
 }
 
-/** The visible memory before or after `m` in its session; index memories_session. */
-function neighbour(direction: 'before' | 'after'): SqlFragment {
-  const after = direction === 'after'
-  const comparison = after ? fragment`>` : fragment`<`
-  const order = after
-    ? fragment`order by n.occurred_at, n.document`
-    : fragment`order by n.occurred_at desc, n.document desc`
-  return fragment`(
-    select n.document from memories n
-    where n.namespace = m.namespace and n.session_key = m.session_key
-      and (n.occurred_at, n.document) ${comparison} (m.occurred_at, m.document)
-      and n.is_current and n.valid_to is null
-      and (n.expires_at is null or n.expires_at > statement_timestamp())
-    ${order} limit 1)`
+/**
+ * The rows of some documents, each by the unique index memories_document. Fenced by `offset 0`: without
+ * fresh statistics the planner takes a namespace for some 50 rows and reads all of it instead.
+ */
+function byDocument(tx: NamespaceTransaction, documents: readonly number[]): SqlFragment {
+  return fragment`unnest(${documents}::int[]) as wanted (document)
+    cross join lateral (
+      select r.* from memories r
+      where r.namespace = ${tx.namespace} and r.document = wanted.document offset 0
+    ) m`
 }
 
 /** Live memories among `documents`, in no order. Index memories_document. */
@@ -33,11 +40,18 @@ export function readCandidates(
   filter: MemoryFilter,
 ): Promise<CandidateRow[]> {
   return tx`
-    select ${columns}, (${filterSql(filter)}) as rankable,
-      case when m.session_key is not null then ${neighbour('before')} end as previous,
-      case when m.session_key is not null then ${neighbour('after')} end as next
-    from memories m
-    where m.namespace = ${tx.namespace} and m.document = any(${documents}::int[]) and ${live}`
+    select m.document, m.content, m.session_key, m.speaker, m.importance, m.occurred_at,
+      m.event_from, m.event_to, m.event_grain, m.length, (${filterSql(filter)}) as rankable
+    from ${byDocument(tx, documents)} where ${live}`
+}
+
+/** Whole rows of live memories by document, in no order. Index memories_document. */
+export function readDocuments(
+  tx: NamespaceTransaction,
+  documents: readonly number[],
+): Promise<MemoryRow[]> {
+  return tx`
+    select ${columns} from ${byDocument(tx, documents)} where ${live}`
 }
 
 /** Which of `documents` are live and pass the filter. */
@@ -47,22 +61,29 @@ export async function allowedDocuments(
   filter: MemoryFilter,
 ): Promise<ReadonlySet<number>> {
   const rows = await tx<{ document: number }>`
-    select m.document from memories m
-    where m.namespace = ${tx.namespace} and m.document = any(${documents}::int[])
-      and ${live} and ${filterSql(filter)}`
+    select m.document from ${byDocument(tx, documents)} where ${live} and ${filterSql(filter)}`
   return new Set(rows.map((row) => row.document))
 }
 
-/** Memories and their mean length, counted exactly up to `most`: small namespaces change fast. */
+/**
+ * Number of memories and their mean length in terms: exact up to `most`, beyond it the highest document
+ * number (which is a little too high) and the mean of a sample.
+ */
 export async function corpusSample(
   tx: NamespaceTransaction,
   most: number,
 ): Promise<{ size: number; meanLength: number }> {
-  const [row] = await tx<{ size: number; mean_length: number }>`
-    select count(*)::int as size, coalesce(avg(s.length), 12)::float8 as mean_length
+  const [row] = await tx<{ size: number; highest: number; mean_length: number }>`
+    select count(*)::int as size, coalesce(avg(s.length), 12)::float8 as mean_length,
+      coalesce((select max(h.document) from memories h where h.namespace = ${tx.namespace}), 0)
+        as highest
     from (select m.length from memories m
       where m.namespace = ${tx.namespace} and m.is_current limit ${most}) s`
-  return { size: row?.size ?? 0, meanLength: row?.mean_length ?? 12 }
+  const size = row?.size ?? 0
+  return {
+    size: size < most ? size : Math.max(size, row?.highest ?? 0),
+    meanLength: row?.mean_length ?? 12,
+  }
 }
 
 /** Live memories around each of `documents` in its session: `reach` before and as many after. */

@@ -1,5 +1,5 @@
 /** Vectors of memories: exact search within one namespace; no index ever spans namespaces. */
-import { fragment } from '../database/database.ts'
+import { fragment, nothing } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { filterSql, live, type MemoryFilter } from './memories.sql.ts'
 
@@ -22,23 +22,26 @@ export async function insertEmbeddings(
 }
 
 /**
- * The nearest live memories by cosine, best first: exact, by a scan of the namespace (`+ 0` keeps the
- * planner from an approximate index, storage lab D).
+ * The nearest documents by cosine, best first: exact, by a scan of the namespace (`+ 0` keeps the
+ * planner from an approximate index, storage lab D). Without a filter no memory is looked at, so
+ * hidden and expired ones may be among them; reading the candidates drops those.
  */
 export function nearestDocuments(
   tx: NamespaceTransaction,
   question: Float32Array,
-  filter: MemoryFilter,
+  filter: MemoryFilter | undefined,
   limit: number,
 ): Promise<{ document: number; cosine: number }[]> {
   const vector = fragment`${vectorText(question)}::${tx.dialect.vectorType}`
+  const passing = filter
+    ? fragment`join memories m on m.namespace = e.namespace and m.document = e.document
+        and ${live} and ${filterSql(filter)}`
+    : nothing
   return tx`
-    select n.document, n.cosine from (
-      select e.document, 1 - (e.embedding <=> ${vector}) as cosine
-      from embeddings e join memories m on m.namespace = e.namespace and m.document = e.document
-      where e.namespace = ${tx.namespace} and ${live} and ${filterSql(filter)}
-      order by (e.embedding <=> ${vector}) + 0 limit ${limit}
-    ) n`
+    select e.document, 1 - (e.embedding <=> ${vector}) as cosine
+    from embeddings e ${passing}
+    where e.namespace = ${tx.namespace}
+    order by (e.embedding <=> ${vector}) + 0 limit ${limit}`
 }
 
 /** Cosines of given documents, for candidates that words alone found. Primary key. */

@@ -3,11 +3,11 @@ import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { CommitContext, NamespaceSettings, Operation } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
-import { readNeighbours } from './candidates.sql.ts'
+import { readDocuments, readNeighbours } from './candidates.sql.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
 import { boundedText, label, memoryId, memoryTypes, timestamp } from './memory.ts'
-import { browseMemories, readMemories, type MemoryFilter, type MemoryRow } from './memories.sql.ts'
+import { browseMemories, readMemories, type MemoryFilter } from './memories.sql.ts'
 import { presentedMemory, presentMemory } from './present.ts'
 import { prepareQuestion, search, type Hit, type PreparedQuestion } from './search.ts'
 
@@ -175,15 +175,32 @@ async function answer(
   const kept = hits
     .filter((hit) => hit.score >= (input.min_score ?? 0))
     .slice(0, input.limit ?? defaultResults)
-  const around = await neighboursOf(context, kept, input.neighbours ?? 0)
-  return {
-    results: kept.map((hit) => ({
-      ...presentMemory(context.settings, hit.row),
-      score: Math.round(hit.score * 10_000) / 10_000,
-      ...(input.explain === true && { parts: { ...hit.parts } }),
-      ...(around.size > 0 && { neighbours: around.get(hit.row.document) ?? [] }),
-    })),
-  }
+  return { results: await context.stage('read', () => present(context, kept, input)) }
+}
+
+/** Whole memories for the hits, in their order; one that expired meanwhile is left out. */
+async function present(
+  context: CommitContext,
+  hits: readonly Hit[],
+  input: RecallInput,
+): Promise<RecallResult[]> {
+  if (hits.length === 0) return []
+  const rows = await readDocuments(
+    context.tx,
+    hits.map((hit) => hit.document),
+  )
+  const byDocument = new Map(rows.map((row) => [row.document, row]))
+  const around = await neighboursOf(context, [...byDocument.keys()], input.neighbours ?? 0)
+  return hits.flatMap(({ document, score, parts }) => {
+    const row = byDocument.get(document)
+    if (!row) return []
+    return {
+      ...presentMemory(context.settings, row),
+      score: Math.round(score * 10_000) / 10_000,
+      ...(input.explain === true && { parts: { ...parts } }),
+      ...(around.size > 0 && { neighbours: around.get(document) ?? [] }),
+    }
+  })
 }
 
 async function readByIds(context: CommitContext, ids: readonly string[]) {
@@ -231,21 +248,13 @@ function toPosition([recordedAt, id]: readonly string[]) {
   return { recordedAt: new Date(recordedAt), id }
 }
 
-async function neighboursOf(context: CommitContext, hits: readonly Hit[], reach: number) {
+async function neighboursOf(context: CommitContext, documents: readonly number[], reach: number) {
   type Neighbour = NonNullable<RecallResult['neighbours']>[number]
   const around = new Map<number, Neighbour[]>()
-  if (reach === 0 || hits.length === 0) return around
-  const documents = hits.map((hit) => hit.row.document)
-  const rows: readonly (MemoryRow & { hit: number; place: number })[] = await readNeighbours(
-    context.tx,
-    documents,
-    reach,
-  )
-  for (const row of rows) {
-    const list = around.get(row.hit) ?? []
-    list.push({ ...presentMemory(context.settings, row), place: row.place })
-    around.set(row.hit, list)
+  if (reach === 0) return around
+  for (const document of documents) around.set(document, [])
+  for (const row of await readNeighbours(context.tx, documents, reach)) {
+    around.get(row.hit)?.push({ ...presentMemory(context.settings, row), place: row.place })
   }
-  for (const document of documents) if (!around.has(document)) around.set(document, [])
   return around
 }

@@ -10,8 +10,13 @@ import {
   type Ranked,
   type RankPeriod,
 } from '../pipeline/fuse.ts'
-import { lateInteraction, type LateQuestion } from '../pipeline/late-interaction.ts'
+import {
+  candidatesMax,
+  selectCandidates,
+  spreadToNeighbours,
+} from '../pipeline/ranking-candidates.ts'
 import { analyzeQuestion } from '../pipeline/terms.ts'
+import { lexicalScores } from './bm25.ts'
 import {
   allowedDocuments,
   corpusSample,
@@ -22,33 +27,31 @@ import { cosinesOf, nearestDocuments } from './embeddings.sql.ts'
 import { decodeOptional, fieldCodec } from './fields.ts'
 import type { MemoryFilter } from './memories.sql.ts'
 import { readPostings, type TermPostings } from './postings.sql.ts'
-import { bestDocuments, lexicalScores } from './bm25.ts'
+import { linkSessions } from './session-links.ts'
 
-/** Candidates by words and by vector: the fusion loses 0.2 points of recall against ranking everything (lab). */
-const lexicalCandidates = 200
-const semanticCandidates = 100
-/** Best lexical hits whose session neighbours are read too: an answer often follows the words asked for. */
-const neighbourSeeds = 60
 /** Postings of one term that are read; a term beyond this is so common that it hardly tells. */
 const postingsPerTermMax = 50_000
 /** Scored documents that a filter is applied to before candidates are cut. */
 const filteredDocumentsMax = 20_000
+/** Documents around the best matches that are read although a filter leaves them out. */
+const contextDocumentsMax = 100
 /** Below this many memories size and mean length are counted at once instead of estimated. */
-const exactCorpusMax = 2_000
+const exactCorpusMax = 500
 /** Characters of a memory the ranking looks at. */
 const rankedCharactersMax = 4_096
+/** Least candidates of each of several questions. */
+const candidatesPerQuestionMin = 120
 
 export interface PreparedQuestion {
   readonly text: string
   readonly terms: readonly { term: string; hash: bigint; weight: number }[]
   readonly vector: Float32Array | null
-  readonly late: LateQuestion | null
   readonly dates: readonly RankPeriod[]
   readonly embedderCoverage: number
 }
 
 export interface Hit {
-  readonly row: CandidateRow
+  readonly document: number
   readonly score: number
   readonly parts: Ranked['parts']
 }
@@ -68,7 +71,6 @@ export async function prepareQuestion(
     text,
     terms: weights.map(([term, weight], index) => ({ term, hash: hashes[index] ?? 0n, weight })),
     vector: await embedQuestion(context, embedder, text),
-    late: lateInteraction.prepare(text),
     dates: questionDates(text, context.now),
     embedderCoverage: embedder?.coverage?.(text) ?? (embedder === undefined ? 0 : 1),
   }
@@ -88,99 +90,103 @@ async function embedQuestion(
   }
 }
 
+interface Found {
+  readonly corpus: Corpus
+  readonly byTerm: ReadonlyMap<bigint, TermPostings>
+  /** Cosine by document, one map a question. */
+  readonly cosines: readonly Map<number, number>[]
+}
+
+type Corpus = { readonly size: number; readonly meanLength: number }
+
 /** Ranks the namespace's visible memories for one to five questions, best first. */
 export async function search(
   context: CommitContext,
   questions: readonly PreparedQuestion[],
   filter: MemoryFilter,
 ): Promise<Hit[]> {
-  const { tx, settings } = context
-  const corpus =
-    settings.documentCount > exactCorpusMax
-      ? { size: settings.documentCount, meanLength: settings.meanLength }
-      : await context.stage('corpus', () => corpusSample(tx, exactCorpusMax))
-  const hashes = [...new Set(questions.flatMap((question) => question.terms.map((t) => t.hash)))]
-  const postings = await context.stage('postings', () =>
-    readPostings(tx, hashes, postingsPerTermMax),
-  )
-  const byTerm = new Map(postings.map((entry) => [entry.term, entry]))
+  const isFiltered = Object.values(filter).some((value) => value !== undefined)
+  // Independent reads, sent together: on Postgres they share one round trip.
+  const [corpus, postings, cosines] = await Promise.all([
+    context.stage('corpus', () => corpusOf(context)),
+    context.stage('postings', () => postingsOf(context, questions)),
+    context.stage('vectors', () => nearest(context, questions, isFiltered ? filter : undefined)),
+  ])
+  const found: Found = {
+    corpus,
+    byTerm: new Map(postings.map((entry) => [entry.term, entry])),
+    cosines,
+  }
   const documents = new Set<number>()
-  for (const question of questions) {
-    for (const document of await lexicalTop(context, question, byTerm, corpus, filter)) {
+  const limit = Math.max(candidatesPerQuestionMin, Math.ceil(candidatesMax / questions.length))
+  for (const [index, question] of questions.entries()) {
+    const near = [...(cosines[index]?.keys() ?? [])]
+    for (const document of await choose(context, question, found, near, limit, {
+      filter,
+      isFiltered,
+    })) {
       documents.add(document)
     }
   }
-  const cosines = await context.stage('vectors', () => nearest(context, questions, filter))
-  for (const list of cosines) for (const document of list.keys()) documents.add(document)
   const rows = await context.stage('candidates', () =>
-    candidatesWithNeighbours(context, [...documents], filter),
+    readCandidates(context.tx, [...documents], filter),
   )
   await context.stage('cosines', () => completeCosines(context, questions, rows, cosines))
-  return context.stage('rank', () => rankRows(context, questions, rows, byTerm, corpus, cosines))
+  return context.stage('rank', () => rankRows(context, questions, rows, found))
 }
 
-type Corpus = { readonly size: number; readonly meanLength: number }
+async function corpusOf({ tx, settings }: CommitContext): Promise<Corpus> {
+  if (settings.documentCount > exactCorpusMax) {
+    return { size: settings.documentCount, meanLength: settings.meanLength }
+  }
+  return corpusSample(tx, exactCorpusMax)
+}
 
-/** Best documents by BM25 that pass the filter; hidden ones are skipped, not counted. */
-async function lexicalTop(
+function postingsOf({ tx }: CommitContext, questions: readonly PreparedQuestion[]) {
+  const hashes = new Set(questions.flatMap((question) => question.terms.map((term) => term.hash)))
+  return readPostings(tx, [...hashes], postingsPerTermMax)
+}
+
+/** The documents to read for one question. A filter narrows both lists before they are cut. */
+async function choose(
   context: CommitContext,
   question: PreparedQuestion,
-  byTerm: ReadonlyMap<bigint, TermPostings>,
-  corpus: Corpus,
-  filter: MemoryFilter,
-): Promise<number[]> {
-  const scores = await context.stage('bm25', () =>
-    lexicalScores(
-      question.terms.flatMap(({ hash, weight }) => {
-        const postings = byTerm.get(hash)
-        return postings ? [{ postings, weight }] : []
-      }),
-      corpus,
+  { byTerm, corpus }: Found,
+  near: readonly number[],
+  limit: number,
+  { filter, isFiltered }: { filter: MemoryFilter; isFiltered: boolean },
+): Promise<readonly number[]> {
+  const lexical = await context.stage('bm25', () =>
+    spreadToNeighbours(
+      lexicalScores(
+        question.terms.flatMap(({ hash, weight }) => {
+          const postings = byTerm.get(hash)
+          return postings ? [{ postings, weight }] : []
+        }),
+        corpus,
+      ),
     ),
   )
-  const ordered = bestDocuments(scores, filteredDocumentsMax)
-  if (ordered.length <= lexicalCandidates) return ordered
-  const unfiltered = Object.values(filter).every((value) => value === undefined)
-  // Private memories of others may stand among the best: read some more than needed in one go.
-  const page = ordered.slice(0, unfiltered ? lexicalCandidates * 2 : filteredDocumentsMax)
+  if (!isFiltered) return selectCandidates(lexical, near, limit)
+  const page = lexical.slice(0, filteredDocumentsMax)
   const allowed = await context.stage('filter', () => allowedDocuments(context.tx, page, filter))
-  return page.filter((document) => allowed.has(document)).slice(0, lexicalCandidates)
+  const passing = page.filter((document) => allowed.has(document))
+  const chosen = selectCandidates(passing, near, limit)
+  // What stands around a hit informs its score, whether or not the filter lets it into the answer.
+  return [...chosen, ...lexical.slice(0, contextDocumentsMax)]
 }
 
 async function nearest(
   context: CommitContext,
   questions: readonly PreparedQuestion[],
-  filter: MemoryFilter,
+  filter: MemoryFilter | undefined,
 ): Promise<Map<number, number>[]> {
   const lists: Map<number, number>[] = []
   for (const { vector } of questions) {
-    const rows = vector && (await nearestDocuments(context.tx, vector, filter, semanticCandidates))
+    const rows = vector && (await nearestDocuments(context.tx, vector, filter, candidatesMax))
     lists.push(new Map((rows ?? []).map((row) => [row.document, row.cosine])))
   }
   return lists
-}
-
-/** Candidate rows and, for the best of them, the memories right before and after in their session. */
-async function candidatesWithNeighbours(
-  context: CommitContext,
-  documents: readonly number[],
-  filter: MemoryFilter,
-): Promise<CandidateRow[]> {
-  if (documents.length === 0) return []
-  const rows = await readCandidates(context.tx, documents, filter)
-  const known = new Set(rows.map((row) => row.document))
-  const order = new Map(documents.map((document, index) => [document, index]))
-  const seeds = rows
-    .toSorted((a, b) => (order.get(a.document) ?? 0) - (order.get(b.document) ?? 0))
-    .slice(0, neighbourSeeds)
-  const missing = new Set<number>()
-  for (const { previous, next } of seeds) {
-    if (previous !== null && !known.has(previous)) missing.add(previous)
-    if (next !== null && !known.has(next)) missing.add(next)
-  }
-  if (missing.size === 0) return rows
-  const around = await readCandidates(context.tx, [...missing], filter)
-  return [...rows, ...around]
 }
 
 /** Cosines of candidates that words found, so that the fusion compares like with like. */
@@ -205,29 +211,28 @@ function rankRows(
   context: CommitContext,
   questions: readonly PreparedQuestion[],
   rows: readonly CandidateRow[],
-  byTerm: ReadonlyMap<bigint, TermPostings>,
-  corpus: Corpus,
-  cosines: readonly Map<number, number>[],
+  { corpus, byTerm, cosines }: Found,
 ): Hit[] {
   const codec = fieldCodec(context.settings)
+  const links = linkSessions(rows)
   const read = rows.map((row) => ({
     row,
     text: codec.decode('content', row.content).slice(0, rankedCharactersMax),
     speaker: decodeOptional(codec, 'speaker', row.speaker) ?? null,
+    ...links.get(row.document),
   }))
   const rankings = questions.map((question, index) => {
     const frequencies = frequenciesOf(question, byTerm)
-    const candidates = read.map(({ row, text, speaker }): RankCandidate => ({
+    const candidates = read.map(({ row, text, speaker, previous, next }): RankCandidate => ({
       doc: row.document,
       rankable: row.rankable,
       frequencies: frequencies.get(row.document) ?? [],
       length: row.length,
       text,
       cosine: cosines[index]?.get(row.document) ?? null,
-      late: question.late && lateInteraction.score(question.late, text),
       sessionKey: row.session_key?.toString('hex') ?? null,
-      previous: row.previous,
-      next: row.next,
+      previous: previous ?? null,
+      next: next ?? null,
       speaker,
       occurredAt: row.occurred_at,
       event: eventOf(row),
@@ -250,11 +255,7 @@ function rankRows(
       candidates,
     )
   })
-  const rowOf = new Map(rows.map((row) => [row.document, row]))
-  return fuseQueries(rankings).flatMap(({ doc, score, parts }) => {
-    const row = rowOf.get(doc)
-    return row ? [{ row, score, parts }] : []
-  })
+  return fuseQueries(rankings).map(({ doc, score, parts }) => ({ document: doc, score, parts }))
 }
 
 /** Term frequencies by document, in the order of the question's terms. */
