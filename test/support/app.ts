@@ -108,6 +108,8 @@ function onEmbedded(): Storage {
 
 async function onPostgres(): Promise<Storage> {
   const test = await openTestDatabase()
+  // The server signs with the secret of its own configuration, and installs it as on a first start.
+  await test.owner.ownerTransaction((sql) => sql`delete from mindglue.context_keys`)
   return {
     environment: { DATABASE_URL: test.url, MIGRATION_DATABASE_URL: test.adminUrl },
     remove: () => test.close(),
