@@ -1,0 +1,130 @@
+/** The product itself behind the daemon: real clients on stdio, the embedded engine on disk. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Client } from '@modelcontextprotocol/client'
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { openEmbedded } from '../../src/database/embedded.ts'
+import { until } from '../support/until.ts'
+import { compileProgram, freshDirectory, run } from './program.ts'
+
+/** A busy machine takes seconds to open a database; each test opens up to three. */
+const timeout = 120_000
+
+let program: Awaited<ReturnType<typeof compileProgram>>
+const dataDirectory = freshDirectory()
+const environment = {
+  PATH: process.env['PATH'] ?? '',
+  HOME: dataDirectory,
+  MINDGLUE_DATA_DIR: join(dataDirectory, 'data'),
+  MINDGLUE_KEY_DIR: join(dataDirectory, 'keys'),
+}
+let clients: Client[] = []
+
+beforeAll(async () => {
+  program = await compileProgram()
+})
+afterEach(async () => {
+  for (const client of clients) await client.close()
+  clients = []
+})
+afterAll(async () => {
+  await stopDaemon()
+  await program.remove()
+})
+
+async function stopDaemon(): Promise<void> {
+  await run(program.main, ['daemon', 'stop'], environment).exit
+}
+
+async function openWindow(mode?: 'auto'): Promise<Client> {
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [program.main],
+    env: environment,
+    stderr: 'ignore',
+  })
+  const options = mode === undefined ? {} : { versionNegotiation: { mode } }
+  const client = new Client({ name: 'window', version: '1.0.0' }, options)
+  clients.push(client)
+  await client.connect(transport)
+  return client
+}
+
+async function store(client: Client, content: string): Promise<void> {
+  const input = { content, idempotency_key: content }
+  const answer = await client.callTool({ name: 'store', arguments: input })
+  expect(answer.isError, JSON.stringify(answer.content)).not.toBe(true)
+}
+
+function killDaemon(): void {
+  const lock: unknown = JSON.parse(
+    readFileSync(join(environment.MINDGLUE_DATA_DIR, 'daemon.lock'), 'utf8'),
+  )
+  if (typeof lock !== 'object' || lock === null || !('pid' in lock)) throw new Error('no lock')
+  process.kill(Number(lock.pid), 'SIGKILL')
+}
+
+test('what one window stores another one finds, in both protocol eras', { timeout }, async () => {
+  const [legacy, modern] = await Promise.all([openWindow(), openWindow('auto')])
+  await store(legacy, 'Ada prefers tea to coffee in the morning.')
+  const input = { query: 'What does Ada drink?' }
+  const answer = await modern.callTool({ name: 'recall', arguments: input })
+  expect(JSON.stringify(answer.structuredContent)).toContain('Ada prefers tea')
+})
+
+test.each(['legacy', 'modern'] as const)(
+  'a %s subscription outlives the daemon that granted it',
+  { timeout },
+  async (era) => {
+    const [watcher, writer] = await Promise.all([
+      openWindow(era === 'modern' ? 'auto' : undefined),
+      openWindow(),
+    ])
+    const updated: string[] = []
+    watcher.setNotificationHandler('notifications/resources/updated', ({ params }) => {
+      updated.push(params.uri)
+    })
+    const uri = 'memory://default/recent'
+    if (era === 'modern') await watcher.listen({ resourceSubscriptions: [uri] })
+    else await watcher.subscribeResource({ uri })
+    killDaemon()
+    let note = 0
+    await until(
+      async () => {
+        await store(writer, `Note ${String(note++)} after the ${era} daemon was killed.`)
+        return updated.includes(uri)
+      },
+      { timeoutMs: timeout / 2, intervalMs: 100, what: 'an update after the kill' },
+    )
+  },
+)
+
+test(
+  'with DATABASE_URL no daemon is started and a server that is gone is an error',
+  { timeout },
+  async () => {
+    const elsewhere = join(dataDirectory, 'unused')
+    const server = run(program.main, [], {
+      ...environment,
+      MINDGLUE_DATA_DIR: elsewhere,
+      // port 1 is reserved: nothing listens there
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing',
+    })
+    server.child.stdin?.end()
+    expect((await server.exit).code).not.toBe(0)
+    expect(existsSync(elsewhere)).toBe(false)
+  },
+)
+
+test('data of a newer program is refused with what to do', { timeout }, async () => {
+  await store(await openWindow(), 'This directory exists.')
+  await stopDaemon()
+  const dataDir = join(environment.MINDGLUE_DATA_DIR, 'pg')
+  const database = await openEmbedded({ dataDir })
+  await database.ownerTransaction(async (sql) => {
+    await sql`insert into mindglue.migrations (number, name, checksum) values (9999, '9999_later', 'x')`
+  })
+  await database.close()
+  await expect(openWindow()).rejects.toThrow('Update this program')
+})
