@@ -22,7 +22,7 @@ export interface Example {
 }
 
 /** Features whose sign we know; the fit may set them to zero but not turn them. */
-const negative: ReadonlySet<FeatureName> = new Set(['isQuestion', 'speakerOther'])
+const negative: ReadonlySet<FeatureName> = new Set(['isQuestion'])
 
 /**
  * The same dialogues as other users would have stored them. Fitted on chat alone the weights would
@@ -147,7 +147,7 @@ export function fit(examples: readonly Example[], options: FitOptions): Float64A
 }
 
 /** Rows that matter to the loss: the answers and the best others by the current weights. */
-const hardest = 80
+const hardest = 60
 
 function keepHardest(example: Example): Pick<Example, 'matrix' | 'answers'> {
   const width = featureNames.length
@@ -242,7 +242,7 @@ function main(): void {
   const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
   const dialogues = files.toSorted().map((file) => readDialogue(join(folder, file), file))
   const examples = makeExamples(dialogues)
-  const options: FitOptions = { l2: 1e-3, steps: 200, without: new Set() }
+  const options: FitOptions = { l2: 1e-3, steps: 100, without: new Set() }
   const held = crossValidate(examples, options)
   const out = process.stdout
   out.write(`${''.padEnd(28)}     n    R@5   R@10   R@20  hit10    MRR\n`)

@@ -53,8 +53,6 @@ export interface RankCandidate {
   readonly cosine: number | null
   /** lateInteraction.tokenIds of the text, if the caller holds them; else made from the text. */
   readonly tokenIds?: Uint32Array
-  /** No longer read: late interaction is computed here, without the speakers' names. */
-  readonly late?: number | null
   /** Any string that is equal for memories of one session; null outside sessions. */
   readonly sessionKey: string | null
   /** Document number of the memory before this one in its session, null when there is none. */

@@ -47,18 +47,16 @@ export function buildFeatures(
   const neighbours = locateNeighbours(candidates)
   const sessions = groupSessions(candidates)
   const lexical = scoreFields(request, candidates, neighbours, sessions, isName)
-  const semantic = scaleSemantic(request, candidates, neighbours, named.words, lexical, isName)
+  const semantic = scaleSemantic(request, candidates, named.words, lexical, isName)
   const base = blend(lexical, semantic)
   const columns: Record<FeatureName, (row: number, candidate: RankCandidate) => number> = {
     own: (row) => lexical.own[row] ?? 0,
     withPrevious: (row) => lexical.withPrevious[row] ?? 0,
-    window: (row) => lexical.window[row] ?? 0,
     session: (row) => lexical.session[row] ?? 0,
     coverage: (row) => lexical.coverage[row] ?? 0,
     windowCoverage: (row) => lexical.windowCoverage[row] ?? 0,
     late: (row) => semantic.late[row] ?? 0,
     cosine: (row) => semantic.cosine[row] ?? 0,
-    cosineWindow: (row) => semantic.cosineWindow[row] ?? 0,
     ...neighbourColumns(candidates, neighbours, sessions, base),
     ...wordingColumns(request, candidates, named.speakers, base, neighbours),
   }
@@ -78,7 +76,6 @@ const lateMax = 100
 interface SemanticFields {
   readonly late: Float64Array
   readonly cosine: Float64Array
-  readonly cosineWindow: Float64Array
   /** 0..1: how far the embedder can be trusted with this question. */
   readonly trust: number
 }
@@ -87,7 +84,6 @@ interface SemanticFields {
 function scaleSemantic(
   request: RankRequest,
   candidates: readonly RankCandidate[],
-  neighbours: Neighbours,
   names: ReadonlySet<string>,
   lexical: LexicalFields,
   isName: readonly boolean[],
@@ -105,7 +101,6 @@ function scaleSemantic(
     trust,
     late: late.map((value) => value * trust),
     cosine: cosine.map((value) => value * trust),
-    cosineWindow: averageWindow(cosine, neighbours).map((value) => value * trust),
   }
 }
 
@@ -141,15 +136,6 @@ function scoreLate(
     }
   }
   return scores
-}
-
-/** Mean of a memory and its neighbours; a missing neighbour counts as the memory itself. */
-function averageWindow(values: Float64Array, neighbours: Neighbours): Float64Array {
-  return values.map((value, row) => {
-    const previous = neighbours.previous[row] ?? -1
-    const next = neighbours.next[row] ?? -1
-    return (value + (values[previous] ?? value) + (values[next] ?? value)) / 3
-  })
 }
 
 /** A memory's own match before any context: what neighbours and sessions lend each other. */
@@ -191,7 +177,6 @@ const relevanceGain = 2
 
 type WordingColumn =
   | 'speakerNamed'
-  | 'speakerOther'
   | 'temporalCue'
   | 'dateSession'
   | 'dateEvent'
@@ -227,8 +212,6 @@ function wordingColumns(
   const isNamed = (speaker: string | null): boolean => speaker !== null && named.has(speaker)
   return {
     speakerNamed: (_, { speaker }) => (isNamed(speaker) ? 1 : 0),
-    speakerOther: (_, { speaker }) =>
-      named.size > 0 && speaker !== null && !isNamed(speaker) ? 1 : 0,
     temporalCue: (row, candidate) => cue(row, cues.when && datesItself(candidate)),
     dateSession: (_, candidate) =>
       bestPeriod(request, (period) => nearPeriod(candidate.occurredAt, period)),
