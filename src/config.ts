@@ -170,13 +170,6 @@ function refuseContradictions(config: Config): void {
       throw misconfigured(name, `MINDGLUE_EMBEDDER=${config.embedder} needs ${name}; set it.`)
     }
   }
-  const rootKeys = (['rootKey', 'rootKeyFile', 'rootKeyCommand'] as const).filter(
-    (key) => config[key] !== undefined,
-  )
-  if (rootKeys.length > 1) {
-    const names = rootKeys.map((key) => settings[key].name)
-    throw misconfigured(names[0] ?? '', `${names.join(' and ')} are both set; keep one.`)
-  }
 }
 
 /** The values that must appear nowhere: for the log's second net and for tests that search for them. */

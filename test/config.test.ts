@@ -113,10 +113,6 @@ describe('refusals', () => {
     [{ MIGRATION_DATABASE_URL: 'postgres://a@db/x' }, /without DATABASE_URL/u],
     [{ MINDGLUE_EMBEDDER: 'openai' }, /MINDGLUE_EMBEDDER=openai needs MINDGLUE_EMBEDDER_URL/u],
     [{ MINDGLUE_EMBEDDER: 'transformers' }, /needs MINDGLUE_EMBEDDER_MODEL/u],
-    [
-      { MINDGLUE_ROOT_KEY: 'k'.repeat(44), MINDGLUE_ROOT_KEY_FILE: '/k' },
-      /MINDGLUE_ROOT_KEY and MINDGLUE_ROOT_KEY_FILE are both set/u,
-    ],
   ])('%j is refused with the setting and what to do', (environment, message) => {
     const error = refusal(environment)
     expect(error.code).toBe('misconfigured')

@@ -10,7 +10,7 @@ export const settingGroups = {
   identity: 'Who is remembering',
   database: 'PostgreSQL and Redis',
   embedder: 'Finding by meaning',
-  keys: 'Encryption keys',
+  keys: 'Keys',
   http: 'HTTP server',
   sidecar: 'Health and metrics',
   operation: 'Daemon, jobs and logs',
@@ -53,11 +53,6 @@ function secretSetting(
 }
 
 const directories = envPaths('mindglue', { suffix: '' })
-
-/** A command as its words; a path with a space needs a wrapper script. */
-function commandWords(value: string): readonly string[] {
-  return Object.freeze(text(1024)(value).split(/\s+/u))
-}
 
 /** Relative paths and `~` are resolved once, so that every process means the same place. */
 function path(value: string): string {
@@ -227,24 +222,6 @@ export const settings = {
         'confirmations. Every process on one database needs the same. Local: made at first start.',
     },
   ),
-  rootKey: secretSetting(
-    'MINDGLUE_ROOT_KEY',
-    secret(43, 'make one with: openssl rand -base64 32'),
-    {
-      group: 'keys',
-      description: 'Root key ring for encryption at rest, newest first, comma-separated base64.',
-    },
-  ),
-  rootKeyFile: unset('MINDGLUE_ROOT_KEY_FILE', path, {
-    group: 'keys',
-    description: 'File that holds the root key ring (readable by its owner only).',
-  }),
-  rootKeyCommand: unset('MINDGLUE_ROOT_KEY_COMMAND', commandWords, {
-    group: 'keys',
-    description:
-      'Program and arguments, separated by spaces, that print the root key ring, such as a KMS ' +
-      'unwrap. No shell is involved.',
-  }),
   httpHost: withDefault('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
     group: 'http',
     description:
@@ -331,9 +308,9 @@ export const settings = {
 
 export type SettingKey = keyof typeof settings
 
-/** Containers hand secrets over as files. The root key's file is a setting of its own. */
+/** Containers hand secrets over as files. */
 export function hasFileVariant(setting: Setting<unknown>): boolean {
-  return setting.secret && setting.name !== settings.rootKey.name
+  return setting.secret
 }
 
 /** A value as people read it; never called with a secret. */
