@@ -169,6 +169,7 @@ test('a write without an idempotency key is not repeated but answered as retryab
   const answer = await ask(one, call(2, 'kill'))
   expect(answer.error).toMatchObject({ data: { retryable: true, code: 'unavailable' } })
   expect(answer.error?.message).toContain('idempotency_key')
+  expect(linesOf(directory, 'opened')).toHaveLength(1)
   expect((await ask(one, request(3, 'ping'))).error).toBeUndefined()
 })
 
@@ -213,7 +214,10 @@ test('a stopped daemon stays stopped until a client needs it', async () => {
   const one = client(directory)
   await ask(one, request(1, 'ping'))
   expect((await program('stop', directory).exit).code).toBe(0)
+  // longer than a daemon takes to start: another one is started by another client
+  await ask(client(fresh()), request(1, 'ping'))
   expect((await program('status', directory).exit).code).toBe(3)
+  expect(linesOf(directory, 'opened')).toHaveLength(1)
   expect((await ask(one, request(2, 'ping'))).id).toBe(2)
   expect(linesOf(directory, 'opened')).toHaveLength(2)
 })
