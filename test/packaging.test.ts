@@ -129,7 +129,7 @@ const composition = z
         ports: z.array(z.string()).default([]),
         depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
         entrypoint: z.array(z.string()).optional(),
-        healthcheck: z.looseObject({ test: z.array(z.string()) }).optional(),
+        healthcheck: z.looseObject({ test: z.array(z.string()).optional() }).optional(),
       }),
     ),
     volumes: z.record(z.string(), z.null()),
@@ -143,7 +143,7 @@ describe('compose.yaml', () => {
     for (const service of Object.values(services)) {
       for (const [name, { condition }] of Object.entries(service.depends_on)) {
         expect(services).toHaveProperty(name)
-        if (condition === 'service_healthy') expect(services[name]?.healthcheck).toBeDefined()
+        if (condition === 'service_healthy') expect(services[name]?.healthcheck?.test).toBeDefined()
       }
       for (const volume of service.volumes) {
         expect(volumes).toHaveProperty([volume.split(':')[0] ?? ''])
