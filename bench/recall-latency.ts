@@ -72,7 +72,7 @@ function quantile(list: readonly number[], share: number): number {
 function print(baseline: Measured, measured: Measured, storeMs: number): void {
   const out = (text: string) => process.stdout.write(`${text}\n`)
   out(`\nrecall over stdio, ${asked.length} questions, Node ${process.versions.node}`)
-  out('| step | 1 memory p50 ms | ' + `${memories} memories p50 ms | p95 ms | share of the call |`)
+  out(`| step | 1 memory p50 ms | ${memories} memories p50 ms | p95 ms | share of the call |`)
   out('| --- | --- | --- | --- | --- |')
   const call = quantile(measured.callMs, 0.5)
   const row = (name: string, small: readonly number[], large: readonly number[]) => {

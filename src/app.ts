@@ -5,6 +5,7 @@ import { secretValues, type Config } from './config.ts'
 import type { InstallationPurpose } from './crypto/derive.ts'
 import { openInstallationSecret, type InstallationKeys } from './crypto/installation-secret.ts'
 import type { Database } from './database/database.ts'
+import type { RedisBus } from './database/redis.ts'
 import { shippedTemplate } from './database/embedded-template.ts'
 import { openEmbedded, type EmbeddedDatabase } from './database/embedded.ts'
 import { migrate, migrationState, readMigrations, requireCurrent } from './database/migrate.ts'
@@ -17,6 +18,7 @@ import {
 } from './database/scope.ts'
 import { AppError } from './errors.ts'
 import { createExecute, type ChangeListener, type Execute } from './execute.ts'
+import { openChanges, type Changes } from './jobs/changes.ts'
 import { embedPendingJob } from './jobs/embed-pending.ts'
 import { housekeepingJob } from './jobs/housekeeping.ts'
 import { maintenanceJobs } from './jobs/maintenance.ts'
@@ -54,17 +56,11 @@ export interface App {
   principal(request: PrincipalRequest): Promise<Principal>
   /** Each dependency by name, for the sidecar. */
   readiness(): Promise<readonly { name: string; ok: boolean; detail?: string }[]>
-  readonly events: { onChange(listener: (change: MemoryChange) => void): () => void }
+  readonly events: Pick<Changes, 'onChange'>
   /** 32 secret bytes for a purpose, the same in every process of the installation. */
   secret(purpose: InstallationPurpose): Uint8Array
   /** Stops the jobs, then closes the database; nothing is written after it resolves. */
   close(): Promise<void>
-}
-
-export interface MemoryChange {
-  readonly namespace: bigint
-  readonly memoryIds: readonly string[]
-  readonly action: 'stored' | 'forgotten'
 }
 
 /**
@@ -83,13 +79,17 @@ export async function createApp(config: Config): Promise<App> {
     join(config.keyDirectory, 'installation-secret'),
   )
   const embedder = openEmbedder(config)
-  const opened = await openDatabase(config, keys)
+  const changes = await openChanges(config.redisUrl, log, metrics)
+  const opened = await openDatabase(config, keys).catch(async (error: unknown) => {
+    await changes.close()
+    throw error
+  })
   try {
     const scope = createScope(opened.database, keys('context'))
     await verifyContextKey(scope)
-    return assemble({ config, log, metrics, keys, embedder, scope, ...opened })
+    return assemble({ config, log, metrics, keys, embedder, scope, changes, ...opened })
   } catch (error) {
-    await opened.database.close()
+    await Promise.all([opened.database.close(), changes.close()])
     throw error
   }
 }
@@ -106,23 +106,26 @@ interface Parts extends Opened {
   readonly keys: InstallationKeys
   readonly embedder: Embedder | undefined
   readonly scope: NamespaceScope
+  readonly changes: Changes
 }
 
 function assemble(parts: Parts): App {
-  const { config, log, metrics, keys, embedder, scope, database, embedded } = parts
+  const { config, log, metrics, keys, embedder, scope, changes, database, embedded } = parts
   const namespaces = createNamespaces(scope, {
     embedderModel: embedder?.model ?? 'none',
     embedderDimension: embedder?.dimension ?? 0,
     analyzerVersion,
   })
-  const listeners = new Set<(change: MemoryChange) => void>()
   const touched = new Set<bigint>()
   let writes = 0
   const onChange: ChangeListener = ({ namespace, operation, memoryIds }) => {
     writes += 1
     touched.add(namespace)
-    const action = operation === 'forget' ? 'forgotten' : 'stored'
-    for (const listener of listeners) listener({ namespace, memoryIds, action })
+    changes.publish({
+      namespace,
+      memoryIds,
+      action: operation === 'forget' ? 'forgotten' : 'stored',
+    })
   }
   metrics.observePool(async () => {
     const status = await database.status()
@@ -157,16 +160,12 @@ function assemble(parts: Parts): App {
       channel,
       requestId: requestId ?? uuidv7(),
     }),
-    readiness: () => readiness(database),
-    events: {
-      onChange: (listener) => {
-        listeners.add(listener)
-        return () => listeners.delete(listener)
-      },
-    },
+    readiness: () => readiness(database, embedder, changes.bus),
+    events: changes,
     secret: keys,
     close: async () => {
       await jobs.stop()
+      await changes.close()
       await database.close()
       log.flush()
     },
@@ -239,7 +238,11 @@ export async function migrateServer(
   }
 }
 
-async function readiness(database: Database) {
+async function readiness(
+  database: Database,
+  embedder: Embedder | undefined,
+  redis: RedisBus | undefined,
+) {
   const migrations = await readMigrations()
   const check = async (name: string, probe: () => Promise<void>) => {
     try {
@@ -254,5 +257,9 @@ async function readiness(database: Database) {
     await check('migrations', async () =>
       requireCurrent(await migrationState(database, migrations)),
     ),
+    ...(embedder
+      ? [await check('embedder', async () => void (await embedder.embedQuestion('ready')))]
+      : []),
+    ...(redis ? [await check('redis', () => redis.ping())] : []),
   ]
 }
