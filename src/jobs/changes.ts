@@ -50,7 +50,8 @@ export async function openChanges(
           (text) => {
             const parsed = messageSchema.safeParse(JSON.parse(text))
             if (!parsed.success || parsed.data.from === self) return
-            tell({ ...parsed.data, namespace: BigInt(parsed.data.namespace) })
+            const { namespace, memoryIds, action } = parsed.data
+            tell({ namespace: BigInt(namespace), memoryIds, action })
           },
           (error) => {
             metrics.failure('redis')

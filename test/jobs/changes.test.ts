@@ -22,10 +22,9 @@ test('a listener of the same process hears a change once, and no more after it e
 })
 
 test('a configured Redis that is not there stops the start and says what to do', async () => {
-  await expect(open('redis://127.0.0.1:1')).rejects.toMatchObject({
-    code: 'unavailable',
-    publicMessage: expect.stringContaining('REDIS_URL') as string,
-  })
+  const failing = open('redis://127.0.0.1:1')
+  await expect(failing).rejects.toMatchObject({ code: 'unavailable' })
+  await expect(failing).rejects.toThrow('REDIS_URL')
 })
 
 describe.skipIf(redisUrl === undefined)('with Redis', () => {
