@@ -18,13 +18,12 @@ export function progressOf(context: ServerContext): ProgressReport {
     return { report: () => undefined, finish: () => Promise.resolve() }
   }
   let sentAt = 0
-  let sent = -1
+  let reached = -1
   let held: { progress: number; total?: number } | undefined
   let sending = Promise.resolve()
   const flush = (): void => {
     if (held === undefined) return
     const params = { progressToken, ...held }
-    sent = held.progress
     sentAt = Date.now()
     held = undefined
     sending = sending
@@ -35,7 +34,8 @@ export function progressOf(context: ServerContext): ProgressReport {
   return {
     report(done, total) {
       // The protocol asks for increasing values; a second run of `prepare` may report lower ones.
-      if (done <= sent) return
+      if (done <= reached) return
+      reached = done
       held = { progress: done, ...(total !== undefined && { total }) }
       if (Date.now() - sentAt >= intervalMs) flush()
     },

@@ -230,6 +230,23 @@ describe('limits', () => {
     expect(chunked.status).toBe(413)
   })
 
+  test('a refused body is read to its end, so that the client sees the answer', async () => {
+    const listener = await listen()
+    const length = 2 * 1024 * 1024
+    let answer = ''
+    const socket = connect(listener.port, '127.0.0.1')
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    socket.on('data', (part: Buffer) => (answer += part.toString()))
+    const head = ['POST /echo HTTP/1.1', 'Host: localhost', `Authorization: Bearer ${apiKey}`]
+    socket.write(`${head.join('\r\n')}\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`)
+    // Another request and its answer pass in the meantime: an early answer would be here by now.
+    await send(listener)
+    expect(answer).toBe('')
+    socket.write(Buffer.alloc(length, 'x'))
+    await closed
+    expect(answer).toMatch(/^HTTP\/1\.1 413/u)
+  })
+
   test('a body at the limit is served', async () => {
     const reply = await send(await listen({ bodyBytesMax: 1000 }), { body: 'x'.repeat(1000) })
     expect(json(reply)['length']).toBe(1000)

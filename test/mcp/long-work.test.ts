@@ -116,7 +116,7 @@ describe.each(eras)('$era', ({ era, initialize, meta }) => {
     const client = await start(host)
     client.call(2, 'recall', { limit: 1 }, { progressToken: 'mine' })
     const options = await until(() => gate.entered[0])
-    for (const done of [1, 2, 2, 1, 3]) options.onProgress?.(done, 3)
+    for (const done of [1, 2, 2, 3, 2, 1]) options.onProgress?.(done, 3)
     gate.open()
     await client.answerTo(2)
     options.onProgress?.(9, 9)

@@ -108,7 +108,7 @@ describe('the end', () => {
   test('when the input ends, running requests are answered before the transport closes', async () => {
     const { input, transport, received, sent } = await start()
     input.end(`${JSON.stringify(ping(1))}\n`)
-    await until(() => received.length === 1)
+    await until(() => received.length === 1 && input.closed)
     await transport.send({ jsonrpc: '2.0', id: 1, result: {} })
     await transport.closed
     expect(sent()).toHaveLength(1)
