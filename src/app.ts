@@ -23,6 +23,7 @@ import { embedPendingJob } from './jobs/embed-pending.ts'
 import { housekeepingJob } from './jobs/housekeeping.ts'
 import { maintenanceJobs } from './jobs/maintenance.ts'
 import { purgeJob } from './jobs/purge.ts'
+import { reembed, type ReembedOptions } from './jobs/reembed.ts'
 import { startJobs } from './jobs/runner.ts'
 import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
 import { createOperations, type Operations } from './operations.ts'
@@ -57,6 +58,8 @@ export interface App {
   /** Each dependency by name, for the sidecar. */
   readiness(): Promise<readonly { name: string; ok: boolean; detail?: string }[]>
   readonly events: Pick<Changes, 'onChange'>
+  /** Makes the vectors of a whole namespace anew with the configured embedder; returns how many. */
+  reembed(principal: Principal, options: ReembedOptions): Promise<number>
   /** 32 secret bytes for a purpose, the same in every process of the installation. */
   secret(purpose: InstallationPurpose): Uint8Array
   /** Stops the jobs, then closes the database; nothing is written after it resolves. */
@@ -162,6 +165,7 @@ function assemble(parts: Parts): App {
     }),
     readiness: () => readiness(database, embedder, changes.bus),
     events: changes,
+    reembed: (principal, options) => reembed({ scope, namespaces, embedder }, principal, options),
     secret: keys,
     close: async () => {
       await jobs.stop()

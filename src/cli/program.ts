@@ -190,6 +190,15 @@ function addMemories(program: Command, run: Run, entry: string): void {
       await action(options, command)
     })
   program
+    .command('reembed')
+    .description('make the vectors of the namespace anew, after another embedder was configured')
+    .action(
+      run(async (config) => {
+        const { runReembed } = await import('./reembed.ts')
+        return await runReembed({ config, version, entry })
+      }),
+    )
+  program
     .command('backup')
     .description('copy the embedded database while it is in use')
     .argument('<directory>', 'new or empty directory')

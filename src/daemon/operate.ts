@@ -11,6 +11,7 @@ import { recordEvent } from '../audit/events.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import { AppError, toAppError, type ErrorCode } from '../errors.ts'
 import type { Execute, ExecuteOptions } from '../execute.ts'
+import type { ReembedOptions } from '../jobs/reembed.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import type { Operation } from '../operation.ts'
 import type { Operations } from '../operations.ts'
@@ -24,6 +25,7 @@ export interface OperatorHost {
   readonly operations: Operations
   readonly scope: NamespaceScope
   readonly embedded: { backup(directory: string): Promise<void> } | undefined
+  reembed(principal: Principal, options: ReembedOptions): Promise<number>
   principal(request: {
     readonly namespaceName: string
     readonly agent: string
@@ -47,6 +49,8 @@ export type OperatorCommands = {
   readonly backup: { readonly input: { readonly directory: string }; readonly output: object }
   /** Versions that an export would give out. */
   readonly size: { readonly input: object; readonly output: { readonly versions: number } }
+  /** Vectors of the configured embedder for the whole namespace, while it serves. */
+  readonly reembed: { readonly input: object; readonly output: { readonly vectors: number } }
 }
 export type OperatorCommand = keyof OperatorCommands
 
@@ -91,6 +95,10 @@ export async function operate(
     const principal = await host.principal({ ...identity, channel: 'cli' })
     if (name === 'backup') return await backup(host, principal, input)
     if (name === 'size') return await size(host, principal)
+    if (name === 'reembed') {
+      const { signal = new AbortController().signal, onProgress = () => undefined } = options
+      return { vectors: await host.reembed(principal, { signal, onProgress }) }
+    }
     if (!isOperation(host.operations, name)) {
       throw new AppError('unsupported', `This MindGlue knows no command ${JSON.stringify(name)}.`)
     }

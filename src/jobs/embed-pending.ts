@@ -1,17 +1,54 @@
 /** Makes the vectors that an embedder could not make when the memory was stored. */
 import type { NamespaceScope } from '../database/scope.ts'
+import { AppError } from '../errors.ts'
 import { insertEmbeddings } from '../memory/embeddings.sql.ts'
 import { fieldCodec } from '../memory/fields.ts'
 import { clearNeedsEmbedding, needingEmbedding } from '../memory/memories.sql.ts'
 import { clearDue, duePage } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
+import { readRevision } from '../namespaces/namespaces.sql.ts'
+import type { NamespaceSettings } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
+import type { Principal } from '../principal.ts'
 import { jobPrincipal } from './job-principal.ts'
 import type { Job } from './runner.ts'
 
 const namespacesPerRun = 100
 const batchRows = 64
 const bucketGraceMs = 70_000
+
+interface Embedding {
+  readonly scope: NamespaceScope
+  readonly embedder: Embedder
+  readonly settings: NamespaceSettings
+  readonly principal: Principal
+}
+
+/** Makes the vectors of some versions and writes those whose memory is still there. */
+export async function embedRows(
+  { scope, embedder, settings, principal }: Embedding,
+  rows: readonly { readonly document: number; readonly content: Buffer }[],
+  signal: AbortSignal,
+): Promise<void> {
+  const codec = fieldCodec(settings)
+  const texts = rows.map((row) => codec.decode('content', row.content))
+  const vectors = await embedder.embedDocuments(texts, signal)
+  await scope.withNamespace(principal, {}, async (tx) => {
+    // Forgotten meanwhile: gone, and no vector either. The flag is cleared under the row's lock.
+    const documents = rows.map((row) => row.document)
+    const kept = await clearNeedsEmbedding(tx, documents)
+    if ((await readRevision(tx)) !== settings.revision) {
+      throw new AppError('conflict', 'The namespace was given another embedder meanwhile.')
+    }
+    await insertEmbeddings(
+      tx,
+      rows.flatMap(({ document }, index) => {
+        const embedding = vectors[index]
+        return embedding && kept.has(document) ? [{ document, embedding }] : []
+      }),
+    )
+  })
+}
 
 export interface EmbedPendingDependencies {
   readonly scope: NamespaceScope
@@ -22,26 +59,15 @@ export interface EmbedPendingDependencies {
 export function embedPendingJob({ scope, namespaces, embedder }: EmbedPendingDependencies): Job {
   const embedNamespace = async (namespace: bigint, signal: AbortSignal): Promise<void> => {
     const principal = jobPrincipal(namespace)
-    const codec = fieldCodec(await namespaces.settings(principal))
+    const settings = await namespaces.settings(principal)
+    // Another model's namespace waits for `mindglue reembed`.
+    if (settings.embedderModel !== embedder.model) return
     while (!signal.aborted) {
       const rows = await scope.withNamespace(principal, { readOnly: true }, (tx) =>
         needingEmbedding(tx, batchRows),
       )
       if (rows.length === 0) return
-      const texts = rows.map((row) => codec.decode('content', row.content))
-      const vectors = await embedder.embedDocuments(texts, signal)
-      await scope.withNamespace(principal, {}, async (tx) => {
-        // Rows forgotten meanwhile are gone and get no vector: the flag is cleared under their lock.
-        const documents = rows.map((row) => row.document)
-        const kept = await clearNeedsEmbedding(tx, documents)
-        await insertEmbeddings(
-          tx,
-          rows.flatMap(({ document }, index) => {
-            const embedding = vectors[index]
-            return embedding && kept.has(document) ? [{ document, embedding }] : []
-          }),
-        )
-      })
+      await embedRows({ scope, embedder, settings, principal }, rows, signal)
     }
   }
   return {

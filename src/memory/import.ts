@@ -4,6 +4,7 @@ import { AppError } from '../errors.ts'
 import type { Operation } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import { deriveMemory, type MemoryInput } from './derive.ts'
+import { embedAll } from './embed-inputs.ts'
 import { fieldCodec } from './fields.ts'
 import { insertPrepared, type PreparedMemory } from './insert.ts'
 import { existingVersions, versionKey } from './memories.sql.ts'
@@ -64,12 +65,7 @@ export function importOperation({
     isIdempotent: () => true,
     prepare: async (context, { lines }) => {
       const inputs = lines.map(toInput)
-      const embeddings = embedder
-        ? await embedder.embedDocuments(
-            inputs.map((input) => input.content),
-            context.signal,
-          )
-        : []
+      const embeddings = await embedAll(context, inputs, embedder)
       const documents = await context.reserveDocuments(lines.length)
       return lines.map((line, index) => ({
         id: line.id,
@@ -79,8 +75,8 @@ export function importOperation({
           line,
           deriveMemory(context.settings, line.owner_agent, toInput(line), context.now),
         ),
-        embedding: embeddings[index] ?? null,
-        embedded: true,
+        embedding: embeddings?.[index] ?? null,
+        embedded: embeddings !== undefined,
         origin: {
           version: line.version,
           isCurrent: line.is_current,

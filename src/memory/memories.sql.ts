@@ -253,6 +253,20 @@ export function needingEmbedding(
     order by m.document limit ${limit}`
 }
 
+/** Versions without a vector after a document, lowest first: what is left to embed. Index memories_document. */
+export function lackingEmbedding(
+  tx: NamespaceTransaction,
+  afterDocument: number,
+  limit: number,
+): Promise<{ id: string; version: number; document: number; content: Buffer }[]> {
+  return tx`
+    select m.id, m.version, m.document, m.content from memories m
+    where m.namespace = ${tx.namespace} and m.document > ${afterDocument}
+      and not exists (select from embeddings e
+        where e.namespace = m.namespace and e.document = m.document)
+    order by m.document limit ${limit}`
+}
+
 /** Clears the flag of those that are still there and returns them; holds their row locks. */
 export async function clearNeedsEmbedding(
   tx: NamespaceTransaction,

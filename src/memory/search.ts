@@ -62,6 +62,8 @@ export async function prepareQuestion(
   embedder: Embedder | undefined,
   text: string,
 ): Promise<PreparedQuestion> {
+  // A namespace with vectors of another model answers by its words until it is re-embedded.
+  const model = embedder?.model === context.settings.embedderModel ? embedder : undefined
   const weights = [...analyzeQuestion(text)]
   const hashes = hashTerms(
     context.settings.indexKey,
@@ -70,9 +72,9 @@ export async function prepareQuestion(
   return {
     text,
     terms: weights.map(([term, weight], index) => ({ term, hash: hashes[index] ?? 0n, weight })),
-    vector: await embedQuestion(context, embedder, text),
+    vector: await embedQuestion(context, model, text),
     dates: questionDates(text, context.now),
-    embedderCoverage: embedder?.coverage?.(text) ?? (embedder === undefined ? 0 : 1),
+    embedderCoverage: model?.coverage?.(text) ?? (model === undefined ? 0 : 1),
   }
 }
 

@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts'
 import type { CommitContext, Operation, PrepareContext } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
+import { embedAll } from './embed-inputs.ts'
 import { fieldCodec } from './fields.ts'
 import {
   claimIdempotencyKey,
@@ -136,29 +137,8 @@ async function prepareItems(
     input,
     derived: derived[index] ?? missing(),
     embedding: embeddings?.[index] ?? null,
-    embedded: embedder === undefined || embeddings !== undefined,
+    embedded: embeddings !== undefined,
   }))
-}
-
-/** Vectors of all items; undefined when the embedder failed: they are then made later by a job. */
-async function embedAll(
-  context: PrepareContext,
-  inputs: readonly MemoryInput[],
-  embedder: Embedder | undefined,
-): Promise<readonly (Float32Array | null)[] | undefined> {
-  if (embedder === undefined) return inputs.map(() => null)
-  try {
-    return await context.stage('embed', () =>
-      embedder.embedDocuments(
-        inputs.map((input) => input.content),
-        context.signal,
-      ),
-    )
-  } catch (error) {
-    if (context.signal.aborted) throw error
-    // Nothing is lost: the memory is stored and found by its words, the embed job makes the vector.
-    return undefined
-  }
 }
 
 function claimOf(

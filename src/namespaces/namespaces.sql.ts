@@ -85,3 +85,18 @@ export async function refreshStatistics(tx: NamespaceTransaction): Promise<void>
     ) s
     where n.namespace = ${tx.namespace}`
 }
+
+/**
+ * Hands the namespace to another embedder: its vectors go, since two models are never compared, and a
+ * new revision makes every process read the settings again. Stores wait on the row until the commit.
+ */
+export async function changeEmbedder(
+  tx: NamespaceTransaction,
+  embedder: { readonly model: string; readonly dimension: number },
+): Promise<void> {
+  await tx`
+    update namespaces n set embedder_model = ${embedder.model},
+      embedder_dimension = ${embedder.dimension}, revision = n.revision + 1
+    where n.namespace = ${tx.namespace}`
+  await tx`delete from embeddings e where e.namespace = ${tx.namespace}`
+}

@@ -1,0 +1,62 @@
+/** Gives a namespace the vectors of the configured embedder while it keeps serving; may be repeated. */
+import { recordEvent } from '../audit/events.ts'
+import type { NamespaceScope } from '../database/scope.ts'
+import { AppError } from '../errors.ts'
+import { lackingEmbedding } from '../memory/memories.sql.ts'
+import { countVersions } from '../memory/size.sql.ts'
+import type { Namespaces } from '../namespaces/namespaces.ts'
+import { changeEmbedder, readRevision } from '../namespaces/namespaces.sql.ts'
+import type { Embedder } from '../pipeline/embed.ts'
+import type { Principal } from '../principal.ts'
+import { embedRows } from './embed-pending.ts'
+
+const batchRows = 64
+
+export interface ReembedDependencies {
+  readonly scope: NamespaceScope
+  readonly namespaces: Namespaces
+  /** Undefined when the embedder is `none`. */
+  readonly embedder: Embedder | undefined
+}
+
+export interface ReembedOptions {
+  readonly signal: AbortSignal
+  readonly onProgress: (done: number, total: number) => void
+}
+
+/**
+ * Until a memory has its new vector, its words find it. Interrupted, the next run goes on with what is
+ * missing. Returns the number of vectors made. Throws `unavailable` when the embedder fails.
+ */
+export async function reembed(
+  { scope, namespaces, embedder }: ReembedDependencies,
+  principal: Principal,
+  { signal, onProgress }: ReembedOptions,
+): Promise<number> {
+  if (embedder === undefined) {
+    throw new AppError('unsupported', 'The embedder is `none`: there are no vectors to make.')
+  }
+  const before = await namespaces.settings(principal)
+  if (before.embedderModel !== embedder.model) {
+    await scope.withNamespace(principal, { statementTimeoutMs: 600_000 }, async (tx) => {
+      await changeEmbedder(tx, embedder)
+      await recordEvent(tx, principal, 'reembed', 'ok', {})
+    })
+  }
+  const revision = await scope.withNamespace(principal, { readOnly: true }, readRevision)
+  const settings = await namespaces.settings(principal, revision)
+  const total = await scope.withNamespace(principal, { readOnly: true }, countVersions)
+  let done = 0
+  let last = 0
+  while (!signal.aborted) {
+    const rows = await scope.withNamespace(principal, { readOnly: true }, (tx) =>
+      lackingEmbedding(tx, last, batchRows),
+    )
+    if (rows.length === 0) break
+    await embedRows({ scope, embedder, settings, principal }, rows, signal)
+    done += rows.length
+    last = rows.at(-1)?.document ?? last
+    onProgress(done, Math.max(done, total))
+  }
+  return done
+}
