@@ -23,8 +23,8 @@ const readMax = 50
 const titleLengthMax = 80
 const mimeType = 'text/markdown'
 
-/** The templates, the same for everyone: the namespace is a variable. */
-export const resourceTemplates: readonly ResourceTemplateType[] = [
+/** The same for everyone: the namespace is a variable. */
+const templates: readonly ResourceTemplateType[] = [
   {
     name: 'memory',
     title: 'A memory',
@@ -47,6 +47,28 @@ export const resourceTemplates: readonly ResourceTemplateType[] = [
     mimeType,
   },
 ]
+
+/** Old versions can be read only where the operation has a way to ask for them. */
+function readsHistory(host: McpHost): boolean {
+  return 'history' in host.operations.recall.input.shape
+}
+
+/** The templates of what can be read. */
+export function resourceTemplates(host: McpHost): ResourceTemplateType[] {
+  return templates.filter(
+    ({ uriTemplate }) => uriTemplate !== uriTemplates.history || readsHistory(host),
+  )
+}
+
+/** What a URI names for the principal; undefined for what nobody could read. */
+function nameOf(
+  host: McpHost,
+  { namespaceName }: Principal,
+  uri: string,
+): ResourceName | undefined {
+  const name = parseResourceUri(uri, namespaceName)
+  return name?.kind === 'history' && !readsHistory(host) ? undefined : name
+}
 
 /** Who reads, and how the reading is cut off. */
 export interface ResourceCall {
@@ -102,7 +124,7 @@ export async function readResource(
   call: ResourceCall,
   uri: string,
 ): Promise<ReadResourceResult> {
-  const name = parseResourceUri(uri, call.principal.namespaceName)
+  const name = nameOf(host, call.principal, uri)
   if (name === undefined) throw new ResourceNotFoundError(uri)
   const { results } = await asProtocolError(() => memoriesOf(host, call, name))
   if (results.length === 0 && name.kind !== 'recent') throw new ResourceNotFoundError(uri)
@@ -116,9 +138,8 @@ export async function subscribableUris(
   call: ResourceCall,
   uris: readonly string[],
 ): Promise<string[]> {
-  const { namespaceName } = call.principal
   const named = [...new Set(uris)].flatMap((uri) => {
-    const name = parseResourceUri(uri, namespaceName)
+    const name = nameOf(host, call.principal, uri)
     return name === undefined ? [] : [{ uri, name }]
   })
   const ids = named.flatMap(({ name }) => ('id' in name ? [name.id] : []))

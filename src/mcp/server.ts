@@ -133,7 +133,7 @@ function answerResources(server: Server, host: McpHost, caller: Caller): void {
   )
   server.setRequestHandler('resources/templates/list', ({ params }) => {
     refuseCursor(params?.cursor)
-    return { resourceTemplates: [...resourceTemplates] }
+    return { resourceTemplates: resourceTemplates(host) }
   })
   server.setRequestHandler('resources/read', ({ params }, context) =>
     readResource(host, callOf(caller, context), params.uri),

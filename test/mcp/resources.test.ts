@@ -118,6 +118,19 @@ describe.each(connections)('$name', ({ open }) => {
     expect(await ask.read('memory://default/entities/Quentin')).toContain('Quentin checked boiler')
   })
 
+  test('every template that is offered can be read', async () => {
+    const { resourceTemplates } = await caller.client.listResourceTemplates()
+    const variables: Record<string, string> = { namespace: 'default', id: first, name: 'Quentin' }
+    expect(resourceTemplates.length).toBeGreaterThan(1)
+    for (const { uriTemplate } of resourceTemplates) {
+      const uri = uriTemplate.replaceAll(
+        /\{(\w+)\}/gu,
+        (_match, name: string) => variables[name] ?? '',
+      )
+      expect(await ask.read(uri), uri).toContain('Quentin')
+    }
+  })
+
   test('what is elsewhere, unknown or malformed is not found, all alike', async () => {
     const failures = []
     for (const uri of [
