@@ -26,7 +26,7 @@ function engine(name: 'embedded' | 'postgres', include: string[], groupOrder: nu
     test: {
       name,
       include,
-      exclude: [...exclude, `test/**/${name === 'embedded' ? 'postgres' : 'embedded'}.test.ts`],
+      exclude: [...exclude, `test/**/${name === 'embedded' ? 'postgres' : 'embedded'}*.test.ts`],
       env: { TEST_DATABASE: name },
       // An embedded engine costs about 300 MB and a core while it starts.
       maxWorkers: 2,

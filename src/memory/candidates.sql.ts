@@ -22,36 +22,43 @@ export type CandidateRow = Pick<
 }
 
 /**
- * The rows of some documents, each by the unique index memories_document. Fenced by `offset 0`: without
- * fresh statistics the planner takes a namespace for some 50 rows and reads all of it instead.
+ * `output` of the live memories among some documents, each found by the unique index memories_document.
+ * Fenced by `offset 0`: without fresh statistics the planner takes a namespace for some 50 rows and
+ * reads all of it instead.
  */
-function byDocument(tx: NamespaceTransaction, documents: readonly number[]): SqlFragment {
-  return fragment`unnest(${documents}::int[]) as wanted (document)
+function ofDocuments(
+  tx: NamespaceTransaction,
+  documents: readonly number[],
+  output: SqlFragment,
+  condition: SqlFragment,
+): SqlFragment {
+  return fragment`
+    select found.* from unnest(${documents}::int[]) as wanted (document)
     cross join lateral (
-      select r.* from memories r
-      where r.namespace = ${tx.namespace} and r.document = wanted.document offset 0
-    ) m`
+      select ${output} from memories m
+      where m.namespace = ${tx.namespace} and m.document = wanted.document
+        and ${live} and ${condition} offset 0
+    ) found`
 }
 
-/** Live memories among `documents`, in no order. Index memories_document. */
+/** Live memories among `documents`, in no order. */
 export function readCandidates(
   tx: NamespaceTransaction,
   documents: readonly number[],
   filter: MemoryFilter,
 ): Promise<CandidateRow[]> {
-  return tx`
-    select m.document, m.content, m.session_key, m.speaker, m.importance, m.occurred_at,
-      m.event_from, m.event_to, m.event_grain, m.length, (${filterSql(filter)}) as rankable
-    from ${byDocument(tx, documents)} where ${live}`
+  const output = fragment`m.document, m.content, m.session_key, m.speaker, m.importance,
+    m.occurred_at, m.event_from, m.event_to, m.event_grain, m.length,
+    (${filterSql(filter)}) as rankable`
+  return tx`${ofDocuments(tx, documents, output, fragment`true`)}`
 }
 
-/** Whole rows of live memories by document, in no order. Index memories_document. */
+/** Whole rows of live memories by document, in no order. */
 export function readDocuments(
   tx: NamespaceTransaction,
   documents: readonly number[],
 ): Promise<MemoryRow[]> {
-  return tx`
-    select ${columns} from ${byDocument(tx, documents)} where ${live}`
+  return tx`${ofDocuments(tx, documents, columns, fragment`true`)}`
 }
 
 /** Which of `documents` are live and pass the filter. */
@@ -61,7 +68,7 @@ export async function allowedDocuments(
   filter: MemoryFilter,
 ): Promise<ReadonlySet<number>> {
   const rows = await tx<{ document: number }>`
-    select m.document from ${byDocument(tx, documents)} where ${live} and ${filterSql(filter)}`
+    ${ofDocuments(tx, documents, fragment`m.document`, filterSql(filter))}`
   return new Set(rows.map((row) => row.document))
 }
 

@@ -159,6 +159,18 @@ export function readMemories(
     where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${live}`
 }
 
+/** Every readable version of some memories, newest version first. Primary key. */
+export function readVersions(
+  tx: NamespaceTransaction,
+  ids: readonly string[],
+): Promise<(MemoryRow & { is_current: boolean })[]> {
+  return tx`
+    select ${columns}, m.is_current from memories m
+    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[])
+      and (m.expires_at is null or m.expires_at > statement_timestamp())
+    order by m.id, m.version desc limit 1000`
+}
+
 /** Newest first by time of recording, then id; keyset page. Index memories_recent. */
 export function browseMemories(
   tx: NamespaceTransaction,

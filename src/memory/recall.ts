@@ -7,7 +7,7 @@ import { readDocuments, readNeighbours } from './candidates.sql.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
 import { boundedText, label, memoryId, memoryTypes, timestamp } from './memory.ts'
-import { browseMemories, readMemories, type MemoryFilter } from './memories.sql.ts'
+import { browseMemories, readMemories, readVersions, type MemoryFilter } from './memories.sql.ts'
 import { presentedMemory, presentMemory } from './present.ts'
 import { prepareQuestion, search, type Hit, type PreparedQuestion } from './search.ts'
 
@@ -59,6 +59,7 @@ const recallInput = z
       .optional()
       .describe('Several phrasings or parts of one question, ranked together'),
     ids: z.array(memoryId).min(1).max(resultsMax).optional().describe('Read exactly these'),
+    history: z.boolean().optional().describe('With ids: every version of them, newest first'),
     ...filterFields,
     limit: z.int().min(1).max(resultsMax).optional().describe('At most so many results (10)'),
     min_score: z.number().min(0).max(1).optional(),
@@ -80,6 +81,13 @@ const recallInput = z
         message: 'give one of query, queries and ids',
       })
     }
+    if (input.history === true && input.ids === undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['history'],
+        message: 'history reads ids; give ids',
+      })
+    }
     if (input.cursor !== undefined && ways.length > 0) {
       context.addIssue({
         code: 'custom',
@@ -92,6 +100,7 @@ const recallInput = z
 const result = presentedMemory.extend({
   score: z.number().optional().describe('0 to 1; absent when nothing was asked'),
   parts: z.record(z.string(), z.number()).optional(),
+  is_current: z.boolean().optional().describe('With history: whether this version holds now'),
   neighbours: z
     .array(presentedMemory.extend({ place: z.int().describe('-1 is the memory right before') }))
     .optional(),
@@ -169,7 +178,7 @@ async function answer(
   input: RecallInput,
   cursorKey: Uint8Array,
 ): Promise<z.output<typeof recallOutput>> {
-  if (input.ids) return readByIds(context, input.ids)
+  if (input.ids) return readByIds(context, input.ids, input.history === true)
   if (prepared.questions.length === 0) return browse(context, prepared.filter, input, cursorKey)
   const hits = await search(context, prepared.questions, prepared.filter)
   const kept = hits
@@ -203,13 +212,23 @@ async function present(
   })
 }
 
-async function readByIds(context: CommitContext, ids: readonly string[]) {
-  const rows = await readMemories(context.tx, ids)
-  const byId = new Map(rows.map((row) => [row.id, presentMemory(context.settings, row)]))
+async function readByIds(context: CommitContext, ids: readonly string[], history: boolean) {
   const wanted = [...new Set(ids.map((id) => id.toLowerCase()))]
-  const absent = wanted.filter((id) => !byId.has(id))
+  const found = new Map<string, RecallResult[]>()
+  const add = (memory: RecallResult) =>
+    found.set(memory.id, [...(found.get(memory.id) ?? []), memory])
+  if (history) {
+    for (const row of await readVersions(context.tx, wanted)) {
+      add({ ...presentMemory(context.settings, row), is_current: row.is_current })
+    }
+  } else {
+    for (const row of await readMemories(context.tx, wanted)) {
+      add(presentMemory(context.settings, row))
+    }
+  }
+  const absent = wanted.filter((id) => !found.has(id))
   return {
-    results: wanted.flatMap((id) => byId.get(id) ?? []),
+    results: wanted.flatMap((id) => found.get(id) ?? []),
     ...(absent.length > 0 && { missing: absent }),
   }
 }

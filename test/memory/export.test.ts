@@ -84,3 +84,31 @@ test('a cursor of one format is refused by the other', async () => {
     memory.execute(memory.operations.export, principal, { format: 'markdown', cursor }),
   ).rejects.toMatchObject({ code: 'invalid_input' })
 })
+
+test('history gives every version of a memory, newest first, and only the current one is recalled', async () => {
+  const cli = await memory.principal({
+    namespaceName: 'versions',
+    channel: 'cli',
+    scopes: ['admin'],
+  })
+  await store(cli, { content: 'The standup is at nine.' })
+  const [line = ''] = await exportAll(cli)
+  const old = JSON.parse(line) as { id: string }
+  const newer = { ...old, version: 2, content: 'The standup is at ten.' }
+  const other = await memory.principal({
+    namespaceName: 'versions-copy',
+    channel: 'cli',
+    scopes: ['admin'],
+  })
+  await memory.execute(memory.operations.import, other, {
+    lines: [{ ...old, is_current: false }, newer],
+  })
+  const recall = (input: object) => memory.execute(memory.operations.recall, other, input)
+  const { results } = await recall({ ids: [old.id], history: true })
+  expect(results.map(({ version, is_current: current }) => [version, current])).toEqual([
+    [2, true],
+    [1, false],
+  ])
+  const asked = await recall({ query: 'When is the standup?' })
+  expect(asked.results.map((result) => result.content)).toEqual(['The standup is at ten.'])
+})
