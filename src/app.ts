@@ -6,7 +6,7 @@ import type { InstallationPurpose } from './crypto/derive.ts'
 import { openInstallationSecret, type InstallationKeys } from './crypto/installation-secret.ts'
 import type { Database } from './database/database.ts'
 import type { RedisBus } from './database/redis.ts'
-import { shippedTemplate } from './database/embedded-template.ts'
+import { embeddedDirectory, shippedTemplate } from './database/embedded-template.ts'
 import { openEmbedded, type EmbeddedDatabase } from './database/embedded.ts'
 import { migrate, migrationState, readMigrations, requireCurrent } from './database/migrate.ts'
 import { openPostgres } from './database/postgres.ts'
@@ -195,7 +195,7 @@ async function openDatabase(config: Config, keys: InstallationKeys): Promise<Ope
   const migrations = await readMigrations()
   if (config.databaseUrl === undefined) {
     const template = shippedTemplate(migrations.map((migration) => migration.checksum))
-    const dataDir = join(config.dataDirectory, 'pg')
+    const dataDir = embeddedDirectory(config.dataDirectory)
     const embedded = await openEmbedded({ dataDir, template })
     await migrate(embedded, migrations)
     await embedded.ownerTransaction((sql) => installContextKey(sql, keys('context')))

@@ -15,6 +15,12 @@ import { inspectLock } from '../daemon/election.ts'
 import { pipeProtocol, type DaemonStatus } from '../daemon/hello.ts'
 import { startOwner, type Owner } from '../daemon/owner.ts'
 import { daemonPaths, type DaemonPaths } from '../daemon/paths.ts'
+import {
+  embeddedDirectory,
+  shippedTemplate,
+  unpackDirectory,
+} from '../database/embedded-template.ts'
+import { readMigrations } from '../database/migrate.ts'
 import type { DaemonApp } from '../daemon/reception.ts'
 import { toAppError } from '../errors.ts'
 
@@ -82,16 +88,28 @@ async function leaveInOrder(owner: Owner): Promise<number> {
   return exitCode
 }
 
-/** Loaded after the election: a process that loses it stays as light as a pipe. */
+/**
+ * Loaded after the election: a process that loses it stays as light as a pipe. A first start writes the
+ * data directory meanwhile: that waits for the disk, loading waits for the processor.
+ */
 async function openApp(config: Config): Promise<DaemonApp> {
   const [{ createApp }, { serveDaemonClient }] = await Promise.all([
     import('../app.ts'),
     import('./client-session.ts'),
+    makeDataDirectory(config),
   ])
   const app = await createApp(config)
   return {
     serve: serveDaemonClient(app),
     close: async () => await app.close(),
+  }
+}
+
+async function makeDataDirectory(config: Config): Promise<void> {
+  const migrations = await readMigrations()
+  const template = shippedTemplate(migrations.map((migration) => migration.checksum))
+  if (template !== undefined) {
+    await unpackDirectory(embeddedDirectory(config.dataDirectory), template)
   }
 }
 

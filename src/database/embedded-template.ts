@@ -39,6 +39,11 @@ export function shippedTemplate(checksums: readonly string[]): string | undefine
   return existsSync(path) ? path : undefined
 }
 
+/** Where the engine's files lie within MINDGLUE_DATA_DIR. */
+export function embeddedDirectory(dataDirectory: string): string {
+  return join(dataDirectory, 'pg')
+}
+
 /** Whether the directory holds a database; throws `misconfigured` when it holds something else. */
 export function hasDatabase(dataDir: string): boolean {
   if (!existsSync(dataDir)) return false
@@ -81,10 +86,19 @@ export async function createDirectory(
 }
 
 /**
+ * Makes the data directory from a template unless it is there. A daemon does this while it loads the
+ * rest of the program; only the owner of the directory may.
+ */
+export async function unpackDirectory(dataDir: string, template: string): Promise<void> {
+  if (hasDatabase(dataDir)) return
+  await createDirectory(dataDir, (unfinished) => unpackTemplate(template, unfinished))
+}
+
+/**
  * Unpacks a template. Not by the engine's own loader, which writes through WASM into a directory that
  * a crash leaves half filled.
  */
-export async function unpackTemplate(templatePath: string, directory: string): Promise<void> {
+async function unpackTemplate(templatePath: string, directory: string): Promise<void> {
   const files: [path: string, contents: Buffer][] = []
   for (const { name, contents } of readTar(await promisify(gunzip)(await readFile(templatePath)))) {
     const path = resolve(directory, `.${sep}${name}`)

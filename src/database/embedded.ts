@@ -14,7 +14,12 @@ import {
   type TransactionOptions,
 } from './database.ts'
 import { DurableNodeFs, durableStartParameters } from './embedded-fsync.ts'
-import { copyDirectory, createDirectory, hasDatabase, unpackTemplate } from './embedded-template.ts'
+import {
+  copyDirectory,
+  createDirectory,
+  hasDatabase,
+  unpackDirectory,
+} from './embedded-template.ts'
 import { unreachable } from './faults.ts'
 import { maintenanceText } from './maintenance.ts'
 import { Queue } from './queue.ts'
@@ -69,13 +74,8 @@ const textParameters = new Proxy<Record<number, (text: string) => string>>(
  * `unavailable` when the engine does not start. A resolved transaction is on disk (fsync).
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
-  if (!hasDatabase(options.dataDir)) {
-    const { template } = options
-    await createDirectory(options.dataDir, async (unfinished) => {
-      if (template === undefined) await initialise(unfinished)
-      else await unpackTemplate(template, unfinished)
-    })
-  }
+  if (options.template !== undefined) await unpackDirectory(options.dataDir, options.template)
+  else if (!hasDatabase(options.dataDir)) await createDirectory(options.dataDir, initialise)
   const { engine, files } = await startEngine(options.dataDir)
   return new EngineDatabase(engine, files, options)
 }

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { unpackTemplate } from '../../src/database/embedded-template.ts'
+import { unpackDirectory } from '../../src/database/embedded-template.ts'
 import { readMigrations } from '../../src/database/migrate.ts'
 import { administer, adminUrl, embeddedTemplate, testEngine } from './database.ts'
 import { until } from './until.ts'
@@ -32,7 +32,7 @@ export async function freshStore(): Promise<Store> {
   if (testEngine === 'embedded') {
     mkdirSync(environment.MINDGLUE_DATA_DIR, { mode: 0o700 })
     const template = await embeddedTemplate(await readMigrations())
-    await unpackTemplate(template, join(environment.MINDGLUE_DATA_DIR, 'pg'))
+    await unpackDirectory(join(environment.MINDGLUE_DATA_DIR, 'pg'), template)
     return { environment, remove: () => Promise.resolve(removeDirectory()) }
   }
   const name = `mindglue_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`
