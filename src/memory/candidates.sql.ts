@@ -1,6 +1,7 @@
 /** Reads for ranking: candidate rows with their neighbours in the session, and the size of the corpus. */
 import { fragment, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
+import { PackedReader } from './packed.ts'
 import { columns, filterSql, live, type MemoryFilter, type MemoryRow } from './memories.sql.ts'
 
 /** What the ranking looks at, no more: a pool has hundreds of rows. */
@@ -41,8 +42,11 @@ function ofDocuments(
     ) found`
 }
 
-/** Live memories among `documents`, in no order. */
-export function readCandidates(
+/**
+ * Live memories among `documents`, in no order. The database packs them into one value: an embedded
+ * engine hands out some 100 fields a millisecond, and a pool has thousands (half of a recall's time).
+ */
+export async function readCandidates(
   tx: NamespaceTransaction,
   documents: readonly number[],
   filter: MemoryFilter,
@@ -50,7 +54,52 @@ export function readCandidates(
   const output = fragment`m.document, m.content, m.session_key, m.speaker, m.importance,
     m.occurred_at, m.event_from, m.event_to, m.event_grain, m.length,
     (${filterSql(filter)}) as rankable`
-  return tx`${ofDocuments(tx, documents, output, fragment`true`)}`
+  const [row] = await tx<{ packed: Buffer | null }>`
+    select string_agg(
+      int4send(c.document) || int4send(c.length) || float4send(c.importance)
+      || int4send(c.rankable::int) || ${instant(fragment`c.occurred_at`)}
+      || ${instant(fragment`c.event_from`)} || ${instant(fragment`c.event_to`)}
+      || ${prefixed(fragment`convert_to(c.event_grain, 'UTF8')`)} || ${prefixed(fragment`c.session_key`)}
+      || ${prefixed(fragment`c.speaker`)} || ${prefixed(fragment`c.content`)}, ''::bytea) as packed
+    from (${ofDocuments(tx, documents, output, fragment`true`)}) c`
+  return row?.packed ? [...unpackCandidates(row.packed)] : []
+}
+
+/** Milliseconds since 1970 as a float8; NaN for null, since `||` with null would drop the row. */
+function instant(column: SqlFragment): SqlFragment {
+  return fragment`float8send(coalesce(extract(epoch from ${column}) * 1000, 'NaN')::float8)`
+}
+
+/** Length as int4, then the bytes; -1 for null. */
+function prefixed(column: SqlFragment): SqlFragment {
+  return fragment`coalesce(int4send(length(${column})) || ${column}, int4send(-1))`
+}
+
+function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
+  const reader = new PackedReader(packed)
+  while (reader.hasMore) {
+    const document = reader.int()
+    const length = reader.int()
+    const importance = reader.float()
+    const rankable = reader.int() === 1
+    const occurredAt = reader.instant()
+    const eventFrom = reader.instant()
+    const eventTo = reader.instant()
+    yield {
+      document,
+      length,
+      importance,
+      rankable,
+      // The column is not null.
+      occurred_at: occurredAt ?? new Date(Number.NaN),
+      event_from: eventFrom,
+      event_to: eventTo,
+      event_grain: reader.bytes()?.toString('utf8') ?? null,
+      session_key: reader.bytes(),
+      speaker: reader.bytes(),
+      content: reader.bytes() ?? Buffer.alloc(0),
+    }
+  }
 }
 
 /** Whole rows of live memories by document, in no order. */

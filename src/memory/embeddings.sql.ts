@@ -2,6 +2,7 @@
 import { fragment, nothing } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { filterSql, live, type MemoryFilter } from './memories.sql.ts'
+import { PackedReader } from './packed.ts'
 
 export interface NewEmbedding {
   readonly document: number
@@ -26,12 +27,12 @@ export async function insertEmbeddings(
  * planner from an approximate index, storage lab D). Without a filter no memory is looked at, so
  * hidden and expired ones may be among them; reading the candidates drops those.
  */
-export function nearestDocuments(
+export async function nearestDocuments(
   tx: NamespaceTransaction,
   question: Float32Array,
   filter: MemoryFilter | undefined,
   limit: number,
-): Promise<{ document: number; cosine: number }[]> {
+): Promise<Cosine[]> {
   const vector = fragment`${vectorText(question)}::${tx.dialect.vectorType}`
   const passing = filter
     ? fragment`join memories m on m.namespace = e.namespace and m.document = e.document
@@ -39,25 +40,44 @@ export function nearestDocuments(
     : nothing
   // Vectors are of unit length: the inner product (`<#>` is its negative) is the cosine, at a third of
   // the work. One expression for output and order, or it is computed twice a row.
-  return tx`
-    select n.document, -n.distance as cosine from (
+  const [row] = await tx<{ packed: Buffer | null }>`
+    select string_agg(int4send(n.document) || float4send(-n.distance::real), ''::bytea
+      order by n.distance) as packed
+    from (
       select e.document, (e.embedding <#> ${vector}) + 0 as distance
       from embeddings e ${passing}
       where e.namespace = ${tx.namespace}
       order by distance limit ${limit}
     ) n`
+  return unpackCosines(row?.packed)
 }
 
 /** Cosines of given documents, for candidates that words alone found. Primary key. */
-export function cosinesOf(
+export async function cosinesOf(
   tx: NamespaceTransaction,
   question: Float32Array,
   documents: readonly number[],
-): Promise<{ document: number; cosine: number }[]> {
+): Promise<Cosine[]> {
   const vector = fragment`${vectorText(question)}::${tx.dialect.vectorType}`
-  return tx`
-    select e.document, -(e.embedding <#> ${vector}) as cosine from embeddings e
+  const [row] = await tx<{ packed: Buffer | null }>`
+    select string_agg(int4send(e.document) || float4send(-(e.embedding <#> ${vector})::real), ''::bytea)
+      as packed
+    from embeddings e
     where e.namespace = ${tx.namespace} and e.document = any(${documents}::int[])`
+  return unpackCosines(row?.packed)
+}
+
+export interface Cosine {
+  readonly document: number
+  readonly cosine: number
+}
+
+function unpackCosines(packed: Buffer | null | undefined): Cosine[] {
+  const cosines: Cosine[] = []
+  if (!packed) return cosines
+  const reader = new PackedReader(packed)
+  while (reader.hasMore) cosines.push({ document: reader.int(), cosine: reader.float() })
+  return cosines
 }
 
 export async function deleteEmbeddings(
