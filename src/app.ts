@@ -120,9 +120,10 @@ function assemble(parts: Parts): App {
     analyzerVersion,
   })
   const touched = new Set<bigint>()
+  /** Memories stored or forgotten by this process. */
   let writes = 0
   const onChange: ChangeListener = ({ namespace, operation, memoryIds }) => {
-    writes += 1
+    writes += Math.max(1, memoryIds.length)
     touched.add(namespace)
     changes.publish({
       namespace,

@@ -32,8 +32,8 @@ function whenWritten(
 
 /** Nobody analyzes an embedded database: the planner would take a grown table for an empty one. */
 function analyzeJob(database: Database, writes: () => number): Job {
-  // Each time the writes of this process doubled: rare once a table is large and changes little.
-  let next = 32
+  // Each time the memories written by this process doubled: rare once a table is large.
+  let next = 100
   return {
     name: 'analyze',
     everySeconds: 5,

@@ -24,8 +24,8 @@ export type CandidateRow = Pick<
 
 /**
  * `output` of the live memories among some documents, each found by the unique index memories_document.
- * Fenced by `offset 0`: without fresh statistics the planner takes a namespace for some 50 rows and
- * reads all of it instead.
+ * Fenced by `offset 0`, with liveness as a value and no condition: without fresh statistics the planner
+ * takes a partial index for nearly empty and reads the whole namespace through it, for every document.
  */
 function ofDocuments(
   tx: NamespaceTransaction,
@@ -36,10 +36,10 @@ function ofDocuments(
   return fragment`
     select found.* from unnest(${documents}::int[]) as wanted (document)
     cross join lateral (
-      select ${output} from memories m
-      where m.namespace = ${tx.namespace} and m.document = wanted.document
-        and ${live} and ${condition} offset 0
-    ) found`
+      select ${output}, (${live} and ${condition}) as is_wanted from memories m
+      where m.namespace = ${tx.namespace} and m.document = wanted.document offset 0
+    ) found
+    where found.is_wanted`
 }
 
 /**
