@@ -5,8 +5,8 @@ import type { Config } from '../config.ts'
 import { inspectDatabase, type Finding } from '../database/doctor.sql.ts'
 import { migrationState, readMigrations } from '../database/migrate.ts'
 import { openPostgres } from '../database/postgres.ts'
+import { openRedis } from '../database/redis.ts'
 import { AppError, toAppError } from '../errors.ts'
-import { openRedisProbe } from '../sidecar/redis-probe.ts'
 import { print, printJson, styleFor, type Style } from './output.ts'
 
 export interface DoctorOptions {
@@ -133,18 +133,19 @@ function migrationReport(state: Awaited<ReturnType<typeof migrationState>>): Rep
 }
 
 async function redisReport(url: string): Promise<Report> {
+  const ignore = (): void => undefined
   try {
-    const probe = await openRedisProbe(url)
-    probe.close()
+    const redis = await openRedis(url, 'mindglue:doctor', ignore, ignore)
+    await redis.close()
     return { check: 'redis', note: 'answers', findings: [] }
   } catch (error) {
+    if (!(error instanceof AppError)) throw error
     const finding: Finding = {
       severity: 'problem',
       check: 'redis',
-      message: 'Redis does not answer.',
-      remedy: 'Check REDIS_URL and that the server runs, or unset it to work without.',
+      message: error.publicMessage,
+      remedy: 'Check the address and that the server runs.',
     }
-    if (!(error instanceof AppError)) throw error
     return { check: 'redis', note: 'not reachable', findings: [finding] }
   }
 }

@@ -9,9 +9,9 @@ import { AppError } from '../errors.ts'
 import { bearerKey } from '../http/bearer-key.ts'
 import { createListener } from '../http/listener.ts'
 import { createProductEndpoint } from '../mcp/endpoint.ts'
-import { openRedisProbe } from '../sidecar/redis-probe.ts'
 import { createSidecar } from '../sidecar/listener.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import { serveDaemonClient } from './client-session.ts'
 import { prepareServer } from './migrate.ts'
 import { print } from './output.ts'
@@ -59,7 +59,7 @@ async function serveEmbedded({ config, version }: ServeOptions): Promise<number>
       const opened = await openListeners(app, version)
       listeners = opened
       return {
-        serve: serveDaemonClient(app),
+        serve: counted(serveDaemonClient(app), app.metrics),
         close: async () => {
           await opened.close()
           await app.close()
@@ -96,6 +96,18 @@ async function serveEmbedded({ config, version }: ServeOptions): Promise<number>
   return stop.exitCode()
 }
 
+/** Keeps the number of local clients in the metrics, beside the HTTP ones. */
+function counted(serve: DaemonApp['serve'], metrics: Metrics): DaemonApp['serve'] {
+  let clients = 0
+  return async (stream, hello) => {
+    const session = await serve(stream, hello)
+    metrics.daemonConnections(++clients)
+    const forget = (): void => metrics.daemonConnections(--clients)
+    session.closed.then(forget, forget)
+    return session
+  }
+}
+
 interface Listeners {
   /** Not ready from now on. */
   drain(): void
@@ -106,7 +118,6 @@ interface Listeners {
 async function openListeners(app: App, version: string): Promise<Listeners> {
   const { config, log, metrics } = app
   const { apiKey, allowedHosts, allowedOrigins, namespaceName, agent } = config
-  const redis = config.redisUrl === undefined ? undefined : await openRedisProbe(config.redisUrl)
   const sidecar = await createSidecar({
     host: config.sidecarHost,
     port: config.sidecarPort,
@@ -114,7 +125,7 @@ async function openListeners(app: App, version: string): Promise<Listeners> {
     apiKey,
     metrics,
     log,
-    readiness: async () => [...(await app.readiness()), ...(redis ? [await redis.check()] : [])],
+    readiness: () => app.readiness(),
   })
   const endpoint = createProductEndpoint(app, {
     onError: (error) => log.debug('protocol request refused', { transport: 'mcp-http', error }),
@@ -148,12 +159,10 @@ async function openListeners(app: App, version: string): Promise<Listeners> {
         sidecar.drain()
         await listener.close()
         await sidecar.close()
-        redis?.close()
       },
     }
   } catch (error) {
     await sidecar.close()
-    redis?.close()
     throw error
   }
 }

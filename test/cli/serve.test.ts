@@ -10,6 +10,7 @@ import {
   type Store,
   type Variables,
 } from '../support/serve.ts'
+import { until } from '../support/until.ts'
 
 // Each test starts whole processes, on a machine that may be busy with other tests.
 vi.setConfig({ testTimeout: 90_000 })
@@ -95,7 +96,7 @@ describe('a server', () => {
   test('does not start when Redis is named and gone', async () => {
     const served = start(['serve'], { REDIS_URL: 'redis://:pa55word@127.0.0.1:1' })
     expect(await served.ended).toBe(1)
-    expect(served.stderr()).toContain('Check REDIS_URL')
+    expect(served.stderr()).toContain('REDIS_URL is set and no Redis answers there')
     expect(served.stderr()).not.toContain('pa55word')
   })
 
@@ -112,8 +113,18 @@ describe('a server', () => {
 })
 
 describe.runIf(testEngine === 'embedded')('on the embedded engine', () => {
-  test('it is the daemon, so that a second one is refused', async () => {
-    await addressesOf(start(['serve']))
+  test('it is the daemon: local clients attach to it, and a second one is refused', async () => {
+    const { sidecar } = await addressesOf(start(['serve']))
+    const clients = async () =>
+      /^mindglue_daemon_connections (\d+)$/mu.exec(
+        await (await fetch(`${sidecar}/metrics`)).text(),
+      )?.[1]
+    expect(await clients()).toBe('0')
+    const client = start(['stdio'])
+    await until(async () => (await clients()) === '1', { timeoutMs: 60_000 })
+    client.process.kill('SIGTERM')
+    await until(async () => (await clients()) === '0', { timeoutMs: 60_000 })
+
     const second = start(['serve'])
     expect(await second.ended).toBe(1)
     expect(second.stderr()).toContain('mindglue daemon stop')

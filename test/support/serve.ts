@@ -69,7 +69,8 @@ export interface Served {
 export function startProgram(args: readonly string[], environment: Variables): Served {
   const child = spawn(process.execPath, ['--import', loader, entry, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // stdin stays open: a client of `stdio` that closes it is gone.
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
   let stdout = ''
   let stderr = ''
