@@ -29,8 +29,6 @@ export interface Metrics {
   failure(component: Component): void
   /** `read` is called at each scrape. */
   observePool(read: () => PoolReading | Promise<PoolReading>): void
-  /** `read` gives the number of memories that wait for their vector; called at each scrape. */
-  observeEmbedQueue(read: () => number | Promise<number>): void
   daemonConnections(count: number): void
   /** After a run of the purge: rows erased, and how long the oldest of them had been expired. */
   purged(rows: number, lagSeconds: number): void
@@ -90,7 +88,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     failure: (component) => errors.inc({ component }),
     observePool: (read) => registry.registerMetric(poolGauge(read)),
-    observeEmbedQueue: (read) => registry.registerMetric(embedQueueGauge(read)),
     daemonConnections: (count) => background.daemon.set(count),
     purged(rows, lagSeconds) {
       background.purgedRows.inc(rows)
@@ -158,18 +155,6 @@ function poolGauge(read: () => PoolReading | Promise<PoolReading>): Gauge<'state
       if (reading === undefined) return
       this.set({ state: 'in_use' }, reading.inUse)
       this.set({ state: 'waiting' }, reading.waiting)
-    },
-  })
-}
-
-function embedQueueGauge(read: () => number | Promise<number>): Gauge {
-  return new Gauge({
-    name: 'mindglue_embed_queue_rows',
-    help: 'Memories that wait for their vector.',
-    registers: [],
-    async collect() {
-      // NaN is Prometheus' own way to say that a figure could not be read.
-      this.set((await readOrNothing(read)) ?? Number.NaN)
     },
   })
 }

@@ -61,7 +61,6 @@ test('gauges are read at the scrape', async () => {
   const metrics = fresh()
   let inUse = 1
   metrics.observePool(() => ({ inUse, waiting: 3 }))
-  metrics.observeEmbedQueue(async () => 7)
   metrics.daemonConnections(2)
   metrics.purged(500, 12.5)
   metrics.failure('database')
@@ -71,7 +70,6 @@ test('gauges are read at the scrape', async () => {
   for (const line of [
     'mindglue_pool_connections{state="in_use"} 4',
     'mindglue_pool_connections{state="waiting"} 3',
-    'mindglue_embed_queue_rows 7',
     'mindglue_daemon_connections 2',
     'mindglue_expired_purged_total 500',
     'mindglue_purge_lag_seconds 12.5',
@@ -84,11 +82,9 @@ test('gauges are read at the scrape', async () => {
 test('a figure that cannot be read does not take the others with it', async () => {
   const metrics = fresh()
   metrics.observePool(() => Promise.reject(new Error('database is down')))
-  metrics.observeEmbedQueue(() => Promise.reject(new Error('database is down')))
   metrics.failure('database')
   const text = await metrics.text()
   expect(text).toContain('mindglue_errors_total{component="database"} 1')
-  expect(text).toContain('mindglue_embed_queue_rows Nan')
   expect(text).not.toContain('state="in_use"')
 })
 
