@@ -88,19 +88,21 @@ async function register(
 ): Promise<bigint> {
   // 63 random bits: a surrogate tells nothing about how many namespaces there are.
   const surrogate = randomBytes(8).readBigUInt64BE() >> 1n
-  const namespace = await scope.withDirectory((sql) => registerNamespace(sql, name, surrogate))
-  const actor: Actor = { namespace, agent: 'mindglue', scopes: new Set() }
-  await scope.withNamespace(actor, {}, (tx) =>
-    insertNamespace(tx, {
+  const actor: Actor = { namespace: surrogate, agent: 'mindglue', scopes: new Set() }
+  // One transaction: a name without its row would be a namespace that nobody can use or make again.
+  return await scope.withNamespace(actor, {}, async (tx) => {
+    const namespace = await registerNamespace(tx, name, surrogate)
+    if (namespace !== surrogate) return namespace // another process was first, and has committed
+    await insertNamespace(tx, {
       name,
       profile: 'off',
       embedder_model: defaults.embedderModel,
       embedder_dimension: defaults.embedderDimension,
       analyzer_version: defaults.analyzerVersion,
       index_key: randomBytes(32),
-    }),
-  )
-  return namespace
+    })
+    return namespace
+  })
 }
 
 /** A block changes only here and between no two awaits, so that concurrent stores share none. */
