@@ -3,7 +3,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildFeatures, featureNames } from '../src/pipeline/ranking-features.ts'
-import { rankingWeights, type FeatureName } from '../src/pipeline/ranking-weights.ts'
+import type { FeatureName } from '../src/pipeline/ranking-weights.ts'
 import { indexWorld, measure, prepareCase, readDialogue } from './offline-recall.ts'
 import type { Figures, Memory, World } from './offline-recall.ts'
 
@@ -124,7 +124,7 @@ export function fit(examples: readonly Example[], options: FitOptions): Float64A
   const width = featureNames.length
   const usable = examples.filter((example) => example.answers.length > 0).map(keepHardest)
   const weights = Float64Array.from(featureNames, (name) =>
-    options.without.has(name) ? 0 : rankingWeights[name],
+    options.without.has(name) ? 0 : startOf(name),
   )
   const first = new Float64Array(width)
   const second = new Float64Array(width)
@@ -146,12 +146,18 @@ export function fit(examples: readonly Example[], options: FitOptions): Float64A
   return weights
 }
 
-/** Rows that matter to the loss: the answers and the best others by the current weights. */
-const hardest = 60
+/**
+ * Every weight starts alike: the shipped weights have seen all dialogues, so starting from them, or
+ * choosing rows by them, would tell the fit about the one held out.
+ */
+const startOf = (name: FeatureName): number => (negative.has(name) ? -1 : 1)
+
+/** Rows that matter to the loss: the answers and the best others by the starting weights. */
+const hardest = 100
 
 function keepHardest(example: Example): Pick<Example, 'matrix' | 'answers'> {
   const width = featureNames.length
-  const weights = Float64Array.from(featureNames, (name) => rankingWeights[name])
+  const weights = Float64Array.from(featureNames, startOf)
   const scores = scoreRows(example.matrix, weights)
   const others = [...scores.keys()]
     .filter((row) => !example.answers.includes(row))

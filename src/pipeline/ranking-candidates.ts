@@ -38,8 +38,8 @@ export function spreadToNeighbours(scores: ReadonlyMap<number, number>): number[
 /**
  * The documents to read, at most `limit`: the best of `lexical` (spreadToNeighbours), then the nearest
  * by vector, then more by words when the vectors ran out. Both lists are best first; `nearest` should
- * be `limit` long, since a question often shares no word with its answer. On dialogues written for the
- * project this finds 94 % of the answers where the best 200 by words alone find 51 %.
+ * be `limit` long, since a question often shares no word with its answer. On four merged dialogues of
+ * the project this finds 94 % of the answers where the best 200 by words alone find 51 %.
  */
 export function selectCandidates(
   lexical: readonly number[],
