@@ -20,8 +20,10 @@ process.env['TEST_DATABASE'] = 'postgres'
 const memory = await openTestMemory()
 try {
   const principal = await memory.principal({ namespaceName: 'purge' })
+  const live = await memory.principal({ namespaceName: 'live' })
   for (const part of batches(sampleMemories(kept), 500)) {
     await memory.execute(memory.operations.store, principal, { memories: part })
+    await memory.execute(memory.operations.store, live, { memories: part })
   }
   await copyExpired(memory, principal.namespace)
   const before = await foreground(memory, () => performance.now() - started > foregroundMs)
@@ -50,7 +52,7 @@ interface Foreground {
 /** One client that stores and one that asks, until `isOver`. */
 async function foreground(over: TestMemory, isOver: () => boolean): Promise<Foreground> {
   started = performance.now()
-  const principal = await over.principal({ namespaceName: 'purge' })
+  const principal = await over.principal({ namespaceName: 'live' })
   const storeMs: number[] = []
   const recallMs: number[] = []
   const loop = async (into: number[], call: (round: number) => Promise<unknown>) => {

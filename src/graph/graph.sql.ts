@@ -53,11 +53,15 @@ export async function deleteMentions(
   mentions: readonly MentionRow[],
 ): Promise<number> {
   if (mentions.length === 0) return 0
+  // Found by the primary key inside a fence, deleted by place: see deletePostings.
   await tx`
-    delete from mentions m using unnest(
-      ${mentions.map((mention) => mention.entity)}::bigint[],
-      ${mentions.map((mention) => mention.document)}::int[]) as r (entity, document)
-    where m.namespace = ${tx.namespace} and m.entity = r.entity and m.document = r.document`
+    delete from mentions m where m.namespace = ${tx.namespace} and m.ctid = any(array(
+      select q.place from unnest(${mentions.map((mention) => mention.entity)}::bigint[],
+        ${mentions.map((mention) => mention.document)}::int[]) as r (entity, document)
+      cross join lateral (
+        select q.ctid as place from mentions q
+        where q.namespace = ${tx.namespace} and q.entity = r.entity and q.document = r.document
+        offset 0) q))`
   const touched = [...new Set(mentions.map((mention) => mention.entity))]
   // The lock waits for stores that are adding a mention; the next statement then sees it.
   await tx`

@@ -10,7 +10,7 @@ import { jobPrincipal } from './job-principal.ts'
 
 const namespacesPerRun = 1_000
 /** Large enough to amortise a transaction, small enough that a store waits for none of its locks. */
-const batchRows = 2_000
+const batchRows = 5_000
 /**
  * A store that is still open may commit a memory whose bucket was just purged: buckets are kept this
  * long after they are done. Longer than any transaction may last.

@@ -1,4 +1,5 @@
 /** Postings: which documents hold a term, how often, and how long they are (BM25). */
+import { fragment, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 
 export interface NewPosting {
@@ -73,18 +74,54 @@ function unpack(term: bigint, entries: Buffer): TermPostings {
   return { term, documents, frequencies, lengths }
 }
 
-/** Deletes the postings of removed documents by primary key, in key order. */
+/** What a removed document leaves among the postings. */
+export interface RemovedTerms {
+  readonly document: number
+  readonly terms: readonly bigint[]
+}
+
+/**
+ * Deletes the postings of removed documents. Rows are found by the primary key inside a fence and
+ * deleted by their place: left to itself the planner reads and hashes every posting of the namespace.
+ * Documents that lie close together (an expiry, a batch) go with one range of the key a term.
+ */
 export async function deletePostings(
   tx: NamespaceTransaction,
-  removed: readonly { readonly term: bigint; readonly document: number }[],
+  removed: readonly RemovedTerms[],
 ): Promise<void> {
   if (removed.length === 0) return
-  const sorted = removed.toSorted((a, b) => compare(a.term, b.term) || a.document - b.document)
+  const documents = removed.map((entry) => entry.document)
+  const lowest = documents.reduce((least, document) => Math.min(least, document))
+  const highest = documents.reduce((most, document) => Math.max(most, document))
+  const isDense = documents.length > 50 && highest - lowest < documents.length * 8
+  const found = isDense ? inRange(tx, removed, { lowest, highest, documents }) : byPair(tx, removed)
   await tx`
-    delete from postings p using unnest(
-      ${sorted.map((posting) => posting.term)}::bigint[],
-      ${sorted.map((posting) => posting.document)}::int[]) as r (term, document)
-    where p.namespace = ${tx.namespace} and p.term = r.term and p.document = r.document`
+    delete from postings p where p.namespace = ${tx.namespace} and p.ctid = any(array(${found}))`
+}
+
+function inRange(
+  tx: NamespaceTransaction,
+  removed: readonly RemovedTerms[],
+  range: { lowest: number; highest: number; documents: readonly number[] },
+): SqlFragment {
+  const terms = [...new Set(removed.flatMap((entry) => entry.terms))]
+  // `+ 0` keeps the list out of the index condition, where it would be one search an element.
+  return fragment`
+    select q.place from unnest(${terms}::bigint[]) as r (term) cross join lateral (
+      select q.ctid as place from postings q
+      where q.namespace = ${tx.namespace} and q.term = r.term
+        and q.document between ${range.lowest}::int and ${range.highest}::int
+        and q.document + 0 = any(${range.documents}::int[]) offset 0) q`
+}
+
+function byPair(tx: NamespaceTransaction, removed: readonly RemovedTerms[]): SqlFragment {
+  const pairs = removed.flatMap(({ document, terms }) => terms.map((term) => ({ term, document })))
+  return fragment`
+    select q.place from unnest(${pairs.map((pair) => pair.term)}::bigint[],
+      ${pairs.map((pair) => pair.document)}::int[]) as r (term, document) cross join lateral (
+      select q.ctid as place from postings q
+      where q.namespace = ${tx.namespace} and q.term = r.term and q.document = r.document
+      offset 0) q`
 }
 
 function compare(a: bigint, b: bigint): number {

@@ -8,7 +8,7 @@ import { unpackTerms } from './packed.ts'
 import { deletePostings } from './postings.sql.ts'
 
 /** Rows a statement handles at once: bounds the memory of the process and of the engine. */
-const chunkRows = 2_000
+const chunkRows = 5_000
 
 export interface Removed {
   readonly memories: number
@@ -42,9 +42,13 @@ async function removeDerived(
   tx: NamespaceTransaction,
   rows: readonly RemovedRow[],
 ): Promise<number> {
-  const pairs = (pack: (row: RemovedRow) => Buffer) =>
-    rows.flatMap((row) => unpackTerms(pack(row)).map((term) => ({ term, document: row.document })))
-  await deletePostings(tx, [...pairs((row) => row.terms), ...pairs((row) => row.tag_terms)])
+  await deletePostings(
+    tx,
+    rows.map(({ document, terms, tag_terms: tags }) => ({
+      document,
+      terms: [...unpackTerms(terms), ...unpackTerms(tags)],
+    })),
+  )
   await deleteEmbeddings(
     tx,
     rows.map((row) => row.document),
@@ -52,6 +56,8 @@ async function removeDerived(
   await deleteReaders(tx, [...new Set(rows.map((row) => row.id))])
   return deleteMentions(
     tx,
-    pairs((row) => row.entities).map(({ term, document }) => ({ entity: term, document })),
+    rows.flatMap(({ document, entities }) =>
+      unpackTerms(entities).map((entity) => ({ entity, document })),
+    ),
   )
 }
