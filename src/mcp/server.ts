@@ -25,6 +25,7 @@ import {
   type ResourceCall,
 } from './resources.ts'
 import { announceChanges, changeFeed, type Watched } from './subscriptions.ts'
+import { ProtocolServer } from './protocol-server.ts'
 import { callTool, createTools, type ToolEntry } from './tools.ts'
 
 /** How long a protocol server lives and what it can do towards its client. */
@@ -62,7 +63,7 @@ export function createServerFactory(host: McpHost): ServerFactory {
   return {
     serverFor(principal, connection) {
       const codec = confirmationCodec(confirmationKey, principal)
-      const server = new Server({ name: 'mindglue', title: 'MindGlue', version }, {
+      const server = new ProtocolServer({ name: 'mindglue', title: 'MindGlue', version }, {
         instructions,
         jsonSchemaValidator,
         capabilities: {
