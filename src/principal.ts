@@ -1,12 +1,7 @@
 /** Who is asking. Made once at the edge, the only source of identity below it. Types only. */
 
 export type Scope =
-  | 'memory:read'
-  | 'memory:write'
-  | 'memory:forget'
-  | 'memory:export'
-  | 'audit:read'
-  | 'admin'
+  'memory:read' | 'memory:write' | 'memory:forget' | 'memory:export' | 'audit:read' | 'admin'
 
 export const allScopes: readonly Scope[] = [
   'memory:read',

@@ -48,12 +48,16 @@ export interface DerivedMemory {
   readonly dedupeKey: Buffer
 }
 
-/** Works everything out for one memory of `agent`; bounded by the limits of memory.ts. */
+/**
+ * Works everything out for one memory of `agent`; bounded by the limits of memory.ts. `event` is given
+ * by an import, whose lines carry the date: reading it from the text is the dearest step.
+ */
 export function deriveMemory(
   settings: NamespaceSettings,
   agent: string,
   input: MemoryInput,
   now: Date,
+  event: DerivedMemory['event'] = eventOf(input, now),
 ): DerivedMemory {
   const { indexKey } = settings
   const occurredAt = input.occurred_at ?? now
@@ -66,12 +70,11 @@ export function deriveMemory(
     const key = entityKey(indexKey, name)
     if (!entities.has(key)) entities.set(key, { key, name, kind })
   }
-  const event = resolveDates(input.content, occurredAt)
   return {
     type: input.type ?? classify(input.content),
     occurredAt,
     expiresAt: expiryOf(input, now),
-    event: event && { from: event.from, to: event.to, grain: event.grain },
+    event,
     terms: new Map(hashes.map((hash, index) => [hash, frequencies.get(words[index] ?? '') ?? 1])),
     length,
     tags,
@@ -89,6 +92,11 @@ export function deriveMemory(
       occurredAt: input.occurred_at,
     }),
   }
+}
+
+function eventOf(input: MemoryInput, now: Date): DerivedMemory['event'] {
+  const found = resolveDates(input.content, input.occurred_at ?? now)
+  return found && { from: found.from, to: found.to, grain: found.grain }
 }
 
 function expiryOf(input: MemoryInput, now: Date): Date | null {

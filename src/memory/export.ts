@@ -121,7 +121,7 @@ async function readPage(context: CommitContext, after: Key, limit: number) {
       ...(row.supersedes !== null && { supersedes: row.supersedes }),
       ...(allowed && { allowed_agents: allowed }),
     }
-    bytes += Buffer.byteLength(line.content)
+    bytes += Buffer.byteLength(toJsonLine(line))
     lines.push(line)
   }
   return { lines, next }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { Operation } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
-import { deriveMemory, type MemoryInput } from './derive.ts'
+import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
 import { embedAll } from './embed-inputs.ts'
 import { fieldCodec } from './fields.ts'
 import { insertPrepared, type PreparedMemory } from './insert.ts'
@@ -71,9 +71,12 @@ export function importOperation({
         id: line.id,
         document: documents[index] ?? 0,
         input: inputs[index] ?? toInput(line),
-        derived: withOwnDates(
-          line,
-          deriveMemory(context.settings, line.owner_agent, toInput(line), context.now),
+        derived: deriveMemory(
+          context.settings,
+          line.owner_agent,
+          toInput(line),
+          context.now,
+          eventOf(line),
         ),
         embedding: embeddings?.[index] ?? null,
         embedded: embeddings !== undefined,
@@ -118,11 +121,8 @@ function toInput(line: ImportLine): MemoryInput {
 }
 
 /** The dates of the line win over a new analysis: a later version of us might read the text otherwise. */
-function withOwnDates(line: ImportLine, derived: PreparedMemory['derived']) {
+function eventOf(line: ImportLine): DerivedMemory['event'] {
   const from = line.event_date
-  const event =
-    from && line.event_grain !== undefined
-      ? { from, to: line.event_until ?? from, grain: line.event_grain }
-      : null
-  return { ...derived, event }
+  if (!from || line.event_grain === undefined) return null
+  return { from, to: line.event_until ?? from, grain: line.event_grain }
 }

@@ -13,9 +13,9 @@ export interface Links {
 
 /**
  * Documents further apart than this are not taken for neighbours: what lies between them was not among
- * the candidates. Numbers follow the order of storing, and a few other sessions may be stored meanwhile.
+ * the candidates. Numbers follow the order of storing; 2 finds a tenth of a point more than 4 (bench).
  */
-const distanceMax = 4
+const distanceMax = 2
 
 /** Previous and next candidate of each document within its session, by time and then by number. */
 export function linkSessions(rows: readonly SessionPlace[]): ReadonlyMap<number, Links> {

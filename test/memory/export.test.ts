@@ -1,5 +1,6 @@
 /** What `export` and `import` promise: everything the caller may read, and exactly that comes back. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
 import type { Principal } from '../../src/principal.ts'
 import { openTestMemory, type TestMemory } from '../support/memory.ts'
 
@@ -8,6 +9,8 @@ beforeAll(async () => {
   memory = await openTestMemory()
 })
 afterAll(() => memory.close())
+
+const versionLine = z.looseObject({ id: z.uuid() })
 
 async function exportAll(principal: Principal, limit = 7): Promise<string[]> {
   const lines: string[] = []
@@ -93,7 +96,7 @@ test('history gives every version of a memory, newest first, and only the curren
   })
   await store(cli, { content: 'The standup is at nine.' })
   const [line = ''] = await exportAll(cli)
-  const old = JSON.parse(line) as { id: string }
+  const old = versionLine.parse(JSON.parse(line))
   const newer = { ...old, version: 2, content: 'The standup is at ten.' }
   const other = await memory.principal({
     namespaceName: 'versions-copy',
