@@ -3,6 +3,7 @@
  * without a purge in the same run. Needs TEST_DATABASE_URL (superuser).
  * Usage: npm run bench:purge -- [--expired 1000000]
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { v7 as uuidv7 } from 'uuid'
 import { purgeNamespace } from '../src/jobs/purge.ts'
@@ -14,6 +15,8 @@ const { values } = parseArgs({ options: { expired: { type: 'string', default: '1
 const expired = Number(values.expired)
 const kept = 5_000
 const foregroundMs = 10_000
+/** Pause between two calls of a foreground client: steady work, not as much as the machine can. */
+const paceMs = 50
 
 let started = 0
 process.env['TEST_DATABASE'] = 'postgres'
@@ -60,6 +63,7 @@ async function foreground(over: TestMemory, isOver: () => boolean): Promise<Fore
       const began = performance.now()
       await call(round)
       into.push(performance.now() - began)
+      await delay(paceMs)
     }
   }
   await Promise.all([

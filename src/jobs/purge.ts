@@ -1,8 +1,7 @@
 /** Erases expired memories in bounded batches, namespace by namespace, while stores and recalls go on. */
 import { recordEvent } from '../audit/events.ts'
 import type { NamespaceScope } from '../database/scope.ts'
-import { lockExpired } from '../memory/memories.sql.ts'
-import { removeMemories } from '../memory/remove.ts'
+import { removeExpired } from '../memory/remove.ts'
 import { clearDue, duePage } from '../namespaces/due.sql.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Job } from './runner.ts'
@@ -53,22 +52,18 @@ export async function purgeNamespace(
   const principal = jobPrincipal(namespace)
   let purged = 0
   while (!signal.aborted) {
-    const batch = await scope.withNamespace(principal, {}, async (tx) => {
-      const expired = await lockExpired(tx, batchRows)
-      if (expired.length === 0) return { rows: 0, oldest: undefined }
-      const removed = await removeMemories(
-        tx,
-        expired.map((row) => row.id),
-      )
-      const counts = { memories: removed.memories, versions: removed.versions }
-      await recordEvent(tx, principal, 'purge', 'ok', { resourceIds: removed.ids, counts })
-      return { rows: expired.length, oldest: expired[0]?.expires_at }
+    const removed = await scope.withNamespace(principal, {}, async (tx) => {
+      const batch = await removeExpired(tx, batchRows)
+      if (batch.memories === 0) return batch
+      const counts = { memories: batch.memories, versions: batch.versions }
+      await recordEvent(tx, principal, 'purge', 'ok', { resourceIds: batch.ids, counts })
+      return batch
     })
-    if (batch.rows === 0) break
-    purged += batch.rows
-    const lagMs = batch.oldest ? Date.now() - batch.oldest.getTime() : 0
-    metrics.purged(batch.rows, Math.max(0, lagMs) / 1000)
-    if (batch.rows < batchRows) break
+    if (removed.memories === 0) break
+    purged += removed.memories
+    const lagMs = removed.oldestExpiry ? Date.now() - removed.oldestExpiry.getTime() : 0
+    metrics.purged(removed.memories, Math.max(0, lagMs) / 1000)
+    if (removed.memories < batchRows) break
   }
   return purged
 }

@@ -227,15 +227,20 @@ export function deleteMemories(
     returning m.id, m.document, m.terms, m.tag_terms, m.entities`
 }
 
-/** Ids of memories past their expiry, oldest first; skips what another process is purging. */
-export function lockExpired(
+/**
+ * Deletes current versions past their expiry, the longest expired first; skips what another process
+ * purges. One statement and one pass over each row: locking first and deleting then wrote it twice.
+ */
+export function deleteExpired(
   tx: NamespaceTransaction,
   limit: number,
-): Promise<{ id: string; expires_at: Date }[]> {
+): Promise<(RemovedRow & { version: number; expires_at: Date })[]> {
   return tx`
-    select m.id, m.expires_at from memories m
-    where m.namespace = ${tx.namespace} and m.is_current and m.expires_at <= statement_timestamp()
-    order by m.expires_at limit ${limit} for update skip locked`
+    delete from memories m where m.namespace = ${tx.namespace} and m.ctid = any(array(
+      select e.ctid from memories e
+      where e.namespace = ${tx.namespace} and e.is_current and e.expires_at <= statement_timestamp()
+      order by e.expires_at limit ${limit} for update skip locked))
+    returning m.id, m.version, m.expires_at, m.document, m.terms, m.tag_terms, m.entities`
 }
 
 /** `id/version` of the versions that are there already, visible ones only. Primary key. */

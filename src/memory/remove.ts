@@ -3,7 +3,7 @@ import type { NamespaceTransaction } from '../database/scope.ts'
 import { deleteMentions } from '../graph/graph.sql.ts'
 import { deleteReaders } from './agents.sql.ts'
 import { deleteEmbeddings } from './embeddings.sql.ts'
-import { deleteMemories, type RemovedRow } from './memories.sql.ts'
+import { deleteExpired, deleteMemories, type RemovedRow } from './memories.sql.ts'
 import { unpackTerms } from './packed.ts'
 import { deletePostings } from './postings.sql.ts'
 
@@ -36,6 +36,23 @@ export async function removeMemories(
     onProgress(Math.min(start + chunkRows, sorted.length))
   }
   return { memories: gone.size, versions, entities, ids: [...gone] }
+}
+
+/** Removes at most `limit` expired memories with all their versions; `oldestExpiry` of those, if any. */
+export async function removeExpired(
+  tx: NamespaceTransaction,
+  limit: number,
+): Promise<Removed & { readonly oldestExpiry: Date | undefined }> {
+  const rows = await deleteExpired(tx, limit)
+  const ids = rows.map((row) => row.id)
+  const edited = rows.filter((row) => row.version > 1).map((row) => row.id)
+  const older = edited.length === 0 ? [] : await deleteMemories(tx, edited)
+  const all = [...rows, ...older]
+  const entities = all.length === 0 ? 0 : await removeDerived(tx, all)
+  const oldestExpiry = rows
+    .map((row) => row.expires_at)
+    .reduce<Date | undefined>((least, at) => (least && least < at ? least : at), undefined)
+  return { memories: ids.length, versions: all.length, entities, ids, oldestExpiry }
 }
 
 async function removeDerived(
