@@ -181,6 +181,11 @@ function discard(incoming: IncomingMessage): Promise<void> {
     incoming.once('close', done)
     // The errors of a client that gives up are of no interest here; `close` follows them.
     incoming.on('error', () => undefined)
+    // A web stream that nobody reads pauses it: without this we would wait the whole time.
+    incoming.on('pause', () => {
+      incoming.removeAllListeners('data')
+      incoming.resume()
+    })
     incoming.resume()
     return undefined
   })
