@@ -101,15 +101,26 @@ function parseInput<Input extends z.ZodType>(
 ): z.output<Input> {
   const result = operation.input.safeParse(input)
   if (result.success) return result.data
-  const issues = result.error.issues
-    .slice(0, 10)
-    .map((issue) => ({ path: issue.path.join('.'), message: issue.message }))
+  const issues = result.error.issues.slice(0, issuesMax).map((issue) => ({
+    path: issue.path.map((part) => ownName(part)).join('.'),
+    message: issue.message.slice(0, issueCharactersMax),
+  }))
   const [first] = issues
   throw new AppError(
     'invalid_input',
     `Invalid arguments: ${first?.path === '' ? '' : `${first?.path}: `}${first?.message}`,
     { details: { issues } },
   )
+}
+
+const issuesMax = 10
+/** Unknown names are quoted to the caller: a typing mistake is short. */
+const issueCharactersMax = 300
+
+/** Names of our schemas are lower case; any other part is a key the caller made, which may hold content. */
+function ownName(part: PropertyKey): string {
+  const text = String(part)
+  return /^(?:[a-z][a-z_]{0,30}|\d+)(?:\.(?:[a-z_]{1,30}|\d+)){0,3}$/u.test(text) ? text : '*'
 }
 
 function requireScope(operation: Pick<Operation, 'scope'>, principal: Principal): void {
