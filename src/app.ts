@@ -29,7 +29,7 @@ import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
 import { createOperations, type Operations } from './operations.ts'
 import { createEmbedder, type Embedder } from './pipeline/embed.ts'
 import { analyzerVersion } from './pipeline/terms.ts'
-import { allScopes, type Channel, type Principal } from './principal.ts'
+import { agentScopes, allScopes, type Channel, type Principal } from './principal.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { version } from './version.ts'
@@ -159,7 +159,8 @@ function assemble(parts: Parts): App {
       namespace: await namespaces.resolve(namespaceName, { create: true }),
       namespaceName,
       agent,
-      scopes: new Set(allScopes),
+      // An agent is no administrator: it does not see the private memories of other agents.
+      scopes: new Set(channel === 'cli' ? allScopes : agentScopes),
       plan: 'free',
       channel,
       requestId: requestId ?? uuidv7(),

@@ -1,4 +1,4 @@
-/** Who is asking. Made once at the edge, the only source of identity below it. Types only. */
+/** Who is asking. Made once at the edge, the only source of identity below it. Types and scopes. */
 
 export type Scope =
   'memory:read' | 'memory:write' | 'memory:forget' | 'memory:export' | 'audit:read' | 'admin'
@@ -11,6 +11,9 @@ export const allScopes: readonly Scope[] = [
   'audit:read',
   'admin',
 ]
+
+/** What a client on this computer, or with the one configured key, may do as its agent. */
+export const agentScopes: readonly Scope[] = allScopes.filter((scope) => scope !== 'admin')
 
 /** The channel a request came through; the server decides it, never the client. */
 export type Channel = 'stdio' | 'mcp-http' | 'rest' | 'cli' | 'job'
