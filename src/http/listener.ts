@@ -10,6 +10,7 @@ import { AppError, toAppError } from '../errors.ts'
 import type { Principal } from '../principal.ts'
 import { isAllowedHost, isAllowedOrigin, type AllowedNames } from './allowed.ts'
 import { problemResponse } from './problem.ts'
+import { securityText } from './security-text.ts'
 
 /** Turns the credentials of a request into who is asking. Throws AppError `unauthenticated`. */
 export interface Authenticator {
@@ -132,6 +133,8 @@ function createRoutes(options: ListenerOptions): Hono<Environment> {
       maxAge: 600,
     }),
   )
+  // Before authentication: whoever found a hole need not have a key.
+  app.get('/.well-known/security.txt', (context) => context.text(securityText(new Date())))
   app.use('*', async (context, next) => {
     const principal = await options.authenticator.authenticate(
       context.req.raw,

@@ -176,6 +176,15 @@ function definedOnly(headers: Record<string, string | undefined>): Record<string
 }
 
 describe('the key', () => {
+  test('the address for vulnerabilities is told without a key', async () => {
+    const listener = await listen()
+    const reply = await send(listener, { path: '/.well-known/security.txt', method: 'GET' })
+    expect(reply.status).toBe(200)
+    expect(reply.body).toContain('Contact: mailto:security@mindglue.ai')
+    const expires = Date.parse(/^Expires: (.+)$/mu.exec(reply.body)?.[1] ?? '')
+    expect(expires).toBeGreaterThan(Date.now())
+  })
+
   test('without a key the answer is 401 and a challenge that names no error', async () => {
     const reply = await send(await listen(), { headers: { authorization: '' } })
     expect(reply.status).toBe(401)
