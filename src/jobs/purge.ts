@@ -1,4 +1,5 @@
 /** Erases expired memories in bounded batches, namespace by namespace, while stores and recalls go on. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { recordEvent } from '../audit/events.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import { removeExpired } from '../memory/remove.ts'
@@ -8,8 +9,9 @@ import type { Job } from './runner.ts'
 import { jobPrincipal } from './job-principal.ts'
 
 const namespacesPerRun = 1_000
+const pauseMs = 5
 /** Large enough to amortise a transaction, small enough that a store waits for none of its locks. */
-const batchRows = 5_000
+const batchRows = 1_000
 /**
  * A store that is still open may commit a memory whose bucket was just purged: buckets are kept this
  * long after they are done. Longer than any transaction may last.
@@ -64,6 +66,8 @@ export async function purgeNamespace(
     const lagMs = removed.oldestExpiry ? Date.now() - removed.oldestExpiry.getTime() : 0
     metrics.purged(removed.memories, Math.max(0, lagMs) / 1000)
     if (removed.memories < batchRows) break
+    // Requests of this process come first: without a pause they wait until everything is purged.
+    await delay(pauseMs)
   }
   return purged
 }
