@@ -1,9 +1,12 @@
 /** The composition root: the only place that constructs, in start order, and closes in the reverse. */
-import { join } from 'node:path'
 import { v7 as uuidv7 } from 'uuid'
 import { secretValues, type Config } from './config.ts'
 import type { InstallationPurpose } from './crypto/derive.ts'
-import { openInstallationSecret, type InstallationKeys } from './crypto/installation-secret.ts'
+import {
+  installationSecretFile,
+  openInstallationSecret,
+  type InstallationKeys,
+} from './crypto/installation-secret.ts'
 import type { Database } from './database/database.ts'
 import type { RedisBus } from './database/redis.ts'
 import { embeddedDirectory, shippedTemplate } from './database/embedded-template.ts'
@@ -79,7 +82,7 @@ export async function createApp(config: Config): Promise<App> {
   })
   const keys = openInstallationSecret(
     config.installationSecret,
-    join(config.keyDirectory, 'installation-secret'),
+    installationSecretFile(config.keyDirectory),
   )
   const embedder = openEmbedder(config)
   const changes = await openChanges(config.redisUrl, log, metrics)

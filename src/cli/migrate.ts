@@ -1,8 +1,7 @@
 /** `mindglue migrate`: bring a Postgres database to this program's schema, as an administrator. */
-import { join } from 'node:path'
 import { migrateServer } from '../app.ts'
 import type { Config } from '../config.ts'
-import { openInstallationSecret } from '../crypto/installation-secret.ts'
+import { installationSecretFile, openInstallationSecret } from '../crypto/installation-secret.ts'
 import { appLogin, setAppPassword } from '../database/app-login.sql.ts'
 import { migrationState, readMigrations } from '../database/migrate.ts'
 import { parsePostgresUrl } from '../database/postgres-url.ts'
@@ -47,7 +46,7 @@ async function pending(config: Config): Promise<readonly string[]> {
  * names of the migrations it applied. Throws `misconfigured` without an administrator's URL.
  */
 export async function prepareServer(config: Config): Promise<readonly string[]> {
-  const secretFile = join(config.keyDirectory, 'installation-secret')
+  const secretFile = installationSecretFile(config.keyDirectory)
   const applied = await migrateServer(
     config,
     openInstallationSecret(config.installationSecret, secretFile),

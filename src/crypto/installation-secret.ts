@@ -1,14 +1,20 @@
 /** The secret of this installation: given by configuration, or made once in a file of its own. */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { deriveKey, keyInfo, type InstallationPurpose } from './derive.ts'
+import { hasErrorCode } from './durable-file.ts'
 
 const secretBytes = 32
 
 /** Keys for one purpose each, 32 bytes, the same in every process with the same secret. */
 export type InstallationKeys = (purpose: InstallationPurpose) => Buffer
+
+/** Where the secret lies that a local installation makes by itself. */
+export function installationSecretFile(keyDirectory: string): string {
+  return join(keyDirectory, 'installation-secret')
+}
 
 /**
  * @param given base64 or hex of at least 32 bytes; when undefined the file is read, or made (0600) by
@@ -30,7 +36,7 @@ function readOrCreate(file: string): Buffer {
     // A link never replaces: of two processes that start at once, one secret wins for both.
     linkSync(temporary, file)
   } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error
+    if (!hasErrorCode(error, 'EEXIST')) throw error
   } finally {
     rmSync(temporary, { force: true })
   }
@@ -43,7 +49,7 @@ function read(file: string): Buffer | undefined {
   try {
     return decode(readFileSync(file, 'utf8'), 'The secret file')
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (hasErrorCode(error, 'ENOENT')) return undefined
     throw error
   }
 }
@@ -58,8 +64,4 @@ function decode(text: string, what: string): Buffer {
     )
   }
   return bytes
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

@@ -4,10 +4,11 @@
  * data, so every scope is theirs; MCP clients are served by another protocol.
  */
 import { once } from 'node:events'
-import { isAbsolute, join } from 'node:path'
+import { isAbsolute } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { z } from 'zod'
 import { recordEvent } from '../audit/events.ts'
+import { embeddedDirectory } from '../database/embedded-template.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import { AppError, toAppError, type ErrorCode } from '../errors.ts'
 import type { Execute, ExecuteOptions } from '../execute.ts'
@@ -123,7 +124,7 @@ async function backup(host: OperatorHost, principal: Principal, input: unknown):
   await host.scope.withNamespace(principal, {}, async (tx) => {
     await recordEvent(tx, principal, 'backup', 'ok', {})
   })
-  await host.embedded.backup(join(parsed.data.directory, 'pg'))
+  await host.embedded.backup(embeddedDirectory(parsed.data.directory))
   return {}
 }
 
