@@ -1,5 +1,6 @@
-/** What is worked out from a memory's text before it is stored: type, terms, entities, dates, keys. Pure. */
-import type { NamespaceSettings } from '../operation.ts'
+/** What is worked out from a memory's text before it is stored: type, terms, entities, dates, keys. */
+import { setImmediate } from 'node:timers/promises'
+import type { NamespaceSettings, PrepareContext } from '../operation.ts'
 import { classify } from '../pipeline/classify.ts'
 import { resolveDates } from '../pipeline/dates.ts'
 import { extractEntities } from '../pipeline/extract.ts'
@@ -46,6 +47,32 @@ export interface DerivedMemory {
   readonly sessionKey: Buffer | null
   readonly speakerKey: Buffer | null
   readonly dedupeKey: Buffer
+}
+
+/** Deriving keeps the process at most this long before its other requests get their turn. */
+const turnMs = 20
+
+/**
+ * Derives a batch of the caller's memories in turns; `onProgress` is told how many so far.
+ * Throws what the signal was aborted with.
+ */
+export async function deriveAll(
+  { settings, principal, now, signal }: PrepareContext,
+  inputs: readonly MemoryInput[],
+  onProgress: (done: number) => void,
+): Promise<DerivedMemory[]> {
+  const derived: DerivedMemory[] = []
+  let turnEndsAt = performance.now() + turnMs
+  for (const input of inputs) {
+    derived.push(deriveMemory(settings, principal.agent, input, now))
+    if (performance.now() < turnEndsAt) continue
+    onProgress(derived.length)
+    await setImmediate()
+    signal.throwIfAborted()
+    turnEndsAt = performance.now() + turnMs
+  }
+  onProgress(derived.length)
+  return derived
 }
 
 /**

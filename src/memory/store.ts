@@ -5,7 +5,8 @@ import { blindIndex } from '../crypto/term-hash.ts'
 import { AppError } from '../errors.ts'
 import type { CommitContext, Operation, PrepareContext } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
-import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
+import { batchProgress } from './batch-progress.ts'
+import { deriveAll, type DerivedMemory, type MemoryInput } from './derive.ts'
 import { embedAll } from './embed-inputs.ts'
 import { fieldCodec } from './fields.ts'
 import {
@@ -118,7 +119,6 @@ async function prepareItems(
   inputs: readonly MemoryInput[],
   embedder: Embedder | undefined,
 ): Promise<PreparedMemory[]> {
-  const { settings, principal, now } = context
   const bytes = inputs.reduce((sum, input) => sum + Buffer.byteLength(input.content), 0)
   if (bytes > batchBytesMax) {
     throw new AppError(
@@ -126,10 +126,9 @@ async function prepareItems(
       `A batch may hold ${batchBytesMax} bytes of content; this one holds ${bytes}. Send it in parts.`,
     )
   }
-  const derived = await context.stage('derive', () =>
-    inputs.map((input) => deriveMemory(settings, principal.agent, input, now)),
-  )
-  const embeddings = await embedAll(context, inputs, embedder)
+  const progress = batchProgress(context, inputs.length)
+  const derived = await context.stage('derive', () => deriveAll(context, inputs, progress.derived))
+  const embeddings = await embedAll(context, inputs, embedder, progress.embedded)
   const documents = await context.stage('reserve', () => context.reserveDocuments(inputs.length))
   return inputs.map((input, index) => ({
     id: uuidv7(),
@@ -157,6 +156,7 @@ function claimOf(
 
 async function commit(context: CommitContext, prepared: PreparedStore) {
   const { tx, now } = context
+  const progress = batchProgress(context, prepared.items.length)
   const first = prepared.claim && (await claimIdempotencyKey(tx, prepared.claim, now))
   if (first && prepared.claim) {
     if (!first.request_hash.equals(prepared.claim.requestHash)) {
@@ -165,9 +165,11 @@ async function commit(context: CommitContext, prepared: PreparedStore) {
         'This idempotency_key was used for another request. Use a new key for new content.',
       )
     }
+    progress.written()
     return replay(prepared.items, readKept(first.result))
   }
   const outcomes = await storeAll(context, prepared.items)
+  progress.written()
   const results = prepared.items.map((item, index) => describe(item, outcomes[index] ?? missing()))
   if (prepared.claim) await keepIdempotentResult(tx, prepared.claim, keep(results))
   return reply(results)

@@ -99,13 +99,23 @@ export interface ToolAnswer {
   readonly meta: Readonly<Record<string, unknown>> | undefined
 }
 
+export interface ReportedProgress {
+  readonly progress: number
+  readonly total?: number | undefined
+}
+
 /** Either client behind one face, for promises that hold for both. */
 export interface Caller {
   /** Such as `legacy over HTTP`. */
   readonly name: string
   readonly client: LegacyClient | ModernClient
   toolNames(): Promise<string[]>
-  call(name: string, input: object): Promise<ToolAnswer>
+  /** With `onProgress` the request carries a progress token. */
+  call(
+    name: string,
+    input: object,
+    onProgress?: (progress: ReportedProgress) => void,
+  ): Promise<ToolAnswer>
   close(): Promise<void>
 }
 
@@ -170,9 +180,13 @@ function callerOf(name: string, client: LegacyClient | ModernClient): Caller {
     name,
     client,
     toolNames: async () => (await client.listTools()).tools.map((tool) => tool.name),
-    call: async (tool, input) => {
+    call: async (tool, input, onprogress) => {
+      const params = { name: tool, arguments: { ...input } }
+      const options = onprogress && { onprogress }
       const result = toolResult.parse(
-        await client.callTool({ name: tool, arguments: { ...input } }),
+        client instanceof ModernClient
+          ? await client.callTool(params, options)
+          : await client.callTool(params, undefined, options),
       )
       return {
         isError: result.isError === true,
