@@ -21,14 +21,16 @@ import {
 } from './database/scope.ts'
 import { AppError } from './errors.ts'
 import { createExecute, type ChangeListener, type Execute } from './execute.ts'
-import { openChanges, type Changes } from './jobs/changes.ts'
+import { changeIdsMax, openChanges, type Changes } from './jobs/changes.ts'
 import { embedPendingJob } from './jobs/embed-pending.ts'
 import { housekeepingJob } from './jobs/housekeeping.ts'
 import { maintenanceJobs } from './jobs/maintenance.ts'
 import { purgeJob } from './jobs/purge.ts'
 import { reembed, type ReembedOptions } from './jobs/reembed.ts'
 import { startJobs } from './jobs/runner.ts'
+import { RankingTexts } from './memory/ranking-texts.ts'
 import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
+import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
 import { createOperations, type Operations } from './operations.ts'
 import { createEmbedder, type Embedder } from './pipeline/embed.ts'
 import { analyzerVersion } from './pipeline/terms.ts'
@@ -93,7 +95,9 @@ export async function createApp(config: Config): Promise<App> {
   try {
     const scope = createScope(opened.database, keys('context'))
     await verifyContextKey(scope)
-    return assemble({ config, log, metrics, keys, embedder, scope, changes, ...opened })
+    const encryption = await openEncryption(config, scope)
+    if (encryption.isNew) log.warn('root key was made; keep a copy of the key directory')
+    return assemble({ config, log, metrics, keys, embedder, scope, changes, encryption, ...opened })
   } catch (error) {
     await Promise.all([opened.database.close(), changes.close()])
     throw error
@@ -113,14 +117,27 @@ interface Parts extends Opened {
   readonly embedder: Embedder | undefined
   readonly scope: NamespaceScope
   readonly changes: Changes
+  readonly encryption: Encryption
 }
 
 function assemble(parts: Parts): App {
   const { config, log, metrics, keys, embedder, scope, changes, database, embedded } = parts
-  const namespaces = createNamespaces(scope, {
-    embedderModel: embedder?.model ?? 'none',
-    embedderDimension: embedder?.dimension ?? 0,
-    analyzerVersion,
+  const { vault, profile } = parts.encryption
+  const namespaces = createNamespaces(
+    scope,
+    {
+      profile,
+      embedderModel: embedder?.model ?? 'none',
+      embedderDimension: embedder?.dimension ?? 0,
+      analyzerVersion,
+    },
+    vault,
+  )
+  const rankingTexts = new RankingTexts()
+  changes.onChange(({ namespace, action, memoryIds }) => {
+    // Another process lists only so many ids: a longer list stands for the whole namespace.
+    const ids = memoryIds.length < changeIdsMax ? memoryIds : undefined
+    if (action === 'forgotten') rankingTexts.forget(namespace, ids)
   })
   const touched = new Set<bigint>()
   /** Memories stored or forgotten by this process. */
@@ -152,7 +169,7 @@ function assemble(parts: Parts): App {
     config,
     log,
     metrics,
-    operations: createOperations({ embedder, cursorKey: keys('cursor') }),
+    operations: createOperations({ embedder, cursorKey: keys('cursor'), rankingTexts }),
     execute: createExecute({ scope, namespaces, log, metrics, onChange }),
     namespaces,
     scope,
@@ -174,8 +191,10 @@ function assemble(parts: Parts): App {
     secret: keys,
     close: async () => {
       await jobs.stop()
+      rankingTexts.close()
       await changes.close()
       await database.close()
+      vault?.keyring.close()
       log.flush()
     },
   }

@@ -161,6 +161,12 @@ function refuseContradictions(config: Config): void {
         'set both, or neither for the embedded database.',
     )
   }
+  if (config.rootKey !== undefined && config.rootKeyCommand !== undefined) {
+    throw misconfigured(
+      settings.rootKey.name,
+      `${settings.rootKey.name} and ${settings.rootKeyCommand.name} are both set; keep one.`,
+    )
+  }
   if (config.embedder === 'openai' || config.embedder === 'transformers') {
     const needed = ['embedderModel', 'embedderDimension'] as const
     const keys = config.embedder === 'openai' ? (['embedderUrl', ...needed] as const) : needed

@@ -1,6 +1,7 @@
 /** The one funnel: validate → scope → settings → prepare → transaction (commit + audit) → log, metrics. */
 import type { z } from 'zod'
 import { recordEvent } from './audit/events.ts'
+import { isEnvelopeFailure } from './crypto/envelope.ts'
 import type { NamespaceScope } from './database/scope.ts'
 import { AppError, toAppError } from './errors.ts'
 import type { Namespaces } from './namespaces/namespaces.ts'
@@ -147,7 +148,7 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
     try {
       return await context.stage('transaction', () =>
         scope.withNamespace(principal, transaction, async (tx) => {
-          const revision = await readRevision(tx)
+          const revision = await readRevision(tx, operation.effect !== 'read')
           if (revision !== settings.revision) throw new SettingsChanged(revision ?? 0)
           const committed = await operation.commit({ ...context, tx }, prepared, input)
           await recordEvent(tx, principal, operation.name, 'ok', committed.audit)
@@ -155,13 +156,34 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
         }),
       )
     } catch (error) {
-      if (!(error instanceof SettingsChanged)) throw error
+      const revision =
+        error instanceof SettingsChanged
+          ? error.revision
+          : await revisionAfter(scope, principal, settings, error)
       if (attempt === settingsAttemptsMax) {
         throw new AppError('conflict', 'The namespace is being reconfigured; try again.')
       }
-      settings = await namespaces.settings(principal, error.revision)
+      settings = await namespaces.settings(principal, revision)
     }
   }
+}
+
+/**
+ * A read holds no lock: keys may be wrapped anew between its check and its rows. When the settings have
+ * moved since, they say how to read those rows; else throws the failure as it came.
+ */
+async function revisionAfter(
+  scope: NamespaceScope,
+  principal: Principal,
+  settings: NamespaceSettings,
+  failure: unknown,
+): Promise<number> {
+  if (!isEnvelopeFailure(failure)) throw failure
+  const revision = await scope.withNamespace(principal, { readOnly: true }, (tx) =>
+    readRevision(tx, false),
+  )
+  if (revision === undefined || revision === settings.revision) throw failure
+  return revision
 }
 
 function prepareContext(

@@ -1,5 +1,6 @@
 /** What an operation is. Transports, the command line, OpenAPI and tools are built from a list of these. */
 import type { z } from 'zod'
+import type { NamespaceKeys } from './crypto/namespace-keys.ts'
 import type { NamespaceTransaction } from './database/scope.ts'
 import type { Principal, Scope } from './principal.ts'
 
@@ -18,6 +19,10 @@ export interface NamespaceSettings {
   readonly analyzerVersion: number
   /** 32 bytes: keys every term hash, blind index and dedupe hash of this namespace. */
   readonly indexKey: Uint8Array
+  /** Makes and opens the keys of its memories; undefined in profile `off`. */
+  readonly keys: NamespaceKeys | undefined
+  /** While the namespace is being encrypted: memories with a lower document may still be plain. */
+  readonly plainBelow: number | undefined
   /** Estimates refreshed by a job; BM25's corpus size and mean length in terms. */
   readonly documentCount: number
   readonly meanLength: number

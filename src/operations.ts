@@ -4,6 +4,7 @@ import { exportOperation } from './memory/export.ts'
 import { forgetOperation } from './memory/forget.ts'
 import { importOperation } from './memory/import.ts'
 import { recallOperation } from './memory/recall.ts'
+import type { RankingTexts } from './memory/ranking-texts.ts'
 import { storeOperation } from './memory/store.ts'
 import type { Embedder } from './pipeline/embed.ts'
 
@@ -12,6 +13,8 @@ export interface OperationDependencies {
   readonly embedder: Embedder | undefined
   /** 32 secret bytes of this installation, for page cursors. */
   readonly cursorKey: Uint8Array
+  /** Texts that this process has decrypted for ranking. */
+  readonly rankingTexts: RankingTexts
 }
 
 /** Built once by the composition root; transports, tools and commands are made from this record. */

@@ -82,6 +82,10 @@ const bearerKey: Parse<string> = (value) => {
   return matching(/^[\w.~+/-]+=*$/u, 512, 'letters, digits and ._~+/- only')(long)
 }
 
+/** A program and its arguments, separated by spaces; a part with spaces goes into a script. */
+const commandLine: Parse<readonly string[]> = (value) =>
+  Object.freeze(text(2048)(value).split(/\s+/u))
+
 /** Names as in `example.org`, `127.0.0.1`, `[::1]`, with or without a port. */
 const hostName = matching(/^[A-Za-z0-9.[\]:_-]+$/u, 255, 'a host name or an address')
 
@@ -222,6 +226,35 @@ export const settings = {
         'confirmations. Every process on one database needs the same. Local: made at first start.',
     },
   ),
+  rootKey: secretSetting('MINDGLUE_ROOT_KEY', text(4096), {
+    group: 'keys',
+    description:
+      'Root keys that encrypt namespaces: 32 bytes each in base64 or hex, separated by spaces or ' +
+      'commas. The first one writes, all of them read. Local: made at first start.',
+  }),
+  rootKeyCommand: unset('MINDGLUE_ROOT_KEY_COMMAND', commandLine, {
+    group: 'keys',
+    description:
+      "A program with arguments that prints the root keys, such as a key management service's " +
+      'unwrap call. Run without a shell, for 10 seconds at most.',
+  }),
+  keystoreDirectory: {
+    name: 'MINDGLUE_KEYSTORE_DIR',
+    group: 'keys',
+    description:
+      'Directory of the epoch secrets that forgetting destroys. Every process on one database needs ' +
+      'the same one; back it up with `mindglue keys backup`, never with the database.',
+    secret: false,
+    parse: path,
+    fallback: () => undefined,
+    fallbackText: '`keystore` in `MINDGLUE_KEY_DIR`',
+  } satisfies Setting<string | undefined> as Setting<string | undefined>,
+  profile: unset('MINDGLUE_PROFILE', choice(['off', 'field', 'sealed']), {
+    group: 'keys',
+    description:
+      'Encryption of new namespaces. `field`: texts and names. `sealed`: vectors as well. `off`: ' +
+      'nothing. Unset: `field` where there is a root key, else `off`.',
+  }),
   httpHost: withDefault('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
     group: 'http',
     description:

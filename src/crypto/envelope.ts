@@ -90,6 +90,11 @@ export function envelopeFailure(failure: EnvelopeFailure): AppError {
   )
 }
 
+/** True for what `envelopeFailure` made: a stored value that did not open. */
+export function isEnvelopeFailure(error: unknown): boolean {
+  return error instanceof AppError && error.cause instanceof EnvelopeError
+}
+
 /**
  * Pre-authentication encoding of PASETO (version 2 and later, "PAE"): count and lengths as 64-bit
  * little-endian integers, so that no two lists of pieces share an encoding.

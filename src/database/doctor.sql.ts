@@ -35,8 +35,12 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'due_done',
   'due_page',
   'namespace_find',
+  'namespace_page',
   'namespace_register',
   'namespace_unregister',
+  'root_key_add',
+  'root_key_remove',
+  'root_keys_known',
   'verified_context',
 ])
 

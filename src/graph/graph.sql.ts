@@ -1,9 +1,11 @@
 /** Entities and their mentions. An entity is visible only through a mention in a visible memory. */
 import type { NamespaceTransaction } from '../database/scope.ts'
+import type { NamespaceSettings } from '../operation.ts'
+import { writeEntityName } from './entity-names.ts'
 
-export interface EntityRow {
-  readonly entity: bigint
-  readonly name: Buffer
+export interface NewEntity {
+  readonly key: bigint
+  readonly name: string
   readonly kind: string
 }
 
@@ -12,32 +14,37 @@ export interface MentionRow {
   readonly document: number
 }
 
+/** A concurrent forget may drop an entity between two statements; each further round needs one to do so. */
+const roundsMax = 5
+
 /**
  * Adds entities and mentions. Entities are locked FOR KEY SHARE in key order until the transaction
  * ends: stores share the lock, a forget that would drop an orphan waits and then sees the mention.
  */
 export async function insertMentions(
   tx: NamespaceTransaction,
-  entities: readonly EntityRow[],
+  settings: NamespaceSettings,
+  entities: readonly NewEntity[],
   mentions: readonly MentionRow[],
 ): Promise<void> {
   if (mentions.length === 0) return
-  const sorted = entities.toSorted((a, b) => (a.entity < b.entity ? -1 : 1))
-  const keys = sorted.map((entity) => entity.entity)
-  let missing = true
-  // A concurrent forget may drop an entity between the two statements; each round needs one to do so.
-  for (let round = 0; missing && round < 5; round += 1) {
-    await tx`
-      insert into entities (namespace, entity, name, kind)
-      select ${tx.namespace}::bigint, e.* from unnest(${keys}::bigint[],
-        ${sorted.map((entity) => entity.name)}::bytea[],
-        ${sorted.map((entity) => entity.kind)}::text[]) as e
-      on conflict do nothing`
-    const locked = await tx`
-      select entity from entities
-      where namespace = ${tx.namespace} and entity = any(${keys}::bigint[])
-      order by entity for key share`
-    missing = locked.length < keys.length
+  const sorted = entities.toSorted((a, b) => (a.key < b.key ? -1 : 1))
+  // Most are there already, so the lock comes first and a name is encrypted only when it is new.
+  let missing = await lockEntities(tx, sorted)
+  for (let round = 0; missing.length > 0 && round < roundsMax; round += 1) {
+    const rows = missing.map(({ key, name }) => writeEntityName(settings, key, name))
+    const inserted = await tx<{ entity: bigint }>`
+      insert into entities (namespace, entity, name, kind, key_id, epoch, key_token)
+      select ${tx.namespace}::bigint, e.* from unnest(
+        ${rows.map((row) => row.entity)}::bigint[], ${rows.map((row) => row.name)}::bytea[],
+        ${missing.map((entity) => entity.kind)}::text[], ${rows.map((row) => row.key_id)}::int[],
+        ${rows.map((row) => row.epoch)}::int[], ${rows.map((row) => row.key_token)}::bytea[]) as e
+      on conflict do nothing returning entity`
+    const ours = new Set(inserted.map((row) => row.entity))
+    missing = await lockEntities(
+      tx,
+      missing.filter((entity) => !ours.has(entity.key)),
+    )
   }
   await tx`
     insert into mentions (namespace, entity, document)
@@ -45,6 +52,20 @@ export async function insertMentions(
       ${mentions.map((mention) => mention.entity)}::bigint[],
       ${mentions.map((mention) => mention.document)}::int[]) as m
     on conflict do nothing`
+}
+
+/** Locks those that are there, in key order; returns those that are not. */
+async function lockEntities(
+  tx: NamespaceTransaction,
+  entities: readonly NewEntity[],
+): Promise<readonly NewEntity[]> {
+  if (entities.length === 0) return []
+  const locked = await tx<{ entity: bigint }>`
+    select entity from entities
+    where namespace = ${tx.namespace} and entity = any(${entities.map(({ key }) => key)}::bigint[])
+    order by entity for key share`
+  const there = new Set(locked.map((row) => row.entity))
+  return entities.filter(({ key }) => !there.has(key))
 }
 
 /** Deletes mentions of removed documents, then entities that nothing mentions any more; returns how many. */

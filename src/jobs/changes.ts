@@ -27,8 +27,8 @@ const messageSchema = z.object({
   memoryIds: z.array(z.string()),
   action: z.enum(['stored', 'forgotten']),
 })
-/** More ids than anybody subscribes to; listeners of a list hear of the change all the same. */
-const idsMax = 500
+/** Most ids that are told to other processes: more than anybody subscribes to. */
+export const changeIdsMax = 500
 
 /** Throws `unavailable` when a configured Redis cannot be reached at start. */
 export async function openChanges(
@@ -66,7 +66,7 @@ export async function openChanges(
         from: self,
         namespace: `${namespace}`,
         action,
-        memoryIds: memoryIds.slice(0, idsMax),
+        memoryIds: memoryIds.slice(0, changeIdsMax),
       }
       bus?.publish(channel, JSON.stringify(message))
     },

@@ -2,8 +2,12 @@
 import type { NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { insertEmbeddings } from '../memory/embeddings.sql.ts'
-import { fieldCodec } from '../memory/fields.ts'
-import { clearNeedsEmbedding, needingEmbedding } from '../memory/memories.sql.ts'
+import { readFields } from '../memory/fields.ts'
+import {
+  clearNeedsEmbedding,
+  needingEmbedding,
+  type StoredContent,
+} from '../memory/memories.sql.ts'
 import { clearDue, duePage } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { readRevision } from '../namespaces/namespaces.sql.ts'
@@ -27,17 +31,16 @@ interface Embedding {
 /** Makes the vectors of some versions and writes those whose memory is still there. */
 export async function embedRows(
   { scope, embedder, settings, principal }: Embedding,
-  rows: readonly { readonly document: number; readonly content: Buffer }[],
+  rows: readonly StoredContent[],
   signal: AbortSignal,
 ): Promise<void> {
-  const codec = fieldCodec(settings)
-  const texts = rows.map((row) => codec.decode('content', row.content))
+  const texts = rows.map((row) => readFields(settings, row).decode('content', row.content))
   const vectors = await embedder.embedDocuments(texts, signal)
   await scope.withNamespace(principal, {}, async (tx) => {
     // Forgotten meanwhile: gone, and no vector either. The flag is cleared under the row's lock.
     const documents = rows.map((row) => row.document)
     const kept = await clearNeedsEmbedding(tx, documents)
-    if ((await readRevision(tx)) !== settings.revision) {
+    if ((await readRevision(tx, true)) !== settings.revision) {
       throw new AppError('conflict', 'The namespace was given another embedder meanwhile.')
     }
     await insertEmbeddings(

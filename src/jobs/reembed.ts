@@ -43,7 +43,9 @@ export async function reembed(
       await recordEvent(tx, principal, 'reembed', 'ok', {})
     })
   }
-  const revision = await scope.withNamespace(principal, { readOnly: true }, readRevision)
+  const revision = await scope.withNamespace(principal, { readOnly: true }, (tx) =>
+    readRevision(tx, false),
+  )
   const settings = await namespaces.settings(principal, revision)
   const total = await scope.withNamespace(principal, { readOnly: true }, countVersions)
   let done = 0

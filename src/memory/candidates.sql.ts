@@ -7,6 +7,8 @@ import { columns, filterSql, live, type MemoryFilter, type MemoryRow } from './m
 /** What the ranking looks at, no more: a pool has hundreds of rows. */
 export type CandidateRow = Pick<
   MemoryRow,
+  | 'id'
+  | 'version'
   | 'document'
   | 'content'
   | 'session_key'
@@ -52,11 +54,11 @@ export async function readCandidates(
   filter: MemoryFilter,
 ): Promise<CandidateRow[]> {
   const output = fragment`m.document, m.content, m.session_key, m.speaker, m.importance,
-    m.occurred_at, m.event_from, m.event_to, m.event_grain, m.length,
+    m.occurred_at, m.event_from, m.event_to, m.event_grain, m.length, m.id, m.version,
     (${filterSql(filter)}) as rankable`
   const [row] = await tx<{ packed: Buffer | null }>`
     select string_agg(
-      int4send(c.document) || int4send(c.length) || float4send(c.importance)
+      uuid_send(c.id) || int4send(c.version) || int4send(c.document) || int4send(c.length) || float4send(c.importance)
       || int4send(c.rankable::int) || ${instant(fragment`c.occurred_at`)}
       || ${instant(fragment`c.event_from`)} || ${instant(fragment`c.event_to`)}
       || ${prefixed(fragment`convert_to(c.event_grain, 'UTF8')`)} || ${prefixed(fragment`c.session_key`)}
@@ -78,6 +80,8 @@ function prefixed(column: SqlFragment): SqlFragment {
 function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
   const reader = new PackedReader(packed)
   while (reader.hasMore) {
+    const id = reader.uuid()
+    const version = reader.int()
     const document = reader.int()
     const length = reader.int()
     const importance = reader.float()
@@ -86,6 +90,8 @@ function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
     const eventFrom = reader.instant()
     const eventTo = reader.instant()
     yield {
+      id,
+      version,
       document,
       length,
       importance,

@@ -1,5 +1,6 @@
-/** How the text of a memory becomes a column and back, by the namespace's encryption profile. */
-import { AppError } from '../errors.ts'
+/** How the text of a memory becomes a column and back: as it is, or under the key of its version. */
+import { envelopeFailure, open, seal } from '../crypto/envelope.ts'
+import { contentKeySlot, type WrappedKey } from '../crypto/namespace-keys.ts'
 import type { NamespaceSettings } from '../operation.ts'
 
 /** The encoded columns of a memory; bound into the ciphertext, so a value fits its own column alone. */
@@ -13,29 +14,70 @@ export type FieldColumn =
   | 'source_url'
   | 'retire_reason'
 
-export interface FieldCodec {
+export interface FieldWriter {
   encode(column: FieldColumn, text: string): Buffer
+  encodeOptional(column: FieldColumn, text: string | undefined): Buffer | null
+}
+
+export interface FieldReader {
   decode(column: FieldColumn, bytes: Buffer): string
+  decodeOptional(column: FieldColumn, bytes: Buffer | null): string | undefined
 }
 
-const plain: FieldCodec = {
-  encode: (_column, text) => Buffer.from(text, 'utf8'),
-  decode: (_column, bytes) => bytes.toString('utf8'),
+/** One version of one memory: where its values live. */
+export interface FieldPlace {
+  readonly id: string
+  readonly version: number
 }
 
-/** The codec of one namespace. Throws `unsupported` for a profile this version cannot read. */
-export function fieldCodec(settings: NamespaceSettings): FieldCodec {
-  if (settings.profile === 'off') return plain
-  throw new AppError(
-    'unsupported',
-    `Namespace profile ${settings.profile} needs a newer version of MindGlue.`,
-  )
+/** A stored version with the key that its values are under; null when it has none. */
+export interface StoredPlace extends FieldPlace {
+  readonly document: number
+  readonly key_token: Buffer | null
 }
 
-export function encodeOptional(codec: FieldCodec, column: FieldColumn, text: string | undefined) {
-  return text === undefined ? null : codec.encode(column, text)
+/** How a new version is written. `key`: to be stored beside it; null in profile `off`. */
+export function writeFields(
+  { namespace, keys }: NamespaceSettings,
+  { id, version }: FieldPlace,
+): { readonly writer: FieldWriter; readonly key: WrappedKey | null } {
+  if (keys === undefined) return { writer: writerOf((_column, bytes) => bytes), key: null }
+  const { key, wrapped } = keys.newContentKey(contentKeySlot(id, version))
+  const writer = writerOf((column, bytes) => seal(key, { namespace, id, version, column }, bytes))
+  return { writer, key: wrapped }
 }
 
-export function decodeOptional(codec: FieldCodec, column: FieldColumn, bytes: Buffer | null) {
-  return bytes === null ? undefined : codec.decode(column, bytes)
+/**
+ * How a stored version is read. Throws AppError `internal`, here or when decoding, for a value that is
+ * not this version's: another key, place or column, or plain where the namespace is encrypted.
+ */
+export function readFields(
+  { namespace, keys, plainBelow }: NamespaceSettings,
+  { id, version, document, key_token: token }: StoredPlace,
+): FieldReader {
+  if (token === null) {
+    if (keys === undefined || document < (plainBelow ?? 0))
+      return readerOf((_column, bytes) => bytes)
+    throw envelopeFailure('version')
+  }
+  // A key in a namespace that says it is plain: its profile was changed behind our back.
+  if (keys === undefined) throw envelopeFailure('key')
+  const key = keys.openContentKey(contentKeySlot(id, version), token)
+  return readerOf((column, bytes) => open(key, { namespace, id, version, column }, bytes))
+}
+
+function writerOf(encode: (column: FieldColumn, bytes: Buffer) => Buffer): FieldWriter {
+  const write = (column: FieldColumn, text: string) => encode(column, Buffer.from(text, 'utf8'))
+  return {
+    encode: write,
+    encodeOptional: (column, text) => (text === undefined ? null : write(column, text)),
+  }
+}
+
+function readerOf(decode: (column: FieldColumn, bytes: Buffer) => Buffer): FieldReader {
+  const read = (column: FieldColumn, bytes: Buffer) => decode(column, bytes).toString('utf8')
+  return {
+    decode: read,
+    decodeOptional: (column, bytes) => (bytes === null ? undefined : read(column, bytes)),
+  }
 }

@@ -7,6 +7,7 @@ import type { CommitContext, Operation } from '../operation.ts'
 import { insertConfirmation, redeemConfirmation } from './confirmations.sql.ts'
 import { memoryId } from './memory.ts'
 import { selectIds, type MemoryFilter } from './memories.sql.ts'
+import { formatUuid } from './packed.ts'
 import { filterFields, toFilter } from './recall.ts'
 import { removeMemories } from './remove.ts'
 
@@ -184,13 +185,6 @@ function packIds(ids: readonly string[]): Buffer {
 
 function unpackIds(bytes: Buffer): string[] {
   return Array.from({ length: bytes.length / idBytes }, (_, index) => {
-    const hex = bytes.toString('hex', index * idBytes, (index + 1) * idBytes)
-    return [
-      hex.slice(0, 8),
-      hex.slice(8, 12),
-      hex.slice(12, 16),
-      hex.slice(16, 20),
-      hex.slice(20),
-    ].join('-')
+    return formatUuid(bytes.toString('hex', index * idBytes, (index + 1) * idBytes))
   })
 }

@@ -5,7 +5,6 @@ import type { Operation } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
 import { embedAll } from './embed-inputs.ts'
-import { fieldCodec } from './fields.ts'
 import { insertPrepared, type PreparedMemory } from './insert.ts'
 import { existingVersions, versionKey } from './memories.sql.ts'
 import { memoryFields, sourceKinds, timestamp } from './memory.ts'
@@ -103,7 +102,7 @@ export function importOperation({
       const fresh = prepared.filter(
         ({ id, origin }) => !there.has(versionKey({ id, version: origin?.version ?? 1 })),
       )
-      const inserted = await insertPrepared(context, fieldCodec(context.settings), fresh)
+      const inserted = await insertPrepared(context, fresh)
       const counts = { imported: inserted.length, skipped: prepared.length - inserted.length }
       return {
         output: counts,

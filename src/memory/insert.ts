@@ -6,7 +6,8 @@ import type { Channel } from '../principal.ts'
 import { insertReaders } from './agents.sql.ts'
 import type { DerivedMemory, MemoryInput } from './derive.ts'
 import { insertEmbeddings } from './embeddings.sql.ts'
-import { encodeOptional, type FieldCodec } from './fields.ts'
+import { writeFields, type FieldWriter } from './fields.ts'
+import { insertMemoryKeys } from './memory-keys.sql.ts'
 import { insertMemories, versionKey, type NewMemoryRow } from './memories.sql.ts'
 import type { SourceKind } from './memory.ts'
 import { packTerms } from './packed.ts'
@@ -47,16 +48,25 @@ const sourceByChannel: Readonly<Record<Channel, { kind: SourceKind; trust: numbe
 /** Inserts memories, new ones as version 1; returns those that went in (the others were there already). */
 export async function insertPrepared(
   context: CommitContext,
-  codec: FieldCodec,
   items: readonly PreparedMemory[],
 ): Promise<readonly PreparedMemory[]> {
   if (items.length === 0) return []
-  const { tx } = context
+  const { tx, settings } = context
+  const written = items.map((item) => {
+    const place = { id: item.id, version: item.origin?.version ?? 1 }
+    return { ...writeFields(settings, place), ...place, item }
+  })
   const inserted = await insertMemories(
     tx,
-    items.map((item) => memoryRow(context, codec, item)),
+    written.map(({ item, writer }) => memoryRow(context, writer, item)),
   )
   const kept = items.filter((item) => inserted.has(keyOf(item)))
+  await insertMemoryKeys(
+    tx,
+    written.flatMap(({ id, version, key, item }) =>
+      key && inserted.has(keyOf(item)) ? [{ id, version, key }] : [],
+    ),
+  )
   await insertPostings(tx, kept.flatMap(postingsOf))
   await insertEmbeddings(
     tx,
@@ -66,7 +76,7 @@ export async function insertPrepared(
     tx,
     kept.flatMap(({ id, input }) => (input.allowed_agents ?? []).map((agent) => ({ id, agent }))),
   )
-  await insertMentions(tx, distinctEntities(kept, codec), kept.flatMap(mentionsOf))
+  await insertMentions(tx, settings, distinctEntities(kept), kept.flatMap(mentionsOf))
   const expiries = kept.flatMap(({ derived }) => (derived.expiresAt ? [derived.expiresAt] : []))
   await addDue(tx, 'expiry', expiries)
   if (kept.some((item) => !item.embedded)) await addDue(tx, 'embed', [context.now])
@@ -77,7 +87,11 @@ function keyOf({ id, origin }: PreparedMemory): string {
   return versionKey({ id, version: origin?.version ?? 1 })
 }
 
-function memoryRow(context: CommitContext, codec: FieldCodec, item: PreparedMemory): NewMemoryRow {
+function memoryRow(
+  context: CommitContext,
+  fields: FieldWriter,
+  item: PreparedMemory,
+): NewMemoryRow {
   const { id, document, input, derived, origin } = item
   const source = origin?.source ?? sourceByChannel[context.principal.channel]
   return {
@@ -85,17 +99,17 @@ function memoryRow(context: CommitContext, codec: FieldCodec, item: PreparedMemo
     version: origin?.version ?? 1,
     is_current: origin?.isCurrent ?? true,
     document,
-    content: codec.encode('content', input.content),
-    raw_content: encodeOptional(codec, 'raw_content', input.raw_content),
+    content: fields.encode('content', input.content),
+    raw_content: fields.encodeOptional('raw_content', input.raw_content),
     type: derived.type,
-    metadata: encodeOptional(codec, 'metadata', input.metadata && JSON.stringify(input.metadata)),
-    tags: derived.tags.length === 0 ? null : codec.encode('tags', JSON.stringify(derived.tags)),
-    session_label: encodeOptional(codec, 'session_label', input.session),
+    metadata: fields.encodeOptional('metadata', input.metadata && JSON.stringify(input.metadata)),
+    tags: derived.tags.length === 0 ? null : fields.encode('tags', JSON.stringify(derived.tags)),
+    session_label: fields.encodeOptional('session_label', input.session),
     session_key: derived.sessionKey,
-    speaker: encodeOptional(codec, 'speaker', input.speaker),
+    speaker: fields.encodeOptional('speaker', input.speaker),
     speaker_key: derived.speakerKey,
     source_kind: source.kind,
-    source_url: encodeOptional(codec, 'source_url', input.source_url),
+    source_url: fields.encodeOptional('source_url', input.source_url),
     trust: source.trust,
     owner_agent: origin?.ownerAgent ?? context.principal.agent,
     access: input.access ?? 'shared',
@@ -133,13 +147,10 @@ function mentionsOf({ document, derived }: PreparedMemory) {
   return derived.entities.map(({ key }) => ({ entity: key, document }))
 }
 
-function distinctEntities(items: readonly PreparedMemory[], codec: FieldCodec) {
-  const byKey = new Map(
-    items.flatMap((item) => item.derived.entities).map((entity) => [entity.key, entity]),
-  )
-  return [...byKey.values()].map(({ key, name, kind }) => ({
-    entity: key,
-    name: codec.encode('content', name),
-    kind,
-  }))
+function distinctEntities(items: readonly PreparedMemory[]) {
+  return [
+    ...new Map(
+      items.flatMap((item) => item.derived.entities).map((entity) => [entity.key, entity]),
+    ).values(),
+  ]
 }

@@ -2,6 +2,7 @@
 import { fragment, joinFragments, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { AccessLevel, MemoryType, SourceKind } from './memory.ts'
+import { keyToken } from './memory-keys.sql.ts'
 
 /** One version of a memory as stored: encoded columns are Buffers (UTF-8 or envelopes). */
 export interface MemoryRow {
@@ -33,9 +34,11 @@ export interface MemoryRow {
   readonly recorded_at: Date
   readonly supersedes: string | null
   readonly length: number
+  /** Wrapped content key of this version; null where the namespace is not encrypted. */
+  readonly key_token: Buffer | null
 }
 
-export interface NewMemoryRow extends MemoryRow {
+export interface NewMemoryRow extends Omit<MemoryRow, 'key_token'> {
   readonly is_current: boolean
   readonly dedupe_key: Buffer
   /** Packed int8 big endian lists; see packed.ts. */
@@ -47,6 +50,7 @@ export interface NewMemoryRow extends MemoryRow {
 
 export interface RemovedRow {
   readonly id: string
+  readonly version: number
   readonly document: number
   readonly terms: Buffer
   readonly tag_terms: Buffer
@@ -70,7 +74,8 @@ export interface MemoryFilter {
 export const columns = fragment`m.id, m.version, m.document, m.content, m.raw_content, m.type, m.metadata,
   m.tags, m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.source_url,
   m.trust, m.owner_agent, m.access, m.importance, m.occurred_at, m.event_from, m.event_to,
-  m.event_grain, m.expires_at, m.valid_from, m.valid_to, m.recorded_at, m.supersedes, m.length`
+  m.event_grain, m.expires_at, m.valid_from, m.valid_to, m.recorded_at, m.supersedes, m.length,
+  ${keyToken}`
 
 /** Current, not retired, not expired: judged by the clock at the statement, not at the transaction's start. */
 export const live = fragment`m.is_current and m.valid_to is null
@@ -224,7 +229,7 @@ export function deleteMemories(
       select d.id, d.version from memories d
       where d.namespace = ${tx.namespace} and d.id = any(${ids}::uuid[])
       order by d.id, d.version for update)
-    returning m.id, m.document, m.terms, m.tag_terms, m.entities`
+    returning m.id, m.version, m.document, m.terms, m.tag_terms, m.entities`
 }
 
 /**
@@ -234,7 +239,7 @@ export function deleteMemories(
 export function deleteExpired(
   tx: NamespaceTransaction,
   limit: number,
-): Promise<(RemovedRow & { version: number; expires_at: Date })[]> {
+): Promise<(RemovedRow & { expires_at: Date })[]> {
   return tx`
     delete from memories m where m.namespace = ${tx.namespace} and m.ctid = any(array(
       select e.ctid from memories e
@@ -259,13 +264,16 @@ export function versionKey({ id, version }: { id: string; version: number }): st
   return `${id}/${version}`
 }
 
+/** The text of one version and how to read it. */
+export type StoredContent = Pick<MemoryRow, 'id' | 'version' | 'document' | 'content' | 'key_token'>
+
 /** Memories whose vector is still to be made, lowest document first. Index memories_needs_embedding. */
 export function needingEmbedding(
   tx: NamespaceTransaction,
   limit: number,
-): Promise<{ id: string; version: number; document: number; content: Buffer }[]> {
+): Promise<StoredContent[]> {
   return tx`
-    select m.id, m.version, m.document, m.content from memories m
+    select m.id, m.version, m.document, m.content, ${keyToken} from memories m
     where m.namespace = ${tx.namespace} and m.needs_embedding
     order by m.document limit ${limit}`
 }
@@ -275,9 +283,9 @@ export function lackingEmbedding(
   tx: NamespaceTransaction,
   afterDocument: number,
   limit: number,
-): Promise<{ id: string; version: number; document: number; content: Buffer }[]> {
+): Promise<StoredContent[]> {
   return tx`
-    select m.id, m.version, m.document, m.content from memories m
+    select m.id, m.version, m.document, m.content, ${keyToken} from memories m
     where m.namespace = ${tx.namespace} and m.document > ${afterDocument}
       and not exists (select from embeddings e
         where e.namespace = m.namespace and e.document = m.document)

@@ -36,6 +36,12 @@ export class PackedReader {
     return this.#bytes.readFloatBE(this.#at - 4)
   }
 
+  /** In the text form of Postgres: lower case with dashes. */
+  uuid(): string {
+    this.#at += 16
+    return formatUuid(this.#bytes.toString('hex', this.#at - 16, this.#at))
+  }
+
   /** Null where the database had NaN for null. */
   instant(): Date | null {
     this.#at += 8
@@ -50,4 +56,15 @@ export class PackedReader {
     this.#at += length
     return this.#bytes.subarray(this.#at - length, this.#at)
   }
+}
+
+/** 32 hexadecimal digits as Postgres writes a uuid. */
+export function formatUuid(hex: string): string {
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join('-')
 }

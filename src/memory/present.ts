@@ -1,7 +1,7 @@
 /** A stored row as callers see it. */
 import { z } from 'zod'
 import type { NamespaceSettings } from '../operation.ts'
-import { decodeOptional, fieldCodec } from './fields.ts'
+import { readFields } from './fields.ts'
 import { accessLevels, memoryTypes, sourceKinds } from './memory.ts'
 import type { MemoryRow } from './memories.sql.ts'
 
@@ -33,17 +33,17 @@ const storedTags = z.array(z.string())
 
 /** Decodes a row. Throws AppError when an encoded column cannot be read. */
 export function presentMemory(settings: NamespaceSettings, row: MemoryRow): PresentedMemory {
-  const codec = fieldCodec(settings)
-  const rawContent = decodeOptional(codec, 'raw_content', row.raw_content)
-  const metadata = decodeOptional(codec, 'metadata', row.metadata)
-  const tags = decodeOptional(codec, 'tags', row.tags)
-  const session = decodeOptional(codec, 'session_label', row.session_label)
-  const speaker = decodeOptional(codec, 'speaker', row.speaker)
-  const url = decodeOptional(codec, 'source_url', row.source_url)
+  const fields = readFields(settings, row)
+  const rawContent = fields.decodeOptional('raw_content', row.raw_content)
+  const metadata = fields.decodeOptional('metadata', row.metadata)
+  const tags = fields.decodeOptional('tags', row.tags)
+  const session = fields.decodeOptional('session_label', row.session_label)
+  const speaker = fields.decodeOptional('speaker', row.speaker)
+  const url = fields.decodeOptional('source_url', row.source_url)
   return {
     id: row.id,
     version: row.version,
-    content: codec.decode('content', row.content),
+    content: fields.decode('content', row.content),
     ...(rawContent !== undefined && { raw_content: rawContent }),
     type: row.type,
     tags: tags === undefined ? [] : storedTags.parse(JSON.parse(tags)),

@@ -9,6 +9,7 @@ import { entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
 import { boundedText, label, memoryId, memoryTypes, timestamp } from './memory.ts'
 import { browseMemories, readMemories, readVersions, type MemoryFilter } from './memories.sql.ts'
 import { presentedMemory, presentMemory } from './present.ts'
+import type { RankingTexts } from './ranking-texts.ts'
 import { prepareQuestion, search, type Hit, type PreparedQuestion } from './search.ts'
 
 export const questionsMax = 5
@@ -127,12 +128,14 @@ interface PreparedRecall {
 export interface RecallDependencies {
   readonly embedder: Embedder | undefined
   readonly cursorKey: Uint8Array
+  readonly rankingTexts: RankingTexts
 }
 
 /** Builds the operation. Reads in the caller's namespace under its policies; expired memories never appear. */
 export function recallOperation({
   embedder,
   cursorKey,
+  rankingTexts,
 }: RecallDependencies): Operation<typeof recallInput, typeof recallOutput, PreparedRecall> {
   return {
     name: 'recall',
@@ -151,7 +154,7 @@ export function recallOperation({
       return { questions, filter: toFilter(context.settings, input) }
     },
     commit: async (context, prepared, input) => {
-      const output = await answer(context, prepared, input, cursorKey)
+      const output = await answer(context, prepared, input, { cursorKey, rankingTexts })
       // The statement's clock judged expiry; time went on since. Not for a millisecond.
       const now = Date.now()
       const alive = (memory: { expires_at?: string | undefined }) =>
@@ -176,11 +179,11 @@ async function answer(
   context: CommitContext,
   prepared: PreparedRecall,
   input: RecallInput,
-  cursorKey: Uint8Array,
+  { cursorKey, rankingTexts }: Pick<RecallDependencies, 'cursorKey' | 'rankingTexts'>,
 ): Promise<z.output<typeof recallOutput>> {
   if (input.ids) return readByIds(context, input.ids, input.history === true)
   if (prepared.questions.length === 0) return browse(context, prepared.filter, input, cursorKey)
-  const hits = await search(context, prepared.questions, prepared.filter)
+  const hits = await search(context, prepared.questions, prepared.filter, rankingTexts)
   const kept = hits
     .filter((hit) => hit.score >= (input.min_score ?? 0))
     .slice(0, input.limit ?? defaultResults)

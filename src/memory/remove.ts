@@ -3,6 +3,7 @@ import type { NamespaceTransaction } from '../database/scope.ts'
 import { deleteMentions } from '../graph/graph.sql.ts'
 import { deleteReaders } from './agents.sql.ts'
 import { deleteEmbeddings } from './embeddings.sql.ts'
+import { deleteMemoryKeys } from './memory-keys.sql.ts'
 import { deleteExpired, deleteMemories, type RemovedRow } from './memories.sql.ts'
 import { unpackTerms } from './packed.ts'
 import { deletePostings } from './postings.sql.ts'
@@ -70,7 +71,9 @@ async function removeDerived(
     tx,
     rows.map((row) => row.document),
   )
-  await deleteReaders(tx, [...new Set(rows.map((row) => row.id))])
+  const ids = [...new Set(rows.map((row) => row.id))]
+  await deleteMemoryKeys(tx, rows)
+  await deleteReaders(tx, ids)
   return deleteMentions(
     tx,
     rows.flatMap(({ document, entities }) =>

@@ -24,8 +24,8 @@ import {
   type CandidateRow,
 } from './candidates.sql.ts'
 import { cosinesOf, nearestDocuments } from './embeddings.sql.ts'
-import { decodeOptional, fieldCodec } from './fields.ts'
 import type { MemoryFilter } from './memories.sql.ts'
+import type { RankingTexts, ReadableCandidate } from './ranking-texts.ts'
 import { readPostings, type TermPostings } from './postings.sql.ts'
 import { linkSessions } from './session-links.ts'
 
@@ -37,8 +37,6 @@ const filteredDocumentsMax = 20_000
 const contextDocumentsMax = 100
 /** Below this many memories size and mean length are counted at once instead of estimated. */
 const exactCorpusMax = 500
-/** Characters of a memory the ranking looks at. */
-const rankedCharactersMax = 4_096
 /** Least candidates of each of several questions. */
 const candidatesPerQuestionMin = 120
 
@@ -106,6 +104,7 @@ export async function search(
   context: CommitContext,
   questions: readonly PreparedQuestion[],
   filter: MemoryFilter,
+  rankingTexts: RankingTexts,
 ): Promise<Hit[]> {
   const isFiltered = Object.values(filter).some((value) => value !== undefined)
   // Independent reads, sent together: on Postgres they share one round trip.
@@ -134,7 +133,10 @@ export async function search(
     readCandidates(context.tx, [...documents], filter),
   )
   await context.stage('cosines', () => completeCosines(context, questions, rows, cosines))
-  return context.stage('rank', () => rankRows(context, questions, rows, found))
+  const readable = await context.stage('open', () =>
+    rankingTexts.read(context.tx, context.settings, rows),
+  )
+  return context.stage('rank', () => rankRows(context, questions, readable, found))
 }
 
 async function corpusOf({ tx, settings }: CommitContext): Promise<Corpus> {
@@ -212,30 +214,24 @@ async function completeCosines(
 function rankRows(
   context: CommitContext,
   questions: readonly PreparedQuestion[],
-  rows: readonly CandidateRow[],
+  rows: readonly ReadableCandidate[],
   { corpus, byTerm, cosines }: Found,
 ): Hit[] {
-  const codec = fieldCodec(context.settings)
   const links = linkSessions(rows)
-  const read = rows.map((row) => ({
-    row,
-    text: codec.decode('content', row.content).slice(0, rankedCharactersMax),
-    speaker: decodeOptional(codec, 'speaker', row.speaker) ?? null,
-    ...links.get(row.document),
-  }))
+  const linked = rows.map((row) => ({ row, ...links.get(row.document) }))
   const rankings = questions.map((question, index) => {
     const frequencies = frequenciesOf(question, byTerm)
-    const candidates = read.map(({ row, text, speaker, previous, next }): RankCandidate => ({
+    const candidates = linked.map(({ row, previous, next }): RankCandidate => ({
       doc: row.document,
       rankable: row.rankable,
       frequencies: frequencies.get(row.document) ?? [],
       length: row.length,
-      text,
+      text: row.text,
       cosine: cosines[index]?.get(row.document) ?? null,
       sessionKey: row.session_key?.toString('hex') ?? null,
       previous: previous ?? null,
       next: next ?? null,
-      speaker,
+      speaker: row.speakerName,
       occurredAt: row.occurred_at,
       event: eventOf(row),
       importance: row.importance,

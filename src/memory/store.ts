@@ -8,7 +8,6 @@ import type { Embedder } from '../pipeline/embed.ts'
 import { batchProgress } from './batch-progress.ts'
 import { deriveAll, type DerivedMemory, type MemoryInput } from './derive.ts'
 import { embedAll } from './embed-inputs.ts'
-import { fieldCodec } from './fields.ts'
 import {
   claimIdempotencyKey,
   keepIdempotentResult,
@@ -205,11 +204,7 @@ async function storeAll(
   }
   const held = await holders(context, [...firstOf.values()])
   const fresh = [...firstOf].filter(([key]) => !held.has(key)).map(([, item]) => item)
-  const inserted = new Set(
-    await context.stage('insert', () =>
-      insertPrepared(context, fieldCodec(context.settings), fresh),
-    ),
-  )
+  const inserted = new Set(await context.stage('insert', () => insertPrepared(context, fresh)))
   // What a concurrent store put in between is a duplicate as well.
   const raced = fresh.filter((item) => !inserted.has(item))
   for (const [key, holder] of await holders(context, raced)) held.set(key, holder)

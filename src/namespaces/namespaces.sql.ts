@@ -1,5 +1,5 @@
 /** Rows of the namespaces table and the name directory. */
-import type { Sql } from '../database/database.ts'
+import { fragment, nothing, type Sql } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { NamespaceSettings } from '../operation.ts'
 
@@ -14,6 +14,9 @@ export interface NamespaceRow {
   readonly index_key: Buffer
   readonly document_count: number
   readonly mean_length: number
+  /** Null in profile `off`. */
+  readonly salt: Buffer | null
+  readonly plain_below: number | null
 }
 
 /** Surrogate of a name; undefined when there is none. Directory function, one exact name in. */
@@ -37,15 +40,24 @@ export async function registerNamespace(
 export async function readNamespace(tx: NamespaceTransaction): Promise<NamespaceRow | undefined> {
   const [row] = await tx<NamespaceRow>`
     select n.name, n.revision, n.profile, n.plan, n.embedder_model, n.embedder_dimension,
-      n.analyzer_version, n.index_key, n.document_count, n.mean_length
-    from namespaces n where n.namespace = ${tx.namespace}`
+      n.analyzer_version, n.index_key, n.document_count, n.mean_length, k.salt, k.plain_below
+    from namespaces n left join namespace_keys k on k.namespace = n.namespace
+    where n.namespace = ${tx.namespace}`
   return row
 }
 
-/** The settings' revision alone: one row by primary key, read in every operation's transaction. */
-export async function readRevision(tx: NamespaceTransaction): Promise<number | undefined> {
+/**
+ * The settings' revision alone: one row by primary key, read in every operation's transaction. A write
+ * holds the row FOR KEY SHARE, as its foreign keys do anyway, until it commits: whoever changes how the
+ * namespace is stored takes it FOR UPDATE, and so finds nothing of the old kind coming after.
+ */
+export async function readRevision(
+  tx: NamespaceTransaction,
+  isWrite: boolean,
+): Promise<number | undefined> {
   const [row] = await tx<{ revision: number }>`
-    select n.revision from namespaces n where n.namespace = ${tx.namespace}`
+    select n.revision from namespaces n where n.namespace = ${tx.namespace}
+    ${isWrite ? fragment`for key share` : nothing}`
   return row?.revision
 }
 
@@ -87,13 +99,22 @@ export async function refreshStatistics(tx: NamespaceTransaction): Promise<void>
 }
 
 /**
+ * Holds up writes of the namespace until this transaction ends, after those that are under way: what
+ * follows sees every row of the old settings. Taken before the settings change.
+ */
+export async function lockNamespace(tx: NamespaceTransaction): Promise<void> {
+  await tx`select from namespaces n where n.namespace = ${tx.namespace} for update`
+}
+
+/**
  * Hands the namespace to another embedder: its vectors go, since two models are never compared, and a
- * new revision makes every process read the settings again. Stores wait on the row until the commit.
+ * new revision makes every process read the settings again.
  */
 export async function changeEmbedder(
   tx: NamespaceTransaction,
   embedder: { readonly model: string; readonly dimension: number },
 ): Promise<void> {
+  await lockNamespace(tx)
   await tx`
     update namespaces n set embedder_model = ${embedder.model},
       embedder_dimension = ${embedder.dimension}, revision = n.revision + 1

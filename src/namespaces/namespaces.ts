@@ -1,8 +1,11 @@
 /** Namespaces as the program sees them: found by name, made on first use, settings kept by revision. */
 import { randomBytes } from 'node:crypto'
+import type { Vault } from '../crypto/vault.ts'
 import type { Actor, NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import type { NamespaceSettings } from '../operation.ts'
+import { makeNamespaceKeys, openNamespaceKeys } from './namespace-keys.ts'
+import { insertNamespaceKeys } from './namespace-keys.sql.ts'
 import {
   findNamespace,
   insertNamespace,
@@ -16,7 +19,11 @@ const cachedNamespacesMax = 1_000
 /** Document integers a process takes at once: one short transaction for so many stores. */
 const documentBlock = 256
 
+export type Profile = NamespaceSettings['profile']
+
 export interface NamespaceDefaults {
+  /** Encryption of a namespace that is made on first use. */
+  readonly profile: Profile
   readonly embedderModel: string
   readonly embedderDimension: number
   readonly analyzerVersion: number
@@ -31,8 +38,15 @@ export interface Namespaces {
   reserveDocuments(actor: Actor, count: number): Promise<number[]>
 }
 
-/** What a namespace is made with on first use; its index key is 32 random bytes of its own. */
-export function createNamespaces(scope: NamespaceScope, defaults: NamespaceDefaults): Namespaces {
+/**
+ * `defaults` is what a namespace is made with on first use; its index key is 32 random bytes of its own.
+ * Without a vault no namespace can be encrypted, and one that is cannot be opened.
+ */
+export function createNamespaces(
+  scope: NamespaceScope,
+  defaults: NamespaceDefaults,
+  vault?: Vault,
+): Namespaces {
   const surrogates = new Map<string, bigint>()
   const settings = new Map<bigint, NamespaceSettings>()
   const blocks = new Map<bigint, { next: number; end: number }>()
@@ -45,7 +59,7 @@ export function createNamespaces(scope: NamespaceScope, defaults: NamespaceDefau
       if (found === undefined && !create) {
         throw new AppError('not_found', 'There is no such namespace.')
       }
-      const namespace = found ?? (await register(scope, name, defaults))
+      const namespace = found ?? (await register(scope, name, defaults, vault))
       remember(surrogates, name, namespace)
       return namespace
     },
@@ -54,6 +68,7 @@ export function createNamespaces(scope: NamespaceScope, defaults: NamespaceDefau
       if (cached && cached.revision >= freshest) return cached
       const row = await scope.withNamespace(actor, { readOnly: true }, readNamespace)
       if (!row) throw new AppError('not_found', 'There is no such namespace.')
+      const opened = await openNamespaceKeys(vault, actor.namespace, row)
       const read: NamespaceSettings = {
         namespace: actor.namespace,
         name: row.name,
@@ -62,7 +77,8 @@ export function createNamespaces(scope: NamespaceScope, defaults: NamespaceDefau
         embedderModel: row.embedder_model,
         embedderDimension: row.embedder_dimension,
         analyzerVersion: row.analyzer_version,
-        indexKey: row.index_key,
+        ...opened,
+        plainBelow: row.plain_below ?? undefined,
         documentCount: row.document_count,
         meanLength: row.mean_length,
       }
@@ -85,24 +101,29 @@ async function register(
   scope: NamespaceScope,
   name: string,
   defaults: NamespaceDefaults,
+  vault: Vault | undefined,
 ): Promise<bigint> {
   // 63 random bits: a surrogate tells nothing about how many namespaces there are.
   const surrogate = randomBytes(8).readBigUInt64BE() >> 1n
   const actor: Actor = { namespace: surrogate, agent: 'mindglue', scopes: new Set() }
+  const made = await makeNamespaceKeys(vault, surrogate, defaults.profile)
   // One transaction: a name without its row would be a namespace that nobody can use or make again.
-  return await scope.withNamespace(actor, {}, async (tx) => {
+  const registered = await scope.withNamespace(actor, {}, async (tx) => {
     const namespace = await registerNamespace(tx, name, surrogate)
     if (namespace !== surrogate) return namespace // another process was first, and has committed
     await insertNamespace(tx, {
       name,
-      profile: 'off',
+      profile: defaults.profile,
       embedder_model: defaults.embedderModel,
       embedder_dimension: defaults.embedderDimension,
       analyzer_version: defaults.analyzerVersion,
-      index_key: randomBytes(32),
+      index_key: made.indexKey,
     })
+    if (made.row) await insertNamespaceKeys(tx, made.row)
     return namespace
   })
+  if (registered !== surrogate) await made.discard()
+  return registered
 }
 
 /** A block changes only here and between no two awaits, so that concurrent stores share none. */

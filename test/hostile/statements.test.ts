@@ -118,7 +118,7 @@ describe('without a context', () => {
   })
 
   test('keys, names and due work cannot be read', async () => {
-    expect(closed.toSorted()).toEqual(['context_keys', 'due', 'namespace_names'])
+    expect(closed.toSorted()).toEqual(['context_keys', 'due', 'namespace_names', 'root_keys'])
     for (const table of closed) {
       for (const statement of [`select * from ${table}`, `delete from ${table}`]) {
         expect([statement, await stateOf(statement)]).toEqual([statement, insufficientPrivilege])

@@ -35,18 +35,27 @@ test('a namespace answers by words under another embedder and by its vectors onc
     memories: contents.map((content) => ({ content })),
   })
 
-  const operations = createOperations({ embedder: other, cursorKey: randomBytes(32) })
+  const operations = createOperations({
+    embedder: other,
+    cursorKey: randomBytes(32),
+    rankingTexts: memory.rankingTexts,
+  })
   const stored = await memory.execute(operations.store, principal, { content: 'quinces go last' })
   expect(stored.results[0]?.embedded).toBe(false)
   const found = await memory.execute(operations.recall, principal, { query: 'pears' })
   expect(found.results[0]?.content).toBe('pears are on the shelf')
   expect(await countRows(memory, principal, 'embeddings')).toBe(3)
 
-  const namespaces = createNamespaces(memory.test.scope, {
-    embedderModel: other.model,
-    embedderDimension: other.dimension,
-    analyzerVersion,
-  })
+  const namespaces = createNamespaces(
+    memory.test.scope,
+    {
+      profile: 'field',
+      embedderModel: other.model,
+      embedderDimension: other.dimension,
+      analyzerVersion,
+    },
+    memory.vault,
+  )
   const seen: number[] = []
   const vectors = await reembed(
     { scope: memory.test.scope, namespaces, embedder: other },

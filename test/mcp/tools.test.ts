@@ -3,6 +3,7 @@ import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/
 import { format } from 'prettier'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { RankingTexts } from '../../src/memory/ranking-texts.ts'
 import { createTools } from '../../src/mcp/tools.ts'
 import { createOperations } from '../../src/operations.ts'
 
@@ -11,7 +12,11 @@ const unused = (): never => {
   throw new Error('a definition needs no work')
 }
 const tools = createTools({
-  operations: createOperations({ embedder: undefined, cursorKey: new Uint8Array(32) }),
+  operations: createOperations({
+    embedder: undefined,
+    cursorKey: new Uint8Array(32),
+    rankingTexts: new RankingTexts(),
+  }),
   execute: unused,
   principal: unused,
   secret: unused,

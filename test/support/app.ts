@@ -11,6 +11,7 @@ import { createListener, type Listener } from '../../src/http/listener.ts'
 import { createProductEndpoint } from '../../src/mcp/endpoint.ts'
 import { serveMcpStream, type McpSession } from '../../src/mcp/stdio.ts'
 import { openTestDatabase, testEngine } from './database.ts'
+import { openTestVault } from './vault.ts'
 
 export interface TestApp {
   readonly app: App
@@ -101,7 +102,10 @@ interface Storage {
 function onEmbedded(): Storage {
   const directory = mkdtempSync(join(tmpdir(), 'mindglue-app-'))
   return {
-    environment: { MINDGLUE_DATA_DIR: directory },
+    environment: {
+      MINDGLUE_DATA_DIR: directory,
+      MINDGLUE_KEY_DIR: join(directory, 'keys'),
+    },
     remove: () => Promise.resolve(rmSync(directory, { recursive: true, force: true })),
   }
 }
@@ -110,8 +114,17 @@ async function onPostgres(): Promise<Storage> {
   const test = await openTestDatabase()
   // The server signs with the secret of its own configuration, and installs it as on a first start.
   await test.owner.ownerTransaction((sql) => sql`delete from mindglue.context_keys`)
+  const vault = await openTestVault()
   return {
-    environment: { DATABASE_URL: test.url, MIGRATION_DATABASE_URL: test.adminUrl },
-    remove: () => test.close(),
+    environment: {
+      DATABASE_URL: test.url,
+      MIGRATION_DATABASE_URL: test.adminUrl,
+      MINDGLUE_ROOT_KEY: vault.rootKeys,
+      MINDGLUE_KEYSTORE_DIR: vault.keystoreDirectory,
+    },
+    remove: async () => {
+      await test.close()
+      vault.remove()
+    },
   }
 }

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { createExecute, type Execute } from '../../src/execute.ts'
-import { createNamespaces, type Namespaces } from '../../src/namespaces/namespaces.ts'
+import { RankingTexts } from '../../src/memory/ranking-texts.ts'
+import { createNamespaces, type Namespaces, type Profile } from '../../src/namespaces/namespaces.ts'
 import { createOperations, type Operations } from '../../src/operations.ts'
 import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
@@ -10,9 +11,12 @@ import { allScopes, type Principal, type Scope } from '../../src/principal.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
 import { openTestDatabase, type TestDatabase } from './database.ts'
+import { openTestVault, type TestVault } from './vault.ts'
 
 export interface TestMemory {
   readonly test: TestDatabase
+  readonly vault: TestVault
+  readonly rankingTexts: RankingTexts
   readonly namespaces: Namespaces
   readonly operations: Operations
   readonly execute: Execute
@@ -34,6 +38,8 @@ export interface PrincipalChanges {
 export interface TestMemoryOptions {
   /** Replaces the static embedder; null: none. */
   readonly embedder?: Embedder | null
+  /** Encryption of new namespaces; `field`, as the product has it, when left out. */
+  readonly profile?: Profile
 }
 
 export async function openTestMemory(options: TestMemoryOptions = {}): Promise<TestMemory> {
@@ -48,15 +54,24 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
     destination: { write: (text: string) => void lines.push(text) },
   })
   const metrics = createMetrics({ version: '0.0.0', namespaces: ['default'] })
-  const namespaces = createNamespaces(test.scope, {
-    embedderModel: embedder?.model ?? 'none',
-    embedderDimension: embedder?.dimension ?? 0,
-    analyzerVersion,
-  })
+  const vault = await openTestVault()
+  const rankingTexts = new RankingTexts()
+  const namespaces = createNamespaces(
+    test.scope,
+    {
+      profile: options.profile ?? 'field',
+      embedderModel: embedder?.model ?? 'none',
+      embedderDimension: embedder?.dimension ?? 0,
+      analyzerVersion,
+    },
+    vault,
+  )
   return {
     test,
+    vault,
+    rankingTexts,
     namespaces,
-    operations: createOperations({ embedder, cursorKey: randomBytes(32) }),
+    operations: createOperations({ embedder, cursorKey: randomBytes(32), rankingTexts }),
     execute: createExecute({
       scope: test.scope,
       namespaces,
@@ -78,6 +93,10 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
         requestId: uuidv7(),
       }
     },
-    close: () => test.close(),
+    close: async () => {
+      rankingTexts.close()
+      await test.close()
+      vault.remove()
+    },
   }
 }

@@ -6,6 +6,7 @@ import type { TestMemory } from './memory.ts'
 export const derivedTables = [
   'memories',
   'memory_agents',
+  'memory_keys',
   'embeddings',
   'postings',
   'entities',
