@@ -13,7 +13,7 @@ import type {
   OperationName,
   PrepareContext,
 } from './operation.ts'
-import type { Principal } from './principal.ts'
+import type { Principal, Scope } from './principal.ts'
 import type { Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
@@ -68,7 +68,8 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
     let outcome: 'ok' | AppError['code'] = 'ok'
     try {
       const parsed = parseInput(operation, input)
-      requireScope(operation, principal)
+      requireScope(operation.scope, principal)
+      if (operation.quarantine?.(parsed) === 'shown') requireScope('admin', principal)
       const committed = await run(dependencies, operation, principal, parsed, options, stageMs)
       if (operation.effect !== 'read') {
         dependencies.onChange({
@@ -124,10 +125,10 @@ function ownName(part: PropertyKey): string {
   return /^(?:[a-z][a-z_]{0,30}|\d+)(?:\.(?:[a-z_]{1,30}|\d+)){0,3}$/u.test(text) ? text : '*'
 }
 
-function requireScope(operation: Pick<Operation, 'scope'>, principal: Principal): void {
-  if (principal.scopes.has(operation.scope) || principal.scopes.has('admin')) return
-  throw new AppError('insufficient_scope', `This needs the scope ${operation.scope}.`, {
-    details: { scope: operation.scope },
+function requireScope(scope: Scope, principal: Principal): void {
+  if (principal.scopes.has(scope) || principal.scopes.has('admin')) return
+  throw new AppError('insufficient_scope', `This needs the scope ${scope}.`, {
+    details: { scope },
   })
 }
 
@@ -144,7 +145,10 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
     const context = prepareContext(namespaces, principal, settings, options, stageMs)
     const prepared = await operation.prepare(context, input)
     context.signal.throwIfAborted()
-    const transaction = { retryable: operation.isIdempotent(input) }
+    const transaction = {
+      retryable: operation.isIdempotent(input),
+      seesQuarantined: (operation.quarantine?.(input) ?? 'hidden') !== 'hidden',
+    }
     try {
       return await context.stage('transaction', () =>
         scope.withNamespace(principal, transaction, async (tx) => {

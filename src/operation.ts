@@ -74,6 +74,11 @@ export interface Operation<
   readonly effect: 'read' | 'write' | 'delete'
   readonly input: Input
   readonly output: Output
+  /**
+   * Quarantined memories in its transaction. `hidden` (when left out): they do not exist. `reached`: it
+   * may add, count or delete them, and shows none. `shown`: it answers with them, which needs `admin`.
+   */
+  quarantine?(input: z.output<Input>): 'hidden' | 'reached' | 'shown'
   /** True when running it twice with this input changes nothing more than running it once. */
   isIdempotent(input: z.output<Input>): boolean
   prepare(context: PrepareContext, input: z.output<Input>): Promise<Prepared>

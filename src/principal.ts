@@ -18,6 +18,12 @@ export const agentScopes: readonly Scope[] = allScopes.filter((scope) => scope !
 /** The channel a request came through; the server decides it, never the client. */
 export type Channel = 'stdio' | 'mcp-http' | 'rest' | 'cli' | 'job'
 
+/** Name and version that a protocol client gave of itself. */
+export interface ClientName {
+  readonly name: string
+  readonly version: string
+}
+
 export interface Principal {
   /** Immutable surrogate of the namespace: first column of every key. */
   readonly namespace: bigint
@@ -27,6 +33,8 @@ export interface Principal {
   readonly scopes: ReadonlySet<Scope>
   readonly plan: string
   readonly channel: Channel
+  /** What the client calls itself: a claim, cleaned and bounded; undefined when it said nothing. */
+  readonly client?: ClientName | undefined
   /** UUIDv7 of this request; in logs, audit and error replies. */
   readonly requestId: string
 }

@@ -1,5 +1,4 @@
 /** `mindglue import`: an export, or the reference knowledge-graph server's file, in whole batches. */
-import { createHash } from 'node:crypto'
 import { ZodError } from 'zod'
 import type { OperatorCommands } from '../daemon/operate.ts'
 import { AppError } from '../errors.ts'
@@ -184,7 +183,7 @@ const ownFormat: Format = {
   itemsOf: (line) => [line],
   field: 'lines',
   send: async (operator, items) => {
-    type Lines = OperatorCommands['import']['input']['lines']
+    type Lines = NonNullable<OperatorCommands['import']['input']['lines']>
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- untrusted here and validated there
     return await operator.run('import', { lines: items as Lines })
   },
@@ -194,14 +193,9 @@ const knowledgeGraph: Format = {
   itemsOf: memoriesOfRecord,
   field: 'memories',
   send: async (operator, items) => {
-    type Memories = NonNullable<OperatorCommands['store']['input']['memories']>
+    type Memories = NonNullable<OperatorCommands['import']['input']['memories']>
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- made by memoriesOfRecord
     const memories = items as Memories
-    const digest = createHash('sha256').update(JSON.stringify(memories)).digest('hex').slice(0, 32)
-    const { stored } = await operator.run('store', {
-      memories,
-      idempotency_key: `knowledge-graph-${digest}`,
-    })
-    return { imported: stored, skipped: memories.length - stored }
+    return await operator.run('import', { memories })
   },
 }

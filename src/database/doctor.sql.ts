@@ -31,6 +31,7 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'context_agent',
   'context_namespace',
   'context_sees_all',
+  'context_sees_quarantined',
   'due_add',
   'due_done',
   'due_page',

@@ -12,6 +12,16 @@ const hmacBlockBytes = 64
 export interface NamespaceTransaction extends Sql {
   readonly namespace: bigint
   readonly agent: string
+  /** True when the context reaches quarantined memories; otherwise the policies hide them. */
+  readonly seesQuarantined: boolean
+}
+
+export interface ScopeOptions extends TransactionOptions {
+  /**
+   * Reach quarantined memories as well. Left out: for an administrator, so that a job or command that
+   * walks over all memories misses none. Operations never leave it out (execute.ts).
+   */
+  readonly seesQuarantined?: boolean
 }
 
 /** Who a transaction acts for; a Principal is one. */
@@ -21,7 +31,7 @@ export interface NamespaceScope {
   /** One transaction in the actor's namespace; durable when the promise resolves. */
   withNamespace<T>(
     actor: Actor,
-    options: TransactionOptions,
+    options: ScopeOptions,
     work: (tx: NamespaceTransaction) => Promise<T>,
   ): Promise<T>
   /** A transaction without any namespace, for directory functions alone: every policy shows no rows. */
@@ -34,13 +44,14 @@ export interface NamespaceScope {
  */
 export function createScope(database: Database, contextKey: Uint8Array): NamespaceScope {
   return {
-    withNamespace: (actor, options, work) =>
+    withNamespace: (actor, { seesQuarantined = actor.scopes.has('admin'), ...options }, work) =>
       database.transaction(options, async (sql) => {
         // Not awaited alone: pipelined ahead of the first statement, so it costs no round trip of its own.
-        const context = setContext(sql, signContext(actor, contextKey))
+        const context = setContext(sql, signContext(actor, seesQuarantined, contextKey))
         const tx = Object.assign(bindSql(sql), {
           namespace: actor.namespace,
           agent: actor.agent,
+          seesQuarantined,
         })
         const [, result] = await Promise.all([context, work(tx)])
         return result
@@ -96,8 +107,8 @@ export async function verifyContextKey(scope: NamespaceScope): Promise<void> {
 const foreignSecret =
   'This database was set up with another installation secret. Give this process the same MINDGLUE_SECRET or MINDGLUE_SECRET_FILE.'
 
-function signContext(actor: Actor, key: Uint8Array): string {
-  const flags = actor.scopes.has('admin') ? 'a' : '-'
+function signContext(actor: Actor, seesQuarantined: boolean, key: Uint8Array): string {
+  const flags = `${actor.scopes.has('admin') ? 'a' : '-'}${seesQuarantined ? 'q' : ''}`
   const agent = Buffer.from(actor.agent, 'utf8').toString('hex')
   const expires = Math.floor(Date.now() / 1000) + contextLifeSeconds
   const body = `${actor.namespace}|${agent}|${flags}|${expires}`

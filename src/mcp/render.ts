@@ -72,7 +72,8 @@ export function renderStore(output: StoreOutput): string {
   const counts = `Stored ${output.stored}, already there ${output.duplicates}.`
   const shown = output.results.slice(0, idsShownMax).map((result) => {
     const until = result.expires_at === undefined ? '' : `, until ${result.expires_at}`
-    return `- ${result.id} (${result.status}, ${result.type}${until})`
+    const held = result.quarantined ? ', quarantined: not recalled until approved' : ''
+    return `- ${result.id} (${result.status}, ${result.type}${until}${held})`
   })
   const more = output.results.length - shown.length
   return [

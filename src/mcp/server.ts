@@ -13,6 +13,7 @@ import type { Principal } from '../principal.ts'
 import { version } from '../version.ts'
 import { callerOf } from './caller.ts'
 import { canAskPerson, clientCapabilities } from './capabilities.ts'
+import { clientName } from './client-name.ts'
 import { complete } from './completions.ts'
 import { confirmationCodec } from './confirm.ts'
 import type { McpHost } from './host.ts'
@@ -82,8 +83,10 @@ export function createServerFactory(host: McpHost): ServerFactory {
         },
         requestState: { verify: (state, context) => codec.verify(state, context) },
       } satisfies ServerOptions)
-      const caller = (context: ServerContext): Principal =>
-        callerOf(context) ?? { ...principal, requestId: uuidv7() }
+      const caller = (context: ServerContext): Principal => ({
+        ...(callerOf(context) ?? { ...principal, requestId: uuidv7() }),
+        client: clientName(server, context),
+      })
       answerTools(server, host, tools, caller, codec)
       answerResources(server, host, caller)
       answerPrompts(server, host, caller)

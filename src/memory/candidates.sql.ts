@@ -38,7 +38,7 @@ function ofDocuments(
   return fragment`
     select found.* from unnest(${documents}::int[]) as wanted (document)
     cross join lateral (
-      select ${output}, (${live} and ${condition}) as is_wanted from memories m
+      select ${output}, (${live(tx)} and ${condition}) as is_wanted from memories m
       where m.namespace = ${tx.namespace} and m.document = wanted.document offset 0
     ) found
     where found.is_wanted`
@@ -140,7 +140,7 @@ export async function corpusSample(
       coalesce((select max(h.document) from memories h where h.namespace = ${tx.namespace}), 0)
         as highest
     from (select m.length from memories m
-      where m.namespace = ${tx.namespace} and m.is_current limit ${most}) s`
+      where m.namespace = ${tx.namespace} and m.is_current and m.quarantine = 0 limit ${most}) s`
   const size = row?.size ?? 0
   return {
     size: size < most ? size : Math.max(size, row?.highest ?? 0),
@@ -154,6 +154,7 @@ export function readNeighbours(
   documents: readonly number[],
   reach: number,
 ): Promise<(MemoryRow & { hit: number; place: number })[]> {
+  const shown = tx.seesQuarantined ? fragment`true` : fragment`n.quarantine = 0`
   const side = (comparison: SqlFragment, order: SqlFragment, sign: SqlFragment) => fragment`
     select h.document as hit, (${sign} * s.place)::int as place, ${columns}
     from memories h cross join lateral (
@@ -161,7 +162,7 @@ export function readNeighbours(
       where n.namespace = h.namespace and n.session_key = h.session_key
         and (n.occurred_at, n.document) ${comparison} (h.occurred_at, h.document)
         and n.is_current and n.valid_to is null
-        and (n.expires_at is null or n.expires_at > statement_timestamp())
+        and (n.expires_at is null or n.expires_at > statement_timestamp()) and ${shown}
       ${order} limit ${reach}) s
     join memories m on m.namespace = h.namespace and m.document = s.document
     where h.namespace = ${tx.namespace} and h.document = any(${documents}::int[])

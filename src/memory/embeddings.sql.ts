@@ -36,7 +36,7 @@ export async function nearestDocuments(
   const vector = fragment`${vectorText(question)}::${tx.dialect.vectorType}`
   const passing = filter
     ? fragment`join memories m on m.namespace = e.namespace and m.document = e.document
-        and ${live} and ${filterSql(filter)}`
+        and ${live(tx)} and ${filterSql(filter)}`
     : nothing
   // Vectors are of unit length: the inner product (`<#>` is its negative) is the cosine, at a third of
   // the work. One expression for output and order, or it is computed twice a row.

@@ -19,6 +19,10 @@ const exportInput = z.strictObject({
     .optional()
     .describe('jsonl (default; can be imported again) or markdown (to read)'),
   limit: z.int().min(1).max(pageMax).optional().describe('Memories a page, at most 500 (100)'),
+  include_quarantined: z
+    .boolean()
+    .optional()
+    .describe('Also what is quarantined, marked as such; for administrators'),
   cursor: z.string().max(1024).optional().describe('next_cursor of the page before'),
 })
 
@@ -57,11 +61,13 @@ export function exportOperation({
     effect: 'read',
     input: exportInput,
     output: exportOutput,
+    quarantine: (input) => (input.include_quarantined === true ? 'shown' : 'hidden'),
     isIdempotent: () => true,
     prepare: () => Promise.resolve(undefined),
     commit: async (context, _prepared, input) => {
       const format = input.format ?? 'jsonl'
-      const binding = { principal: context.principal, operation: 'export', filter: format }
+      const filter = input.include_quarantined === true ? `${format}+quarantined` : format
+      const binding = { principal: context.principal, operation: 'export', filter }
       const after =
         input.cursor === undefined ? firstKey : toKey(openCursor(cursorKey, binding, input.cursor))
       const page = await readPage(context, after, input.limit ?? defaultPage)
@@ -111,9 +117,13 @@ async function readPage(context: CommitContext, after: Key, limit: number) {
       break
     }
     const allowed = readers.get(row.id)
+    const memory = presentMemory(context.settings, row)
+    // Who stored it here, with which client, is this installation's record and no part of the memory.
+    const { agent: _agent, client: _client, ...source } = memory.source
     const line: ExportLine = {
       mindglue: 1,
-      ...presentMemory(context.settings, row),
+      ...memory,
+      source,
       is_current: row.is_current,
       valid_from: row.valid_from.toISOString(),
       ...(row.valid_to && { valid_to: row.valid_to.toISOString() }),
@@ -139,6 +149,7 @@ function toMarkdown(line: ExportLine): string {
     line.session,
     ...line.tags.map((tag) => `#${tag}`),
     line.is_current ? undefined : `version ${line.version}, superseded`,
+    line.quarantine && `quarantined: ${line.quarantine.join(', ')}`,
   ].filter((fact) => fact !== undefined)
   // Indented, so that a memory that is Markdown itself cannot end its own block.
   const body = line.content.split(/\r?\n/u).map((row) => `    ${row}`)

@@ -12,6 +12,7 @@ export type FieldColumn =
   | 'session_label'
   | 'speaker'
   | 'source_url'
+  | 'source_client'
   | 'retire_reason'
 
 export interface FieldWriter {

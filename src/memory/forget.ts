@@ -83,6 +83,8 @@ export function forgetOperation(): Operation<
     effect: 'delete',
     input: forgetInput,
     output: forgetOutput,
+    // What is quarantined is somebody's data as well: erasing leaves none of it.
+    quarantine: () => 'reached',
     isIdempotent: () => true,
     prepare: (context, input) => {
       const { dry_run: _dryRun, confirm_token: _token, tag, ...request } = input

@@ -1,13 +1,26 @@
-/** The operation `import`: lines of an export come back as they were, ids, versions and times included. */
+/**
+ * The operation `import`: lines of an export come back as they were, ids, versions and times included;
+ * memories of another program come in as new ones. What a file says of its own trust is a claim.
+ */
+import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
-import type { Operation } from '../operation.ts'
+import type { CommitContext, Operation, PrepareContext } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
 import { embedAll } from './embed-inputs.ts'
-import { insertPrepared, type PreparedMemory } from './insert.ts'
-import { existingVersions, versionKey } from './memories.sql.ts'
+import { insertPrepared, type MemoryOrigin, type PreparedMemory } from './insert.ts'
+import { existingVersions, readStandings, versionKey } from './memories.sql.ts'
 import { memoryFields, sourceKinds, timestamp } from './memory.ts'
+import {
+  importedSource,
+  maySupersede,
+  normalTrust,
+  quarantineOf,
+  quarantineReasons,
+  reasonBits,
+  type Standing,
+} from './trust.ts'
 
 const linesMax = 500
 
@@ -33,9 +46,29 @@ const importLine = z.strictObject({
     trust: z.int().min(0).max(3),
     url: z.url().max(2048).optional(),
   }),
+  quarantine: z.array(z.enum(quarantineReasons)).max(quarantineReasons.length).optional(),
 })
 
-const importInput = z.strictObject({ lines: z.array(importLine).min(1).max(linesMax) })
+const importInput = z
+  .strictObject({
+    lines: z.array(importLine).min(1).max(linesMax).optional().describe('Lines of an export'),
+    memories: z
+      .array(z.strictObject(memoryFields))
+      .min(1)
+      .max(linesMax)
+      .optional()
+      .describe('Memories from elsewhere: new ids, the importing agent as owner'),
+    own: z
+      .boolean()
+      .optional()
+      .describe(
+        'The lines are an export of yours: believe their trust and quarantine as they stand',
+      ),
+  })
+  .refine((input) => (input.lines === undefined) !== (input.memories === undefined), {
+    path: ['lines'],
+    error: 'give either lines or memories',
+  })
 const importOutput = z.object({
   imported: z.int(),
   skipped: z.int().describe('Already there with the same id and version, or the same memory'),
@@ -62,33 +95,24 @@ export function importOperation({
     input: importInput,
     output: importOutput,
     isIdempotent: () => true,
-    prepare: async (context, { lines }) => {
-      const inputs = lines.map(toInput)
-      const embeddings = await embedAll(context, inputs, embedder)
-      const documents = await context.reserveDocuments(lines.length)
-      return lines.map((line, index) => ({
-        id: line.id,
+    quarantine: () => 'reached',
+    prepare: async (context, { lines = [], memories = [], own = false }) => {
+      const items = [
+        ...lines.map((line) => ({ input: toInput(line), line })),
+        ...memories.map((input) => ({ input, line: undefined })),
+      ]
+      const embeddings = await embedAll(
+        context,
+        items.map((item) => item.input),
+        embedder,
+      )
+      const documents = await context.reserveDocuments(items.length)
+      return items.map(({ input, line }, index) => ({
+        ...(line ? fromLine(context, line, input, own) : fromElsewhere(context, input)),
         document: documents[index] ?? 0,
-        input: inputs[index] ?? toInput(line),
-        derived: deriveMemory(
-          context.settings,
-          line.owner_agent,
-          toInput(line),
-          context.now,
-          eventOf(line),
-        ),
+        input,
         embedding: embeddings?.[index] ?? null,
         embedded: embeddings !== undefined,
-        origin: {
-          version: line.version,
-          isCurrent: line.is_current,
-          ownerAgent: line.owner_agent,
-          recordedAt: line.recorded_at,
-          validFrom: line.valid_from,
-          validTo: line.valid_to ?? null,
-          supersedes: line.supersedes ?? null,
-          source: { kind: line.source.kind, trust: line.source.trust },
-        },
       }))
     },
     commit: async (context, prepared) => {
@@ -100,13 +124,17 @@ export function importOperation({
         prepared.map((item) => item.id),
       )
       const fresh = prepared.filter(
-        ({ id, origin }) => !there.has(versionKey({ id, version: origin?.version ?? 1 })),
+        (item) => !there.has(versionKey({ id: item.id, version: item.origin?.version ?? 1 })),
       )
-      const inserted = await insertPrepared(context, fresh)
+      const { items, refused } = await withoutFalseSupersessions(context, fresh)
+      const inserted = await insertPrepared(context, items)
       const counts = { imported: inserted.length, skipped: prepared.length - inserted.length }
       return {
         output: counts,
-        audit: { resourceIds: inserted.map((item) => item.id), counts },
+        audit: {
+          resourceIds: inserted.map((item) => item.id),
+          counts: { ...counts, ...(refused > 0 && { supersessions_refused: refused }) },
+        },
       }
     },
   }
@@ -124,4 +152,90 @@ function eventOf(line: ImportLine): DerivedMemory['event'] {
   const from = line.event_date
   if (!from || line.event_grain === undefined) return null
   return { from, to: line.event_until ?? from, grain: line.event_grain }
+}
+
+type Imported = Pick<PreparedMemory, 'id' | 'derived' | 'quarantine'> & {
+  readonly origin: MemoryOrigin
+}
+
+function fromLine(
+  { settings, now }: PrepareContext,
+  line: ImportLine,
+  input: MemoryInput,
+  own: boolean,
+): Imported {
+  const derived = deriveMemory(settings, line.owner_agent, input, now, eventOf(line))
+  const source = importedSource(line.source, own)
+  const marked = reasonBits(line.quarantine ?? [])
+  return {
+    id: line.id,
+    derived,
+    quarantine: own ? marked : marked | quarantineOf(source),
+    origin: {
+      version: line.version,
+      isCurrent: line.is_current,
+      ownerAgent: line.owner_agent,
+      recordedAt: line.recorded_at,
+      validFrom: line.valid_from,
+      validTo: line.valid_to ?? null,
+      supersedes: line.supersedes ?? null,
+      source,
+    },
+  }
+}
+
+/** Nothing is claimed but the words: it is new here, and came by import. */
+function fromElsewhere({ settings, principal, now }: PrepareContext, input: MemoryInput): Imported {
+  const derived = deriveMemory(settings, principal.agent, input, now)
+  const source = importedSource({ kind: 'import', trust: normalTrust }, false)
+  return {
+    id: uuidv7(),
+    derived,
+    quarantine: quarantineOf(source),
+    origin: {
+      version: 1,
+      isCurrent: true,
+      ownerAgent: principal.agent,
+      recordedAt: now,
+      validFrom: derived.occurredAt,
+      validTo: null,
+      supersedes: null,
+      source,
+    },
+  }
+}
+
+/**
+ * Takes `supersedes` off where the rule of trust.ts forbids it; both memories then stay as they are. One
+ * that names nothing that is there is kept: what it took the place of has been forgotten.
+ */
+async function withoutFalseSupersessions(context: CommitContext, items: readonly PreparedMemory[]) {
+  const { namespace } = context.tx
+  const named = items.flatMap(({ origin }) => (origin?.supersedes ? [origin.supersedes] : []))
+  const older = new Map<string, Standing>()
+  if (named.length > 0) {
+    for (const item of items) older.set(item.id, standingOf(namespace, item))
+    for (const { id, ...standing } of await readStandings(context.tx, named)) {
+      older.set(id, { namespace, ...standing })
+    }
+  }
+  let refused = 0
+  const checked = items.map((item) => {
+    const replaced = older.get(item.origin?.supersedes ?? '')
+    if (!item.origin || !replaced || maySupersede(standingOf(namespace, item), replaced))
+      return item
+    refused += 1
+    return { ...item, origin: { ...item.origin, supersedes: null } }
+  })
+  return { items: checked, refused }
+}
+
+function standingOf(namespace: bigint, { input, origin, quarantine }: PreparedMemory): Standing {
+  return {
+    namespace,
+    ownerAgent: origin?.ownerAgent ?? '',
+    access: input.access ?? 'shared',
+    trust: origin?.source.trust ?? 0,
+    quarantine,
+  }
 }

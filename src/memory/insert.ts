@@ -1,17 +1,18 @@
 /** Writes prepared memories and everything derived from them, in the open transaction. */
 import type { CommitContext } from '../operation.ts'
+import type { ClientName } from '../principal.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import { insertMentions } from '../graph/graph.sql.ts'
-import type { Channel } from '../principal.ts'
 import { insertReaders } from './agents.sql.ts'
 import type { DerivedMemory, MemoryInput } from './derive.ts'
 import { insertEmbeddings } from './embeddings.sql.ts'
 import { writeFields, type FieldWriter } from './fields.ts'
+import { clientKey } from './keys.ts'
 import { insertMemoryKeys } from './memory-keys.sql.ts'
 import { insertMemories, versionKey, type NewMemoryRow } from './memories.sql.ts'
-import type { SourceKind } from './memory.ts'
 import { packTerms } from './packed.ts'
-import { insertPostings } from './postings.sql.ts'
+import { insertPostings, quarantinedTerm } from './postings.sql.ts'
+import { sourceOf, type Source } from './trust.ts'
 
 export interface PreparedMemory {
   readonly id: string
@@ -21,6 +22,8 @@ export interface PreparedMemory {
   readonly embedding: Float32Array | null
   /** False when the embedder failed and the job has to make the vector. */
   readonly embedded: boolean
+  /** Reasons as bits (trust.ts); 0 when it is not quarantined. */
+  readonly quarantine: number
   /** Set by an import: what a new memory takes from the request instead. */
   readonly origin?: MemoryOrigin
 }
@@ -33,17 +36,18 @@ export interface MemoryOrigin {
   readonly validFrom: Date
   readonly validTo: Date | null
   readonly supersedes: string | null
-  readonly source: { readonly kind: SourceKind; readonly trust: number }
+  readonly source: Source
 }
 
-/** Source and trust come from the channel, never from the content or an argument. */
-const sourceByChannel: Readonly<Record<Channel, { kind: SourceKind; trust: number }>> = {
-  stdio: { kind: 'agent', trust: 2 },
-  'mcp-http': { kind: 'agent', trust: 2 },
-  rest: { kind: 'agent', trust: 2 },
-  cli: { kind: 'user', trust: 3 },
-  job: { kind: 'connector', trust: 1 },
+/**
+ * What two memories must not share. A quarantined one has keys of its own: it never stands for, nor in
+ * the way of, one that is not.
+ */
+export function dedupeKeyOf({ derived, quarantine }: PreparedMemory): Buffer {
+  return quarantine === 0 ? derived.dedupeKey : Buffer.concat([derived.dedupeKey, quarantineMark])
 }
+
+const quarantineMark = Buffer.of(1)
 
 /** Inserts memories, new ones as version 1; returns those that went in (the others were there already). */
 export async function insertPrepared(
@@ -70,16 +74,22 @@ export async function insertPrepared(
   await insertPostings(tx, kept.flatMap(postingsOf))
   await insertEmbeddings(
     tx,
-    kept.flatMap(({ document, embedding }) => (embedding ? [{ document, embedding }] : [])),
+    // Quarantined ones get their vectors with the approval: until then no search meets them.
+    kept.flatMap(({ document, embedding, quarantine }) =>
+      embedding && quarantine === 0 ? [{ document, embedding }] : [],
+    ),
   )
   await insertReaders(
     tx,
     kept.flatMap(({ id, input }) => (input.allowed_agents ?? []).map((agent) => ({ id, agent }))),
   )
-  await insertMentions(tx, settings, distinctEntities(kept), kept.flatMap(mentionsOf))
+  // A quarantined memory names nobody: its mentions stand, so that forgetting a name finds it, but the
+  // name itself is written by a memory that may be seen.
+  const open = kept.filter((item) => item.quarantine === 0)
+  await insertMentions(tx, settings, distinctEntities(open), kept.flatMap(mentionsOf))
   const expiries = kept.flatMap(({ derived }) => (derived.expiresAt ? [derived.expiresAt] : []))
   await addDue(tx, 'expiry', expiries)
-  if (kept.some((item) => !item.embedded)) await addDue(tx, 'embed', [context.now])
+  if (open.some((item) => !item.embedded)) await addDue(tx, 'embed', [context.now])
   return kept
 }
 
@@ -92,8 +102,10 @@ function memoryRow(
   fields: FieldWriter,
   item: PreparedMemory,
 ): NewMemoryRow {
-  const { id, document, input, derived, origin } = item
-  const source = origin?.source ?? sourceByChannel[context.principal.channel]
+  const { id, document, input, derived, origin, quarantine } = item
+  const { principal, settings } = context
+  const { client } = principal
+  const source = origin?.source ?? sourceOf(principal.channel)
   return {
     id,
     version: origin?.version ?? 1,
@@ -110,8 +122,13 @@ function memoryRow(
     speaker_key: derived.speakerKey,
     source_kind: source.kind,
     source_url: fields.encodeOptional('source_url', input.source_url),
+    source_client: fields.encodeOptional('source_client', client && clientText(client)),
+    source_client_key: client ? clientKey(settings.indexKey, client.name) : null,
+    source_agent: principal.agent,
+    source_request: principal.requestId,
     trust: source.trust,
-    owner_agent: origin?.ownerAgent ?? context.principal.agent,
+    quarantine,
+    owner_agent: origin?.ownerAgent ?? principal.agent,
     access: input.access ?? 'shared',
     importance: input.importance ?? 0.5,
     occurred_at: derived.occurredAt,
@@ -124,16 +141,27 @@ function memoryRow(
     recorded_at: origin?.recordedAt ?? context.now,
     supersedes: origin?.supersedes ?? null,
     length: derived.length,
-    dedupe_key: derived.dedupeKey,
-    terms: packTerms(derived.terms.keys()),
+    dedupe_key: dedupeKeyOf(item),
+    terms: packTerms(wordsOf(item).keys()),
     tag_terms: packTerms(derived.tagTerms),
     entities: packTerms(derived.entities.map((entity) => entity.key)),
     needs_embedding: !item.embedded,
   }
 }
 
-function postingsOf({ document, derived }: PreparedMemory) {
-  const words = [...derived.terms].map(([term, frequency]) => ({
+/** Terms with their frequency. Those of a quarantined memory lie apart: no search of others reads them. */
+function wordsOf({ derived, quarantine }: PreparedMemory): ReadonlyMap<bigint, number> {
+  if (quarantine === 0) return derived.terms
+  return new Map([...derived.terms].map(([term, frequency]) => [quarantinedTerm(term), frequency]))
+}
+
+function clientText({ name, version }: ClientName): string {
+  return version === '' ? name : `${name} ${version}`
+}
+
+function postingsOf(item: PreparedMemory) {
+  const { document, derived } = item
+  const words = [...wordsOf(item)].map(([term, frequency]) => ({
     term,
     document,
     frequency,

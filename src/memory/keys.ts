@@ -14,6 +14,11 @@ export function speakerKey(indexKey: Uint8Array, speaker: string): Buffer {
   return blindIndex(indexKey, 'speaker', normaliseLabel(speaker))
 }
 
+/** The name that a client gave of itself, without its version. */
+export function clientKey(indexKey: Uint8Array, name: string): Buffer {
+  return blindIndex(indexKey, 'client', normaliseLabel(name))
+}
+
 /** A tag is a posting like a word; the prefix keeps it apart from words (terms never hold a colon). */
 export function tagTerm(indexKey: Uint8Array, tag: string): bigint {
   return hashTerm(indexKey, `tag:${normaliseLabel(tag)}`)

@@ -20,7 +20,12 @@ export interface MemoryRow {
   readonly speaker_key: Buffer | null
   readonly source_kind: SourceKind
   readonly source_url: Buffer | null
+  readonly source_client: Buffer | null
+  /** Who stored it here; null for what was stored before this was kept. */
+  readonly source_agent: string | null
   readonly trust: number
+  /** Reasons as bits (trust.ts); 0 when it is not quarantined. */
+  readonly quarantine: number
   readonly owner_agent: string
   readonly access: AccessLevel
   readonly importance: number
@@ -40,6 +45,8 @@ export interface MemoryRow {
 
 export interface NewMemoryRow extends Omit<MemoryRow, 'key_token'> {
   readonly is_current: boolean
+  readonly source_client_key: Buffer | null
+  readonly source_request: string
   readonly dedupe_key: Buffer
   /** Packed int8 big endian lists; see packed.ts. */
   readonly terms: Buffer
@@ -73,13 +80,25 @@ export interface MemoryFilter {
 /** Every column of a MemoryRow, on alias `m`. */
 export const columns = fragment`m.id, m.version, m.document, m.content, m.raw_content, m.type, m.metadata,
   m.tags, m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.source_url,
-  m.trust, m.owner_agent, m.access, m.importance, m.occurred_at, m.event_from, m.event_to,
-  m.event_grain, m.expires_at, m.valid_from, m.valid_to, m.recorded_at, m.supersedes, m.length,
-  ${keyToken}`
+  m.source_client, m.source_agent, m.trust, m.quarantine, m.owner_agent, m.access, m.importance,
+  m.occurred_at, m.event_from, m.event_to, m.event_grain, m.expires_at, m.valid_from, m.valid_to,
+  m.recorded_at, m.supersedes, m.length, ${keyToken}`
 
-/** Current, not retired, not expired: judged by the clock at the statement, not at the transaction's start. */
-export const live = fragment`m.is_current and m.valid_to is null
-  and (m.expires_at is null or m.expires_at > statement_timestamp())`
+/**
+ * Current, not retired, not expired (judged by the clock at the statement, not at the transaction's
+ * start), and not quarantined unless the transaction reaches what is; on alias `m`.
+ */
+export function live(tx: Reach): SqlFragment {
+  return fragment`m.is_current and m.valid_to is null
+    and (m.expires_at is null or m.expires_at > statement_timestamp()) and ${reached(tx)}`
+}
+
+/** What reads without `live` says this; the policies say it again. On alias `m`. */
+function reached(tx: Reach): SqlFragment {
+  return tx.seesQuarantined ? fragment`true` : fragment`m.quarantine = 0`
+}
+
+type Reach = Pick<NamespaceTransaction, 'seesQuarantined'>
 
 /** Conditions on alias `m`; an empty filter is `true`. */
 export function filterSql(filter: MemoryFilter): SqlFragment {
@@ -113,8 +132,8 @@ export async function insertMemories(
   const column = <Key extends keyof NewMemoryRow>(key: Key) => rows.map((row) => row[key])
   const inserted = await tx<{ id: string; version: number }>`
     insert into memories (namespace, id, version, document, is_current, content, raw_content, type, metadata,
-      tags, session_label, session_key, speaker, speaker_key, source_kind, source_url, trust,
-      owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at,
+      tags, session_label, session_key, speaker, speaker_key, source_kind, source_url,
+      source_client, source_client_key, source_agent, source_request, trust, quarantine, owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at,
       valid_from, valid_to, recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities,
       needs_embedding)
     select ${tx.namespace}::bigint, r.* from unnest(
@@ -125,7 +144,9 @@ export async function insertMemories(
       ${column('session_label')}::bytea[], ${column('session_key')}::bytea[],
       ${column('speaker')}::bytea[], ${column('speaker_key')}::bytea[],
       ${column('source_kind')}::text[], ${column('source_url')}::bytea[],
-      ${column('trust')}::smallint[], ${column('owner_agent')}::text[],
+      ${column('source_client')}::bytea[], ${column('source_client_key')}::bytea[],
+      ${column('source_agent')}::text[], ${column('source_request')}::uuid[],
+      ${column('trust')}::smallint[], ${column('quarantine')}::int[], ${column('owner_agent')}::text[],
       ${column('access')}::text[], ${column('importance')}::real[],
       ${column('occurred_at')}::timestamptz[], ${column('event_from')}::timestamptz[],
       ${column('event_to')}::timestamptz[], ${column('event_grain')}::text[],
@@ -161,7 +182,7 @@ export function readMemories(
 ): Promise<MemoryRow[]> {
   return tx`
     select ${columns} from memories m
-    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${live}`
+    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${live(tx)}`
 }
 
 /** Every readable version of some memories, newest version first. Primary key. */
@@ -172,7 +193,7 @@ export function readVersions(
   return tx`
     select ${columns}, m.is_current from memories m
     where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[])
-      and (m.expires_at is null or m.expires_at > statement_timestamp())
+      and (m.expires_at is null or m.expires_at > statement_timestamp()) and ${reached(tx)}
     order by m.id, m.version desc limit 1000`
 }
 
@@ -188,7 +209,7 @@ export function browseMemories(
     : fragment`true`
   return tx`
     select ${columns} from memories m
-    where m.namespace = ${tx.namespace} and ${live} and ${filterSql(filter)} and ${start}
+    where m.namespace = ${tx.namespace} and ${live(tx)} and ${filterSql(filter)} and ${start}
     order by m.recorded_at desc, m.id desc limit ${limit}`
 }
 
@@ -202,7 +223,7 @@ export function pageMemories(
     select ${columns}, m.is_current from memories m
     where m.namespace = ${tx.namespace}
       and (m.id, m.version) > (${after.id}::uuid, ${after.version}::int)
-      and (m.expires_at is null or m.expires_at > statement_timestamp())
+      and (m.expires_at is null or m.expires_at > statement_timestamp()) and ${reached(tx)}
     order by m.id, m.version limit ${limit}`
 }
 
@@ -215,7 +236,7 @@ export function selectIds(
   return tx`
     select m.id, count(*)::int as versions
     from memories m join memories v on v.namespace = m.namespace and v.id = m.id
-    where m.namespace = ${tx.namespace} and ${live} and ${filterSql(filter)}
+    where m.namespace = ${tx.namespace} and ${live(tx)} and ${filterSql(filter)}
     group by m.id order by m.id limit ${limit}`
 }
 
@@ -259,6 +280,14 @@ export async function existingVersions(
   return new Set(rows.map(versionKey))
 }
 
+/** What a supersession looks at (trust.ts), of the current versions of some memories. Primary key. */
+export async function readStandings(tx: NamespaceTransaction, ids: readonly string[]) {
+  const rows = await tx<Pick<MemoryRow, 'id' | 'owner_agent' | 'access' | 'trust' | 'quarantine'>>`
+    select m.id, m.owner_agent, m.access, m.trust, m.quarantine from memories m
+    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and m.is_current`
+  return rows.map(({ owner_agent: ownerAgent, ...row }) => ({ ...row, ownerAgent }))
+}
+
 /** One version of one memory as text, for sets. */
 export function versionKey({ id, version }: { id: string; version: number }): string {
   return `${id}/${version}`
@@ -267,18 +296,21 @@ export function versionKey({ id, version }: { id: string; version: number }): st
 /** The text of one version and how to read it. */
 export type StoredContent = Pick<MemoryRow, 'id' | 'version' | 'document' | 'content' | 'key_token'>
 
-/** Memories whose vector is still to be made, lowest document first. Index memories_needs_embedding. */
+/**
+ * Memories whose vector is still to be made, lowest document first; quarantined ones get none.
+ * Index memories_needs_embedding.
+ */
 export function needingEmbedding(
   tx: NamespaceTransaction,
   limit: number,
 ): Promise<StoredContent[]> {
   return tx`
     select m.id, m.version, m.document, m.content, ${keyToken} from memories m
-    where m.namespace = ${tx.namespace} and m.needs_embedding
+    where m.namespace = ${tx.namespace} and m.needs_embedding and m.quarantine = 0
     order by m.document limit ${limit}`
 }
 
-/** Versions without a vector after a document, lowest first: what is left to embed. Index memories_document. */
+/** Versions without a vector after a document, lowest first, quarantined ones left out: what is left to embed. Index memories_document. */
 export function lackingEmbedding(
   tx: NamespaceTransaction,
   afterDocument: number,
@@ -286,7 +318,7 @@ export function lackingEmbedding(
 ): Promise<StoredContent[]> {
   return tx`
     select m.id, m.version, m.document, m.content, ${keyToken} from memories m
-    where m.namespace = ${tx.namespace} and m.document > ${afterDocument}
+    where m.namespace = ${tx.namespace} and m.document > ${afterDocument} and m.quarantine = 0
       and not exists (select from embeddings e
         where e.namespace = m.namespace and e.document = m.document)
     order by m.document limit ${limit}`

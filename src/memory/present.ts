@@ -4,6 +4,7 @@ import type { NamespaceSettings } from '../operation.ts'
 import { readFields } from './fields.ts'
 import { accessLevels, memoryTypes, sourceKinds } from './memory.ts'
 import type { MemoryRow } from './memories.sql.ts'
+import { quarantineReasons, reasonsOf } from './trust.ts'
 
 /** A memory in an answer. Times are ISO 8601 in UTC. */
 export const presentedMemory = z.object({
@@ -24,7 +25,19 @@ export const presentedMemory = z.object({
   importance: z.number(),
   access: z.enum(accessLevels),
   owner_agent: z.string(),
-  source: z.object({ kind: z.enum(sourceKinds), trust: z.int(), url: z.string().optional() }),
+  source: z.object({
+    kind: z.enum(sourceKinds),
+    trust: z
+      .int()
+      .describe('0 nobody answers for it, 1 from outside, 2 an agent or an approval, 3 the person'),
+    url: z.string().optional(),
+    agent: z.string().optional().describe('Who stored it, when that is not its owner'),
+    client: z.string().optional().describe('What the client that stored it called itself'),
+  }),
+  quarantine: z
+    .array(z.enum(quarantineReasons))
+    .optional()
+    .describe('Why it is quarantined; absent when it is not'),
 })
 export type PresentedMemory = z.output<typeof presentedMemory>
 
@@ -40,6 +53,8 @@ export function presentMemory(settings: NamespaceSettings, row: MemoryRow): Pres
   const session = fields.decodeOptional('session_label', row.session_label)
   const speaker = fields.decodeOptional('speaker', row.speaker)
   const url = fields.decodeOptional('source_url', row.source_url)
+  const client = fields.decodeOptional('source_client', row.source_client)
+  const agent = row.source_agent === row.owner_agent ? null : row.source_agent
   return {
     id: row.id,
     version: row.version,
@@ -58,6 +73,13 @@ export function presentMemory(settings: NamespaceSettings, row: MemoryRow): Pres
     importance: row.importance,
     access: row.access,
     owner_agent: row.owner_agent,
-    source: { kind: row.source_kind, trust: row.trust, ...(url !== undefined && { url }) },
+    source: {
+      kind: row.source_kind,
+      trust: row.trust,
+      ...(url !== undefined && { url }),
+      ...(agent !== null && { agent }),
+      ...(client !== undefined && { client }),
+    },
+    ...(row.quarantine !== 0 && { quarantine: reasonsOf(row.quarantine) }),
   }
 }

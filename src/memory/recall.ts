@@ -10,7 +10,13 @@ import { boundedText, label, memoryId, memoryTypes, timestamp } from './memory.t
 import { browseMemories, readMemories, readVersions, type MemoryFilter } from './memories.sql.ts'
 import { presentedMemory, presentMemory } from './present.ts'
 import type { RankingTexts } from './ranking-texts.ts'
-import { prepareQuestion, search, type Hit, type PreparedQuestion } from './search.ts'
+import {
+  prepareQuestion,
+  search,
+  withQuarantined,
+  type Hit,
+  type PreparedQuestion,
+} from './search.ts'
 
 export const questionsMax = 5
 const questionBytesMax = 8 * 1024
@@ -70,6 +76,10 @@ const recallInput = z
       .max(5)
       .optional()
       .describe('Also give so many memories before and after each hit in its session'),
+    include_quarantined: z
+      .boolean()
+      .optional()
+      .describe('Also what is quarantined; for administrators'),
     explain: z.boolean().optional().describe('Show what each part added to the score'),
     cursor: z.string().max(1024).optional().describe('next_cursor of the page before'),
   })
@@ -146,12 +156,14 @@ export function recallOperation({
     effect: 'read',
     input: recallInput,
     output: recallOutput,
+    quarantine: (input) => (input.include_quarantined === true ? 'shown' : 'hidden'),
     isIdempotent: () => true,
     prepare: async (context, input) => {
       const texts = input.queries ?? (input.query === undefined ? [] : [input.query])
       const questions: PreparedQuestion[] = []
       for (const text of texts) questions.push(await prepareQuestion(context, embedder, text))
-      return { questions, filter: toFilter(context.settings, input) }
+      const asked = input.include_quarantined === true ? questions.map(withQuarantined) : questions
+      return { questions: asked, filter: toFilter(context.settings, input) }
     },
     commit: async (context, prepared, input) => {
       const output = await answer(context, prepared, input, { cursorKey, rankingTexts })

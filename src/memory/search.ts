@@ -26,7 +26,7 @@ import {
 import { cosinesOf, nearestDocuments } from './embeddings.sql.ts'
 import type { MemoryFilter } from './memories.sql.ts'
 import type { RankingTexts, ReadableCandidate } from './ranking-texts.ts'
-import { readPostings, type TermPostings } from './postings.sql.ts'
+import { quarantinedTerm, readPostings, type TermPostings } from './postings.sql.ts'
 import { linkSessions } from './session-links.ts'
 
 /** Postings of one term that are read; a term beyond this is so common that it hardly tells. */
@@ -52,6 +52,12 @@ export interface Hit {
   readonly document: number
   readonly score: number
   readonly parts: Ranked['parts']
+}
+
+/** The same question, asked of quarantined memories too: their words lie in lists of their own. */
+export function withQuarantined(question: PreparedQuestion): PreparedQuestion {
+  const apart = question.terms.map((term) => ({ ...term, hash: quarantinedTerm(term.hash) }))
+  return { ...question, terms: [...question.terms, ...apart] }
 }
 
 /** Analyzes one question; a failing embedder leaves the words (recall never depends on a service). */

@@ -16,7 +16,8 @@ import {
 import { batchBytesMax, batchItemsMax, label, memoryFields, memoryTypes } from './memory.ts'
 import { findByDedupeKeys } from './memories.sql.ts'
 import { removeMemories } from './remove.ts'
-import { insertPrepared, type PreparedMemory } from './insert.ts'
+import { dedupeKeyOf, insertPrepared, type PreparedMemory } from './insert.ts'
+import { quarantineOf, sourceOf } from './trust.ts'
 
 const storeInput = z
   .strictObject({
@@ -65,6 +66,10 @@ const storedItem = z.object({
   entities: z.array(z.string()),
   expires_at: z.string().optional(),
   embedded: z.boolean().describe('False while its vector is still to be made'),
+  quarantined: z
+    .literal(true)
+    .optional()
+    .describe('Stored, but not recalled until an administrator approves it'),
 })
 
 const storeOutput = z.object({
@@ -99,6 +104,7 @@ export function storeOperation({
     effect: 'write',
     input: storeInput,
     output: storeOutput,
+    quarantine: () => 'reached',
     isIdempotent: (input) => input.idempotency_key !== undefined,
     prepare: async (context, input) => {
       const items: readonly MemoryInput[] = input.memories ?? [
@@ -129,6 +135,7 @@ async function prepareItems(
   const derived = await context.stage('derive', () => deriveAll(context, inputs, progress.derived))
   const embeddings = await embedAll(context, inputs, embedder, progress.embedded)
   const documents = await context.stage('reserve', () => context.reserveDocuments(inputs.length))
+  const quarantine = quarantineOf(sourceOf(context.principal.channel))
   return inputs.map((input, index) => ({
     id: uuidv7(),
     document: documents[index] ?? missing(),
@@ -136,6 +143,7 @@ async function prepareItems(
     derived: derived[index] ?? missing(),
     embedding: embeddings?.[index] ?? null,
     embedded: embeddings !== undefined,
+    quarantine,
   }))
 }
 
@@ -223,7 +231,7 @@ async function holders(context: CommitContext, items: readonly PreparedMemory[])
   if (items.length === 0) return held
   const rows = await findByDedupeKeys(
     context.tx,
-    items.map((item) => item.derived.dedupeKey),
+    items.map((item) => dedupeKeyOf(item)),
   )
   const expired = rows.filter((row) => row.expired)
   if (expired.length > 0) {
@@ -239,7 +247,7 @@ async function holders(context: CommitContext, items: readonly PreparedMemory[])
 }
 
 function dedupeText(item: PreparedMemory): string {
-  return item.derived.dedupeKey.toString('hex')
+  return dedupeKeyOf(item).toString('hex')
 }
 
 function reply(results: StoredItem[]) {
@@ -276,6 +284,7 @@ function describe(item: PreparedMemory, outcome: Outcome): StoredItem {
     entities: namesOf(item),
     ...(derived.expiresAt && { expires_at: derived.expiresAt.toISOString() }),
     embedded: item.embedded,
+    ...(item.quarantine !== 0 && { quarantined: true as const }),
   }
 }
 

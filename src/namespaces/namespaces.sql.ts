@@ -93,7 +93,7 @@ export async function refreshStatistics(tx: NamespaceTransaction): Promise<void>
     update namespaces n set document_count = s.count, mean_length = s.mean
     from (
       select count(*)::int as count, coalesce(avg(m.length), 12)::real as mean
-      from memories m where m.namespace = ${tx.namespace} and m.is_current
+      from memories m where m.namespace = ${tx.namespace} and m.is_current and m.quarantine = 0
     ) s
     where n.namespace = ${tx.namespace}`
 }

@@ -1,0 +1,95 @@
+/** Who is believed how far: source and trust by channel, what is quarantined, what may supersede. Pure. */
+import type { Channel } from '../principal.ts'
+import type { AccessLevel, SourceKind } from './memory.ts'
+
+/**
+ * 0: nobody answers for it. 1: somebody outside wrote it. 2: an agent of the namespace stored it, or an
+ * administrator approved it. 3: the person at the command line said it.
+ */
+export const normalTrust = 2
+
+export interface Source {
+  readonly kind: SourceKind
+  readonly trust: number
+}
+
+/** Source and trust come from the channel, never from the content or an argument. */
+const sourceByChannel: Readonly<Record<Channel, Source>> = {
+  stdio: { kind: 'agent', trust: 2 },
+  'mcp-http': { kind: 'agent', trust: 2 },
+  rest: { kind: 'agent', trust: 2 },
+  cli: { kind: 'user', trust: 3 },
+  job: { kind: 'connector', trust: 1 },
+}
+
+export function sourceOf(channel: Channel): Source {
+  return sourceByChannel[channel]
+}
+
+/** Highest trust that a file may claim: nobody here has said what stands in it. */
+const importTrustMax = normalTrust
+
+/**
+ * Source and trust of an imported line. A claim within what a file may say is kept; one beyond it becomes
+ * what is known: that it was imported. `own`: the administrator vouches that the file is an export of
+ * this installation, so it is believed as it stands.
+ */
+export function importedSource(claimed: Source, own: boolean): Source {
+  if (own || claimed.trust <= importTrustMax) return claimed
+  return { kind: 'import', trust: importTrustMax }
+}
+
+/** Why a memory is quarantined; the place in this list is the bit in the column. Never reorder. */
+export const quarantineReasons = [
+  'channel',
+  'instruction',
+  'tool',
+  'memory',
+  'hidden',
+  'encoded',
+  'delimiter',
+] as const
+export type QuarantineReason = (typeof quarantineReasons)[number]
+
+/** Reasons as the column holds them; 0 is none. */
+export function reasonBits(reasons: Iterable<QuarantineReason>): number {
+  let bits = 0
+  for (const reason of reasons) bits |= 1 << quarantineReasons.indexOf(reason)
+  return bits
+}
+
+export function reasonsOf(bits: number): QuarantineReason[] {
+  return quarantineReasons.filter((_reason, place) => (bits & (1 << place)) !== 0)
+}
+
+/** Why a new memory is quarantined: below normal trust its channel is enough. */
+export function quarantineOf(
+  { trust }: Pick<Source, 'trust'>,
+  flags: Iterable<QuarantineReason> = [],
+): number {
+  return reasonBits(flags) | (trust < normalTrust ? reasonBits(['channel']) : 0)
+}
+
+/** What a supersession looks at. */
+export interface Standing {
+  readonly namespace: bigint
+  readonly ownerAgent: string
+  readonly access: AccessLevel
+  readonly trust: number
+  /** Bits; 0 when it is not quarantined. */
+  readonly quarantine: number
+}
+
+/**
+ * Whether a memory may take the place of another: within the same namespace, agent and access level, with
+ * at least its trust, and never out of quarantine. Otherwise both stay.
+ */
+export function maySupersede(newer: Standing, older: Standing): boolean {
+  return (
+    newer.namespace === older.namespace &&
+    newer.ownerAgent === older.ownerAgent &&
+    newer.access === older.access &&
+    newer.trust >= older.trust &&
+    newer.quarantine === 0
+  )
+}
