@@ -8,6 +8,7 @@ import {
   type InstallationKeys,
 } from './crypto/installation-secret.ts'
 import type { Database } from './database/database.ts'
+import { requireSafe } from './database/doctor.sql.ts'
 import type { RedisBus } from './database/redis.ts'
 import { embeddedDirectory, shippedTemplate } from './database/embedded-template.ts'
 import { openEmbedded, type EmbeddedDatabase } from './database/embedded.ts'
@@ -238,6 +239,7 @@ async function openDatabase(config: Config, keys: InstallationKeys): Promise<Ope
   })
   try {
     requireCurrent(await migrationState(database, migrations))
+    await requireSafe(database)
   } catch (error) {
     await database.close()
     throw error

@@ -4,7 +4,6 @@ import { secretValues, type Config } from '../config.ts'
 import { startOwner } from '../daemon/owner.ts'
 import { daemonPaths } from '../daemon/paths.ts'
 import type { DaemonApp } from '../daemon/reception.ts'
-import { inspectDatabase } from '../database/doctor.sql.ts'
 import { AppError } from '../errors.ts'
 import { bearerKey } from '../http/bearer-key.ts'
 import { createListener } from '../http/listener.ts'
@@ -38,7 +37,6 @@ async function serveShared({ config, version }: ServeOptions): Promise<number> {
   const app = await createApp(config)
   const stop = stopSignal(app.log)
   try {
-    await refuseUnsafe(app)
     const listeners = await openListeners(app, version)
     await stop.requested
     await listeners.close()
@@ -165,17 +163,6 @@ async function openListeners(app: App, version: string): Promise<Listeners> {
     await sidecar.close()
     throw error
   }
-}
-
-/** A set-up in which the database would not hold what it promises must not serve at all. */
-async function refuseUnsafe({ database, log }: App): Promise<void> {
-  const findings = await inspectDatabase(database)
-  const problems = findings.filter(({ severity }) => severity === 'problem')
-  if (problems.length === 0) return
-  log.error('set-up is not safe', { count: problems.length })
-  throw new AppError('misconfigured', 'This database set-up is not safe; see mindglue doctor.', {
-    details: { problems: problems.map(({ message, remedy }) => `${message} → ${remedy}`) },
-  })
 }
 
 interface StopSignal {

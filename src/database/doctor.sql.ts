@@ -1,15 +1,8 @@
 /** Finds what makes a Postgres set-up unsafe: versions with holes, rights too wide, tables left open. */
-import type { Database, Sql } from './database.ts'
-
-/** One thing that is wrong, why it matters, and what mends it. */
-export interface Finding {
-  /** `problem`: isolation or data is at risk and the program must not serve. */
-  readonly severity: 'problem' | 'warning'
-  readonly check: string
-  readonly message: string
-  /** A command or statement that mends it. */
-  readonly remedy: string
-}
+import { AppError } from '../errors.ts'
+import { fragment, type Database, type Sql } from './database.ts'
+import { loginFindings } from './doctor-login.sql.ts'
+import type { Finding } from './finding.ts'
 
 /**
  * First minor of each major without a known hole that a role of the application could use:
@@ -27,22 +20,23 @@ const safeVectorVersion = [0, 8, 2] as const
 
 /** Every function that may run with its owner's rights; held to the migrations by a test. */
 const listedDefiners: ReadonlySet<string> = new Set([
-  'audit_append',
-  'context_agent',
-  'context_namespace',
-  'context_sees_all',
-  'context_sees_quarantined',
-  'due_add',
-  'due_done',
-  'due_page',
-  'namespace_find',
-  'namespace_page',
-  'namespace_register',
-  'namespace_unregister',
-  'root_key_add',
-  'root_key_remove',
-  'root_keys_known',
-  'verified_context',
+  'audit_append(uuid, text, text, text, uuid, uuid[], integer, text)',
+  'context_agent()',
+  'context_is_job()',
+  'context_namespace()',
+  'context_sees_all()',
+  'context_sees_quarantined()',
+  'due_add(text, timestamp with time zone)',
+  'due_done(text, timestamp with time zone)',
+  'due_page(text, timestamp with time zone, integer)',
+  'namespace_find(text)',
+  'namespace_page(bigint, integer)',
+  'namespace_register(text, bigint)',
+  'namespace_unregister()',
+  'root_key_add(integer, bytea)',
+  'root_key_remove(integer)',
+  'root_keys_known()',
+  'verified_context()',
 ])
 
 /**
@@ -52,13 +46,31 @@ const listedDefiners: ReadonlySet<string> = new Set([
  */
 export async function inspectDatabase(database: Database): Promise<readonly Finding[]> {
   if (database.dialect.engine === 'embedded') return []
-  return await database.transaction({ readOnly: true }, async (sql) => [
-    ...(await versions(sql)),
-    ...(await login(sql)),
-    ...(await openTables(sql)),
-    ...(await openViews(sql)),
-    ...(await definers(sql)),
-  ])
+  return await database.transaction({ readOnly: true }, async (sql) => {
+    const everybody = await namesOfEverybody(sql)
+    return [
+      ...(await versions(sql)),
+      ...(await loginFindings(sql)),
+      ...(await openTables(sql, everybody)),
+      ...(await freeRights(sql, everybody)),
+      ...(await openPolicies(sql)),
+      ...(await openViews(sql)),
+      ...(await definers(sql, everybody)),
+    ]
+  })
+}
+
+/**
+ * Throws `misconfigured`, with what was found and what mends it, where the database would not hold what
+ * it promises: a process must not read or write a memory there.
+ */
+export async function requireSafe(database: Database): Promise<void> {
+  const findings = await inspectDatabase(database)
+  const problems = findings.filter(({ severity }) => severity === 'problem')
+  if (problems.length === 0) return
+  throw new AppError('misconfigured', 'This database set-up is not safe; see mindglue doctor.', {
+    details: { problems: problems.map(({ message, remedy }) => `${message} → ${remedy}`) },
+  })
 }
 
 async function versions(sql: Sql): Promise<readonly Finding[]> {
@@ -114,77 +126,100 @@ export function vectorVersionFindings(version: string | null): readonly Finding[
   ]
 }
 
-/** Rights of the login that serves. One row, no locks. */
-async function login(sql: Sql): Promise<readonly Finding[]> {
-  const [row] = await sql<LoginRow>`
-    select r.rolname as name, r.rolsuper as superuser, r.rolbypassrls as bypasses_policies,
-      r.rolcreaterole as creates_roles,
-      coalesce((select pg_has_role(current_user, o.oid, 'member') from pg_roles o
-        where o.rolname = 'mindglue_owner'), false) as owns,
-      coalesce(has_schema_privilege(to_regnamespace('mindglue'), 'create'), false) as creates
-    from pg_roles r where r.rolname = current_user`
-  if (row === undefined) return []
-  const remedy = 'Let DATABASE_URL name mindglue_app, the login that mindglue migrate prepares.'
-  const wrong = [
-    [row.superuser, 'is a superuser: row-level security does not bind it'],
-    [row.bypasses_policies, 'has BYPASSRLS: row-level security does not bind it'],
-    [row.owns, 'is a member of mindglue_owner: it could take policies away'],
-    [row.creates_roles, 'may create roles: it could give itself more rights'],
-    [row.creates, 'may create objects in the schema mindglue'],
-  ] as const
-  // A superuser is everything below as well; one finding says it.
-  const found = wrong.find(([isWrong]) => isWrong)
-  if (found === undefined) return []
-  const message = `The login of DATABASE_URL, ${row.name}, ${found[1]}.`
-  return [{ severity: 'problem', check: 'login', message, remedy }]
-}
+/** Roles whose statements must not pass the policies. */
+const bound = fragment`(
+  select r.oid as role from pg_roles r
+  where not r.rolsuper and r.rolname in (current_user, 'mindglue_app', 'mindglue_job'))`
+const ours = fragment`c.relnamespace = to_regnamespace('mindglue') and c.relkind in ('r', 'p')
+  and c.relname <> 'migrations'`
 
-interface LoginRow {
-  readonly name: string
-  readonly superuser: boolean
-  readonly bypasses_policies: boolean
-  readonly creates_roles: boolean
-  readonly owns: boolean
-  readonly creates: boolean
+/** Whom a remedy takes a right from: `public` and the bound roles, as a list for SQL text. */
+async function namesOfEverybody(sql: Sql): Promise<string> {
+  const rows = await sql<{ name: string }>`select b.role::regrole::text as name
+    from ${bound} b order by 1`
+  return ['public', ...rows.map(({ name }) => name)].join(', ')
 }
 
 /**
- * Tables the application may touch without a policy that binds even their owner. `migrations` holds
- * names of files and no memory. TRUNCATE is not held by policies, so nobody but the owner may have it.
+ * Tables that may be touched without a policy that binds even their owner. `migrations` holds names of
+ * files and no memory. A table without policies is a directory: nobody but functions may touch it.
  */
-async function openTables(sql: Sql): Promise<readonly Finding[]> {
-  const rows = await sql<{ name: string; forced: boolean; truncatable: boolean }>`
-    select c.relname as name, c.relrowsecurity and c.relforcerowsecurity as forced,
-      has_table_privilege('mindglue_app', c.oid, 'truncate') as truncatable
+async function openTables(sql: Sql, everybody: string): Promise<readonly Finding[]> {
+  const rows = await sql<{ name: string; has_policy: boolean }>`
+    select c.relname as name,
+      exists (select from pg_policy p where p.polrelid = c.oid) as has_policy
     from pg_class c
-    where c.relnamespace = to_regnamespace('mindglue') and c.relkind in ('r', 'p')
-      and c.relname <> 'migrations'
-      and exists (select from pg_roles where rolname = 'mindglue_app')
-      and has_table_privilege('mindglue_app', c.oid, 'select, insert, update, delete, truncate')
-      and (not c.relrowsecurity or not c.relforcerowsecurity
-        or has_table_privilege('mindglue_app', c.oid, 'truncate'))
+    where ${ours} and not (c.relrowsecurity and c.relforcerowsecurity)
+      and exists (select from ${bound} b
+        where has_table_privilege(b.role, c.oid, 'delete')
+          or has_any_column_privilege(b.role, c.oid, 'select, insert, update'))
     order by c.relname`
-  return rows.map(({ name, forced, truncatable }) => ({
+  return rows.map(({ name, has_policy: hasPolicy }) => ({
     severity: 'problem',
     check: 'row-level security',
-    message: truncatable
-      ? `The application may truncate ${name}, which no policy prevents.`
-      : `Row-level security is not ${forced ? 'complete' : 'enabled and forced'} on ${name}.`,
-    remedy: truncatable
-      ? `revoke truncate on mindglue.${name} from mindglue_app;`
-      : `alter table mindglue.${name} enable row level security, force row level security;`,
+    message: hasPolicy
+      ? `Row-level security is not enabled and forced on ${name}.`
+      : `The application may touch ${name}, which has no row-level security.`,
+    remedy: hasPolicy
+      ? `alter table mindglue.${name} enable row level security, force row level security;`
+      : `revoke all on mindglue.${name} from ${everybody};`,
   }))
 }
 
-/** A view runs with its owner's rights unless it says otherwise; a materialised one has no policies. */
+/** Rights that no policy holds: truncating passes them, a reference asks which keys are there. */
+async function freeRights(sql: Sql, everybody: string): Promise<readonly Finding[]> {
+  const rows = await sql<{ name: string; rights: readonly string[] }>`
+    select t.name, t.rights from (
+      select c.relname as name,
+        array(select w.wanted from unnest(array['truncate', 'references', 'trigger']) as w (wanted)
+          where exists (select from ${bound} b
+            where has_table_privilege(b.role, c.oid, w.wanted)
+              or w.wanted = 'references' and has_any_column_privilege(b.role, c.oid, w.wanted))
+        ) as rights
+      from pg_class c where ${ours}
+    ) t where t.rights <> '{}' order by t.name`
+  return rows.map(({ name, rights }) => ({
+    severity: 'problem',
+    check: 'rights',
+    message: `The application has ${rights.join(', ')} on ${name}, which no policy limits.`,
+    remedy: `revoke ${rights.join(', ')} on mindglue.${name} from ${everybody};`,
+  }))
+}
+
+/** Permissive policies are joined by OR: one that does not ask for the signed context opens the table. */
+async function openPolicies(sql: Sql): Promise<readonly Finding[]> {
+  const rows = await sql<{ name: string; table_name: string }>`
+    select quote_ident(p.polname) as name, c.relname as table_name
+    from pg_policy p join pg_class c on c.oid = p.polrelid
+    where ${ours} and p.polpermissive
+      and (coalesce(pg_get_expr(p.polqual, p.polrelid), 'context_') !~ 'context_'
+        or coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'context_') !~ 'context_')
+    order by 2, 1`
+  return rows.map(({ name, table_name: table }) => ({
+    severity: 'problem',
+    check: 'policies',
+    message: `The policy ${name} on ${table} does not ask for the signed context.`,
+    remedy: `drop policy ${name} on mindglue.${table};`,
+  }))
+}
+
+/**
+ * A view runs with its owner's rights unless it says otherwise; a materialised one has no policies.
+ * In other schemas those that the application may read, but the system's and those of extensions.
+ */
 async function openViews(sql: Sql): Promise<readonly Finding[]> {
   const rows = await sql<{ name: string; materialised: boolean }>`
-    select c.relname as name, c.relkind = 'm' as materialised
-    from pg_class c
-    where c.relnamespace = to_regnamespace('mindglue') and c.relkind in ('v', 'm')
+    select format('%I.%I', n.nspname, c.relname) as name, c.relkind = 'm' as materialised
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('v', 'm')
+      and n.nspname not in ('pg_catalog', 'information_schema')
+      and (n.nspname = 'mindglue' or exists (select from ${bound} b
+        where has_any_column_privilege(b.role, c.oid, 'select')))
+      and not exists (select from pg_depend d
+        where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
       and (c.relkind = 'm' or not coalesce(c.reloptions::text[] && array['security_invoker=true',
         'security_invoker=on', 'security_invoker=1', 'security_invoker=yes'], false))
-    order by c.relname`
+    order by 1`
   return rows.map(({ name, materialised }) => ({
     severity: 'problem',
     check: 'views',
@@ -192,38 +227,58 @@ async function openViews(sql: Sql): Promise<readonly Finding[]> {
       ? `${name} is a materialised view: row-level security does not apply to it.`
       : `The view ${name} reads with its owner's rights.`,
     remedy: materialised
-      ? `drop materialized view mindglue.${name};`
-      : `alter view mindglue.${name} set (security_invoker = true);`,
+      ? `drop materialized view ${name};`
+      : `alter view ${name} set (security_invoker = true);`,
   }))
 }
 
-/** Functions with their owner's rights, in any schema but the system's and those of extensions. */
-async function definers(sql: Sql): Promise<readonly Finding[]> {
-  const rows = await sql<{ schema: string; name: string; arguments: string; pinned: boolean }>`
-    select n.nspname as schema, p.proname as name,
-      pg_get_function_identity_arguments(p.oid) as arguments,
-      exists (select from unnest(p.proconfig) s where s like 'search_path=%') as pinned
-    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')
-      and has_function_privilege(p.oid, 'execute')
-      and not exists (select from pg_depend d
-        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-    order by n.nspname, p.proname`
-  return rows
-    .filter(({ schema, name, pinned }) => {
-      const isListed = schema === 'mindglue' && listedDefiners.has(name)
-      return !isListed || !pinned
-    })
-    .map((row) => definerFinding(`${row.schema}.${row.name}(${row.arguments})`, row.pinned))
+interface DefinerRow {
+  readonly schema: string
+  /** Name and types of the arguments, as in `listedDefiners`. */
+  readonly signature: string
+  readonly pinned: boolean
+  readonly unbound: boolean
 }
 
-function definerFinding(signature: string, isPinned: boolean): Finding {
-  return {
-    severity: 'problem',
-    check: 'functions',
-    message: isPinned
-      ? `${signature} runs with its owner's rights and is none of ours.`
-      : `${signature} runs with its owner's rights and has no fixed search_path.`,
-    remedy: `revoke execute on function ${signature} from public, mindglue_app;`,
+/** Functions with their owner's rights, in any schema but the system's and those of extensions. */
+async function definers(sql: Sql, everybody: string): Promise<readonly Finding[]> {
+  const rows = await sql<DefinerRow>`
+    select quote_ident(n.nspname) as schema,
+      format('%I(%s)', p.proname, oidvectortypes(p.proargtypes)) as signature,
+      exists (select from unnest(p.proconfig) s where s like 'search_path=%') as pinned,
+      o.rolsuper or o.rolbypassrls as unbound
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_roles o on o.oid = p.proowner
+    where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')
+      and exists (select from ${bound} b where has_function_privilege(b.role, p.oid, 'execute'))
+      and not exists (select from pg_depend d
+        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+    order by 1, 2`
+  return rows.flatMap((row) => definerFindings(row, everybody))
+}
+
+function definerFindings(
+  { schema, signature, pinned, unbound }: DefinerRow,
+  everybody: string,
+): readonly Finding[] {
+  const name = `${schema}.${signature}`
+  const problem = (what: string, remedy: string): readonly Finding[] => [
+    {
+      severity: 'problem',
+      check: 'functions',
+      message: `${name} runs with its owner's rights and ${what}.`,
+      remedy,
+    },
+  ]
+  if (schema !== 'mindglue' || !listedDefiners.has(signature)) {
+    return problem('is none of ours', `revoke execute on function ${name} from ${everybody};`)
   }
+  if (!pinned) {
+    const remedy = `alter function ${name} set search_path = pg_catalog;`
+    return problem('has no fixed search_path', remedy)
+  }
+  if (unbound) {
+    const remedy = `alter function ${name} owner to mindglue_owner;`
+    return problem('no policy binds that owner', remedy)
+  }
+  return []
 }

@@ -78,6 +78,8 @@ class PooledDatabase implements PostgresDatabase {
   transaction<T>(options: TransactionOptions, work: (sql: Sql) => Promise<T>): Promise<T> {
     const statementTimeoutMs = options.statementTimeoutMs ?? this.#limits.statementTimeoutMs
     const begin = beginText(options, [
+      // Whatever role an earlier statement of this session put on.
+      'set local role none',
       setting('statement_timeout', statementTimeoutMs),
       setting('lock_timeout', this.#limits.lockTimeoutMs),
       setting('idle_in_transaction_session_timeout', this.#limits.idleInTransactionTimeoutMs),

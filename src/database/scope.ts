@@ -2,7 +2,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { Principal } from '../principal.ts'
-import type { Database, Sql, TransactionOptions } from './database.ts'
+import { fragment, nothing, type Database, type Sql, type TransactionOptions } from './database.ts'
 
 /** Longest life of a signed context: longer than any statement may run, short enough to be worthless later. */
 const contextLifeSeconds = 300
@@ -27,13 +27,18 @@ export interface ScopeOptions extends TransactionOptions {
 /** Who a transaction acts for; a Principal is one. */
 export type Actor = Pick<Principal, 'namespace' | 'agent' | 'scopes'>
 
+/** One transaction in the actor's namespace; durable when the promise resolves. */
+export type InNamespace = <T>(
+  actor: Actor,
+  options: ScopeOptions,
+  work: (tx: NamespaceTransaction) => Promise<T>,
+) => Promise<T>
+
 export interface NamespaceScope {
-  /** One transaction in the actor's namespace; durable when the promise resolves. */
-  withNamespace<T>(
-    actor: Actor,
-    options: ScopeOptions,
-    work: (tx: NamespaceTransaction) => Promise<T>,
-  ): Promise<T>
+  /** For requests: the application's role. */
+  readonly withNamespace: InNamespace
+  /** For jobs: a role that writes no memory, and a signed mark that opens the directory of due work. */
+  readonly withJob: InNamespace
   /** A transaction without any namespace, for directory functions alone: every policy shows no rows. */
   withDirectory<T>(work: (sql: Sql) => Promise<T>): Promise<T>
 }
@@ -43,11 +48,13 @@ export interface NamespaceScope {
  *   application role cannot read them (migrations/0001_roles.sql).
  */
 export function createScope(database: Database, contextKey: Uint8Array): NamespaceScope {
-  return {
-    withNamespace: (actor, { seesQuarantined = actor.scopes.has('admin'), ...options }, work) =>
+  const inNamespace =
+    (isJob: boolean): InNamespace =>
+    (actor, { seesQuarantined = actor.scopes.has('admin'), ...options }, work) =>
       database.transaction(options, async (sql) => {
         // Not awaited alone: pipelined ahead of the first statement, so it costs no round trip of its own.
-        const context = setContext(sql, signContext(actor, seesQuarantined, contextKey))
+        const signed = signContext(actor, { seesQuarantined, isJob }, contextKey)
+        const context = setContext(sql, signed, isJob)
         const tx = Object.assign(bindSql(sql), {
           namespace: actor.namespace,
           agent: actor.agent,
@@ -55,10 +62,13 @@ export function createScope(database: Database, contextKey: Uint8Array): Namespa
         })
         const [, result] = await Promise.all([context, work(tx)])
         return result
-      }),
+      })
+  return {
+    withNamespace: inNamespace(false),
+    withJob: inNamespace(true),
     withDirectory: (work) =>
       database.transaction({}, async (sql) => {
-        await setContext(sql, '')
+        await setContext(sql, '', false)
         return work(sql)
       }),
   }
@@ -107,18 +117,24 @@ export async function verifyContextKey(scope: NamespaceScope): Promise<void> {
 const foreignSecret =
   'This database was set up with another installation secret. Give this process the same MINDGLUE_SECRET or MINDGLUE_SECRET_FILE.'
 
-function signContext(actor: Actor, seesQuarantined: boolean, key: Uint8Array): string {
-  const flags = `${actor.scopes.has('admin') ? 'a' : '-'}${seesQuarantined ? 'q' : ''}`
+interface Marks {
+  readonly seesQuarantined: boolean
+  readonly isJob: boolean
+}
+
+function signContext(actor: Actor, { seesQuarantined, isJob }: Marks, key: Uint8Array): string {
+  const isAdmin = actor.scopes.has('admin')
+  const flags = `${isAdmin ? 'a' : '-'}${seesQuarantined ? 'q' : ''}${isJob ? 'j' : ''}`
   const agent = Buffer.from(actor.agent, 'utf8').toString('hex')
   const expires = Math.floor(Date.now() / 1000) + contextLifeSeconds
   const body = `${actor.namespace}|${agent}|${flags}|${expires}`
   return `${body}|${createHmac('sha256', key).update(body).digest('hex')}`
 }
 
-async function setContext(sql: Sql, context: string): Promise<void> {
-  await sql`
-    select set_config('search_path', 'mindglue, public', true),
-      set_config('mindglue.context', ${context}, true)`
+/** The role first: a job has no moment with the rights of the application. */
+async function setContext(sql: Sql, context: string, isJob: boolean): Promise<void> {
+  const role = isJob ? fragment`set_config('role', 'mindglue_job', true),` : nothing
+  await sql`select ${role} set_config('mindglue.context', ${context}, true)`
 }
 
 /** A tag of our own, so that `namespace` and `agent` are not written onto the engine's. */

@@ -20,8 +20,8 @@ export interface Statements {
   simple(text: string): Promise<object[]>
 }
 
-/** Schema first, then where extensions live; nothing a caller could create objects in. */
-export const searchPath = 'mindglue, public'
+/** Schema first, then where extensions live; unless named, a session's temporary objects come before both. */
+const searchPath = 'mindglue, public, pg_temp'
 
 /** A transaction that fails in these ways was undone as a whole and may run again. */
 const repeatableStates = new Set(['40001', '40P01'])

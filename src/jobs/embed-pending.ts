@@ -1,5 +1,5 @@
 /** Makes the vectors that an embedder could not make when the memory was stored. */
-import type { NamespaceScope } from '../database/scope.ts'
+import type { InNamespace, NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { insertEmbeddings } from '../memory/embeddings.sql.ts'
 import { readFields } from '../memory/fields.ts'
@@ -14,7 +14,7 @@ import { readRevision } from '../namespaces/namespaces.sql.ts'
 import type { NamespaceSettings } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import type { Principal } from '../principal.ts'
-import { jobPrincipal } from './job-principal.ts'
+import { jobPrincipal, noNamespace } from './job-principal.ts'
 import type { Job } from './runner.ts'
 
 const namespacesPerRun = 100
@@ -22,7 +22,7 @@ const batchRows = 64
 const bucketGraceMs = 70_000
 
 interface Embedding {
-  readonly scope: NamespaceScope
+  readonly within: InNamespace
   readonly embedder: Embedder
   readonly settings: NamespaceSettings
   readonly principal: Principal
@@ -30,13 +30,13 @@ interface Embedding {
 
 /** Makes the vectors of some versions and writes those whose memory is still there. */
 export async function embedRows(
-  { scope, embedder, settings, principal }: Embedding,
+  { within, embedder, settings, principal }: Embedding,
   rows: readonly StoredContent[],
   signal: AbortSignal,
 ): Promise<void> {
   const texts = rows.map((row) => readFields(settings, row).decode('content', row.content))
   const vectors = await embedder.embedDocuments(texts, signal)
-  await scope.withNamespace(principal, {}, async (tx) => {
+  await within(principal, {}, async (tx) => {
     // Forgotten meanwhile: gone, and no vector either. The flag is cleared under the row's lock.
     const documents = rows.map((row) => row.document)
     const kept = await clearNeedsEmbedding(tx, documents)
@@ -66,11 +66,11 @@ export function embedPendingJob({ scope, namespaces, embedder }: EmbedPendingDep
     // Another model's namespace waits for `mindglue reembed`.
     if (settings.embedderModel !== embedder.model) return
     while (!signal.aborted) {
-      const rows = await scope.withNamespace(principal, { readOnly: true }, (tx) =>
+      const rows = await scope.withJob(principal, { readOnly: true }, (tx) =>
         needingEmbedding(tx, batchRows),
       )
       if (rows.length === 0) return
-      await embedRows({ scope, embedder, settings, principal }, rows, signal)
+      await embedRows({ within: scope.withJob, embedder, settings, principal }, rows, signal)
     }
   }
   return {
@@ -78,11 +78,13 @@ export function embedPendingJob({ scope, namespaces, embedder }: EmbedPendingDep
     everySeconds: 5,
     run: async (signal) => {
       const now = new Date()
-      const page = await scope.withDirectory((sql) => duePage(sql, 'embed', now, namespacesPerRun))
+      const page = await scope.withJob(jobPrincipal(noNamespace), { readOnly: true }, (tx) =>
+        duePage(tx, 'embed', now, namespacesPerRun),
+      )
       for (const { namespace } of page) {
         await embedNamespace(namespace, signal)
         const done = new Date(now.getTime() - bucketGraceMs)
-        await scope.withNamespace(jobPrincipal(namespace), {}, (tx) => clearDue(tx, 'embed', done))
+        await scope.withJob(jobPrincipal(namespace), {}, (tx) => clearDue(tx, 'embed', done))
       }
     },
   }

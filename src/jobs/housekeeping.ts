@@ -21,7 +21,7 @@ export function housekeepingJob(scope: NamespaceScope, touched: Set<bigint>): Jo
       for (const namespace of namespaces) {
         if (signal.aborted) return
         const before = new Date(Date.now() - idempotencyKeyHours * 3_600_000)
-        await scope.withNamespace(jobPrincipal(namespace), {}, async (tx) => {
+        await scope.withJob(jobPrincipal(namespace), {}, async (tx) => {
           await refreshStatistics(tx)
           await dropIdempotencyKeys(tx, before, batchRows)
           await dropExpiredConfirmations(tx, batchRows)

@@ -2,6 +2,9 @@
 import { v7 as uuidv7 } from 'uuid'
 import type { Principal } from '../principal.ts'
 
+/** Where a job belongs to no namespace yet: it asks which ones have work, and no policy shows it a row. */
+export const noNamespace = 0n
+
 export function jobPrincipal(namespace: bigint): Principal {
   return {
     namespace,

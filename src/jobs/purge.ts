@@ -6,7 +6,7 @@ import { removeExpired } from '../memory/remove.ts'
 import { clearDue, duePage } from '../namespaces/due.sql.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Job } from './runner.ts'
-import { jobPrincipal } from './job-principal.ts'
+import { jobPrincipal, noNamespace } from './job-principal.ts'
 
 const namespacesPerRun = 1_000
 const pauseMs = 5
@@ -30,14 +30,16 @@ export function purgeJob({ scope, metrics, everySeconds }: PurgeDependencies): J
     everySeconds,
     run: async (signal) => {
       const now = new Date()
-      const page = await scope.withDirectory((sql) => duePage(sql, 'expiry', now, namespacesPerRun))
+      const page = await scope.withJob(jobPrincipal(noNamespace), { readOnly: true }, (tx) =>
+        duePage(tx, 'expiry', now, namespacesPerRun),
+      )
       for (const { namespace } of page) {
         if (signal.aborted) return
         await purgeNamespace(scope, metrics, namespace, signal)
         const principal = jobPrincipal(namespace)
         const done = new Date(now.getTime() - bucketGraceMs)
         if (!signal.aborted) {
-          await scope.withNamespace(principal, {}, (tx) => clearDue(tx, 'expiry', done))
+          await scope.withJob(principal, {}, (tx) => clearDue(tx, 'expiry', done))
         }
       }
     },
@@ -54,7 +56,7 @@ export async function purgeNamespace(
   const principal = jobPrincipal(namespace)
   let purged = 0
   while (!signal.aborted) {
-    const removed = await scope.withNamespace(principal, {}, async (tx) => {
+    const removed = await scope.withJob(principal, {}, async (tx) => {
       const batch = await removeExpired(tx, batchRows)
       if (batch.memories === 0) return batch
       const counts = { memories: batch.memories, versions: batch.versions }

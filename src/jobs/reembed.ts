@@ -55,7 +55,7 @@ export async function reembed(
       lackingEmbedding(tx, last, batchRows),
     )
     if (rows.length === 0) break
-    await embedRows({ scope, embedder, settings, principal }, rows, signal)
+    await embedRows({ within: scope.withNamespace, embedder, settings, principal }, rows, signal)
     done += rows.length
     last = rows.at(-1)?.document ?? last
     onProgress(done, Math.max(done, total))

@@ -1,5 +1,4 @@
 /** The directory of due work: which namespace has something to purge, embed or count, and from when. */
-import type { Sql } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 
 export type DueKind = 'expiry' | 'embed' | 'statistics'
@@ -17,17 +16,17 @@ export async function addDue(
       from unnest(${times}::timestamptz[]) as u (at) order by 1) t`
 }
 
-/** Namespaces with due work, the longest waiting first. Directory access: no namespace context needed. */
+/** Namespaces with due work, the longest waiting first. Opens to a job's context alone. */
 export function duePage(
-  sql: Sql,
+  tx: NamespaceTransaction,
   kind: DueKind,
   until: Date,
   limit: number,
 ): Promise<{ namespace: bigint; bucket: Date }[]> {
-  return sql`select namespace, bucket from due_page(${kind}, ${until}, ${limit})`
+  return tx`select namespace, bucket from due_page(${kind}, ${until}, ${limit})`
 }
 
-/** Forgets the buckets of the transaction's namespace up to a time. */
+/** Forgets the buckets of the transaction's namespace up to a time; a job's context alone does. */
 export async function clearDue(
   tx: NamespaceTransaction,
   kind: DueKind,

@@ -132,12 +132,15 @@ describe.runIf(testEngine === 'embedded')('on the embedded engine', () => {
 })
 
 describe.runIf(testEngine === 'postgres')('on PostgreSQL', () => {
-  test('it does not serve with the rights of a superuser', async () => {
-    const admin = store.environment['MIGRATION_DATABASE_URL'] ?? ''
-    const served = start(['serve'], { DATABASE_URL: admin })
-    expect(await served.ended).toBe(1)
-    expect(served.stderr()).toContain('is a superuser: row-level security does not bind it')
-  })
+  test.each([['serve'], ['stdio'], ['export', '-']])(
+    '%s does not work with the rights of a superuser',
+    async (...args) => {
+      const admin = store.environment['MIGRATION_DATABASE_URL'] ?? ''
+      const served = start(args, { DATABASE_URL: admin })
+      expect(await served.ended).toBe(1)
+      expect(served.stderr()).toContain('is a superuser: row-level security does not bind it')
+    },
+  )
 
   test('migrate says what is pending, applies it once, and doctor then finds nothing', async () => {
     const fresh = await freshStore()

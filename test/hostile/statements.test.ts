@@ -292,19 +292,41 @@ describe('a function with more rights', () => {
     expect(await stateOf(append)).toBe(insufficientPrivilege)
   })
 
-  test('notes and forgets due work of its own namespace alone', async () => {
-    const far = new Date('2099-01-01T00:00:00Z')
-    const due = await attempt(async (sql) => {
-      await sql`select due_done('expiry', ${far})`
-      return await sql<{ namespace: bigint }>`
-        select namespace from due_page('expiry', ${far}, 100)`
-    }, context())
-    expect(due.map(({ namespace }) => namespace)).toEqual([theirs.namespace])
-    const added = await attempt(async (sql) => {
-      await sql`select due_add('embed', ${far})`
-      return await sql`select namespace from due_page('embed', ${far}, 100)`
-    })
-    expect(added).toEqual([])
+  test('opens the list of namespaces with work to a job alone', async () => {
+    const page = `select * from due_page('expiry', '2099-01-01', 100)`
+    const done = `select due_done('expiry', '2099-01-01')`
+    for (const statement of [page, done]) {
+      expect([statement, await stateOf(statement, context())]).toEqual([
+        statement,
+        insufficientPrivilege,
+      ])
+    }
+    // The role can be put on by an injected statement as well: what counts is what was signed.
+    const asJob = (as: string) =>
+      attempt(async (sql) => {
+        await sql`set local role mindglue_job`
+        await sql`${raw(done)}`
+        const rows = await sql<{ namespace: bigint }>`${raw(page)}`
+        return rows.map(({ namespace }) => namespace)
+      }, as)
+    expect(await asJob(context())).toEqual([])
+    expect(await asJob(context({ flags: 'a' }))).toEqual([])
+    expect(await asJob(context({ flags: 'aj' }))).toEqual([theirs.namespace])
+  })
+
+  test('notes due work of its own namespace alone', async () => {
+    const added = await attempt(
+      async (sql) => {
+        await sql`select due_add('embed', '2026-01-01')`
+        await sql`set local role mindglue_job`
+        return await sql<{ namespace: bigint }>`
+        select namespace from due_page('embed', '2099-01-01', 100)`
+      },
+      context({ flags: 'j' }),
+    )
+    expect(added).toEqual([{ namespace: mine.namespace }])
+    const unsigned = await attempt((sql) => sql`select due_add('embed', '2026-01-01')`)
+    expect(unsigned).toHaveLength(1)
   })
 
   test('gives a taken name or number to nobody else', async () => {

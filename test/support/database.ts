@@ -101,6 +101,8 @@ async function openOnPostgres(
   const template = await postgresTemplate(migrations)
   const name = `mindglue_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`
   await administer(`create database ${name} template ${template}`)
+  // Rights on the database itself are not copied with its content.
+  await administer(`revoke temporary on database ${name} from public`)
   const url = withDatabase(adminUrl(), name, { user: 'mindglue_app', password: appPassword })
   const database = await openPostgres({ poolMax: 4, ...options, url })
   const owner = await openPostgres({ poolMax: 1, url: withDatabase(adminUrl(), name) })
