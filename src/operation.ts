@@ -4,7 +4,8 @@ import type { NamespaceKeys } from './crypto/namespace-keys.ts'
 import type { NamespaceTransaction } from './database/scope.ts'
 import type { Principal, Scope } from './principal.ts'
 
-export type OperationName = 'store' | 'recall' | 'forget' | 'export' | 'import' | 'audit.query'
+export type OperationName =
+  'store' | 'recall' | 'forget' | 'export' | 'import' | 'entity.names' | 'audit.query'
 
 /** How a namespace stores and finds its memories; read before `prepare`, rechecked by revision in `commit`. */
 export interface NamespaceSettings {

@@ -1,5 +1,6 @@
 /** Every operation of the product in one list: the table of contents of the API. */
 import { auditQueryOperation } from './audit/query.ts'
+import { entityNamesOperation } from './memory/complete-names.ts'
 import { exportOperation } from './memory/export.ts'
 import { forgetOperation } from './memory/forget.ts'
 import { importOperation } from './memory/import.ts'
@@ -25,6 +26,7 @@ export function createOperations(dependencies: OperationDependencies) {
     forget: forgetOperation(),
     export: exportOperation(dependencies),
     import: importOperation(dependencies),
+    entityNames: entityNamesOperation(),
     auditQuery: auditQueryOperation(),
   }
 }

@@ -1,7 +1,7 @@
 /** Entities and their mentions. An entity is visible only through a mention in a visible memory. */
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { NamespaceSettings } from '../operation.ts'
-import { writeEntityName } from './entity-names.ts'
+import { writeEntityName, type StoredEntityName } from './entity-names.ts'
 
 export interface NewEntity {
   readonly key: bigint
@@ -96,4 +96,14 @@ export async function deleteMentions(
         where m.namespace = e.namespace and m.entity = e.entity)
     returning e.entity`
   return orphans.length
+}
+
+/** Names of entities, in no order. Primary key. Ask only for what a visible memory mentions. */
+export function readEntities(
+  tx: NamespaceTransaction,
+  entities: readonly bigint[],
+): Promise<Pick<StoredEntityName, 'entity' | 'name' | 'key_token'>[]> {
+  return tx`
+    select e.entity, e.name, e.key_token from entities e
+    where e.namespace = ${tx.namespace} and e.entity = any(${entities}::bigint[])`
 }

@@ -16,15 +16,18 @@ const sources: Readonly<Record<string, (memory: PresentedMemory) => readonly str
   id: (memory) => [memory.id],
   session: (memory) => (memory.session === undefined ? [] : [cleanLine(memory.session)]),
   topic: (memory) => memory.tags.map(cleanLine),
-  name: (memory) => (memory.speaker === undefined ? [] : [cleanLine(memory.speaker)]),
 }
+
+/** Characters of the longest name that is found in a text; nothing begins with more. */
+const nameLengthMax = 80
 
 /** Answers `completion/complete`. An unknown reference completes to nothing. */
 export async function complete(
   host: McpHost,
-  { principal, options }: ResourceCall,
+  call: ResourceCall,
   { ref, argument, context }: CompleteRequest['params'],
 ): Promise<CompleteResult> {
+  const { principal, options } = call
   if (ref.type === 'ref/resource') {
     const isOurs = Object.values<string>(uriTemplates).includes(ref.uri)
     if (!isOurs) return valuesOf([])
@@ -32,6 +35,7 @@ export async function complete(
     // Another namespace has no ids and no names here.
     const namespace = context?.arguments?.['namespace']
     if (namespace !== undefined && namespace !== principal.namespaceName) return valuesOf([])
+    if (argument.name === 'name') return await names(host, call, argument.value)
   }
   const source = sources[argument.name]
   if (source === undefined) return valuesOf([])
@@ -39,6 +43,21 @@ export async function complete(
     host.execute(host.operations.recall, principal, { limit: lookedAtMax }, options),
   )
   return valuesOf(results.flatMap(source), argument.value)
+}
+
+async function names(
+  host: McpHost,
+  { principal, options }: ResourceCall,
+  prefix: string,
+): Promise<CompleteResult> {
+  if (prefix.length > nameLengthMax) return valuesOf([])
+  const input = { prefix, limit: valuesMax }
+  const found = await asProtocolError(() =>
+    host.execute(host.operations.entityNames, principal, input, options),
+  )
+  const { total } = found
+  const values = found.names.map(cleanLine)
+  return { completion: { values, total, hasMore: total > values.length } }
 }
 
 function valuesOf(candidates: readonly string[], typed = ''): CompleteResult {

@@ -4,8 +4,11 @@ import type { Execute } from '../execute.ts'
 import type { Operations } from '../operations.ts'
 import type { Channel, Principal } from '../principal.ts'
 
-/** The operations behind the default tools; resources and prompts read through `recall`. */
-export type McpOperations = Pick<Operations, 'store' | 'recall' | 'forget' | 'export'>
+/** The operations behind the default tools, which resources and prompts read through too, and completion. */
+export type McpOperations = Pick<
+  Operations,
+  'store' | 'recall' | 'forget' | 'export' | 'entityNames'
+>
 
 export type StoreOutput = z.output<McpOperations['store']['output']>
 export type RecallOutput = z.output<McpOperations['recall']['output']>

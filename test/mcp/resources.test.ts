@@ -167,8 +167,12 @@ describe.each(connections)('$name', ({ open }) => {
     expect(ids.length).toBeGreaterThan(50)
     expect(ids).not.toContain(foreign)
     expect(await ask.complete(memory, 'id', '', { namespace: 'elsewhere' })).toEqual([])
-    const names = await ask.complete('memory://{namespace}/entities/{name}', 'name', 'qu')
-    expect(names).toEqual(['Quentin'])
+    const names = (value: string, namespace = 'default') =>
+      ask.complete('memory://{namespace}/entities/{name}', 'name', value, { namespace })
+    expect(await names('qu')).toEqual(['Quentin'])
+    expect(await names('wilhel')).toEqual([])
+    expect(await names('wilhel', 'elsewhere')).toEqual([])
+    expect(await names('q'.repeat(10_000))).toEqual([])
     expect(await ask.complete('other://{id}', 'id', '')).toEqual([])
   })
 

@@ -1,0 +1,75 @@
+/** The operation `entity.names`: names that begin as typed, for completion; the most mentioned first. */
+import { z } from 'zod'
+import { readEntityName } from '../graph/entity-names.ts'
+import { readEntities } from '../graph/graph.sql.ts'
+import type { CommitContext, Operation } from '../operation.ts'
+import { entityKey, normaliseLabel } from './keys.ts'
+import { boundedText } from './memory.ts'
+import { isMentioned, recentMentions } from './mentions.sql.ts'
+
+/** Newest memories whose mentions are counted: bounds a keystroke's work in a namespace of any size. */
+const memoriesLookedAt = 5_000
+/** Most mentioned names that are read and compared. They may be encrypted, so the database cannot. */
+const namesLookedAt = 500
+const namesMax = 100
+
+const namesInput = z.strictObject({
+  prefix: boundedText(256, 'prefix'),
+  limit: z.int().min(1).max(namesMax).optional(),
+})
+
+const namesOutput = z.object({
+  names: z.array(z.string()),
+  total: z.int().describe('Names that begin so, among those looked at'),
+})
+
+/** Builds the operation. A name is given only if a live memory that the caller may read mentions it. */
+export function entityNamesOperation(): Operation<
+  typeof namesInput,
+  typeof namesOutput,
+  undefined
+> {
+  return {
+    name: 'entity.names',
+    title: 'Complete a name',
+    description: 'Names in your memories that begin as typed, the most mentioned first.',
+    scope: 'memory:read',
+    effect: 'read',
+    input: namesInput,
+    output: namesOutput,
+    isIdempotent: () => true,
+    prepare: () => Promise.resolve(undefined),
+    commit: async (context, _prepared, { prefix, limit = namesMax }) => {
+      const typed = normaliseLabel(prefix)
+      const entities = await entitiesFor(context, typed)
+      const names = (await namesOf(context, entities)).filter((name) =>
+        normaliseLabel(name).startsWith(typed),
+      )
+      return {
+        output: { names: names.slice(0, limit), total: names.length },
+        audit: { counts: { names: Math.min(names.length, limit) } },
+      }
+    },
+  }
+}
+
+/** The most mentioned, and the name as typed: it is found however old and rare it is. */
+async function entitiesFor(context: CommitContext, typed: string): Promise<readonly bigint[]> {
+  const counts = new Map<bigint, number>()
+  for (const entity of await recentMentions(context.tx, memoriesLookedAt)) {
+    counts.set(entity, (counts.get(entity) ?? 0) + 1)
+  }
+  const most = [...counts].toSorted(([, a], [, b]) => b - a).slice(0, namesLookedAt)
+  const entities = most.map(([entity]) => entity)
+  const exact = entityKey(context.settings.indexKey, typed)
+  if (typed === '' || entities.includes(exact)) return entities
+  return (await isMentioned(context.tx, exact)) ? [exact, ...entities] : entities
+}
+
+/** Names in the order of `entities`. */
+async function namesOf(context: CommitContext, entities: readonly bigint[]): Promise<string[]> {
+  if (entities.length === 0) return []
+  const rows = await readEntities(context.tx, entities)
+  const byEntity = new Map(rows.map((row) => [row.entity, readEntityName(context.settings, row)]))
+  return entities.flatMap((entity) => byEntity.get(entity) ?? [])
+}
