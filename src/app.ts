@@ -1,5 +1,7 @@
 /** The composition root: the only place that constructs, in start order, and closes in the reverse. */
 import { v7 as uuidv7 } from 'uuid'
+import type { Authenticator } from './auth/authenticate.ts'
+import { openAuthenticator, writeKeyUses } from './auth/issued-keys.ts'
 import { secretValues, type Config } from './config.ts'
 import type { InstallationPurpose } from './crypto/derive.ts'
 import {
@@ -9,7 +11,7 @@ import {
 } from './crypto/installation-secret.ts'
 import type { Database } from './database/database.ts'
 import { requireSafe } from './database/doctor.sql.ts'
-import type { RedisBus } from './database/redis.ts'
+import { openRedis, type RedisBus } from './database/redis.ts'
 import { embeddedDirectory, shippedTemplate } from './database/embedded-template.ts'
 import { openEmbedded, type EmbeddedDatabase } from './database/embedded.ts'
 import { migrate, migrationState, readMigrations, requireCurrent } from './database/migrate.ts'
@@ -21,10 +23,17 @@ import {
   type NamespaceScope,
 } from './database/scope.ts'
 import { AppError } from './errors.ts'
-import { createExecute, type ChangeListener, type Execute } from './execute.ts'
+import {
+  createAuthorize,
+  createExecute,
+  type Authorize,
+  type ChangeListener,
+  type Execute,
+} from './execute.ts'
 import { changeIdsMax, openChanges, type Changes } from './jobs/changes.ts'
 import { embedPendingJob } from './jobs/embed-pending.ts'
 import { housekeepingJob } from './jobs/housekeeping.ts'
+import { keyUsesJob } from './jobs/key-uses.ts'
 import { maintenanceJobs } from './jobs/maintenance.ts'
 import { purgeJob } from './jobs/purge.ts'
 import { reembed, type ReembedOptions } from './jobs/reembed.ts'
@@ -54,6 +63,9 @@ export interface App {
   readonly metrics: Metrics
   readonly operations: Operations
   readonly execute: Execute
+  readonly authorize: Authorize
+  /** Who holds a credential that came over HTTP. */
+  readonly authenticator: Authenticator
   readonly namespaces: Namespaces
   readonly scope: NamespaceScope
   readonly database: Database
@@ -88,9 +100,9 @@ export async function createApp(config: Config): Promise<App> {
     installationSecretFile(config.keyDirectory),
   )
   const embedder = openEmbedder(config)
-  const changes = await openChanges(config.redisUrl, log, metrics)
+  const bus = await openBus(config, log, metrics)
   const opened = await openDatabase(config, keys).catch(async (error: unknown) => {
-    await changes.close()
+    await bus?.close()
     throw error
   })
   try {
@@ -98,11 +110,25 @@ export async function createApp(config: Config): Promise<App> {
     await verifyContextKey(scope)
     const encryption = await openEncryption(config, scope)
     if (encryption.isNew) log.warn('root key was made; keep a copy of the key directory')
-    return assemble({ config, log, metrics, keys, embedder, scope, changes, encryption, ...opened })
+    const parts = { config, log, metrics, keys, embedder, scope, bus, encryption, ...opened }
+    return await assemble(parts)
   } catch (error) {
-    await Promise.all([opened.database.close(), changes.close()])
+    await Promise.all([opened.database.close(), bus?.close()])
     throw error
   }
+}
+
+/** Throws `unavailable` when a configured Redis cannot be reached at start. */
+async function openBus(
+  { redisUrl }: Config,
+  log: Log,
+  metrics: Metrics,
+): Promise<RedisBus | undefined> {
+  if (redisUrl === undefined) return undefined
+  return await openRedis(redisUrl, (error) => {
+    metrics.failure('redis')
+    log.warn('redis failed', { component: 'redis', error })
+  })
 }
 
 interface Opened {
@@ -117,12 +143,12 @@ interface Parts extends Opened {
   readonly keys: InstallationKeys
   readonly embedder: Embedder | undefined
   readonly scope: NamespaceScope
-  readonly changes: Changes
+  readonly bus: RedisBus | undefined
   readonly encryption: Encryption
 }
 
-function assemble(parts: Parts): App {
-  const { config, log, metrics, keys, embedder, scope, changes, database, embedded } = parts
+async function assemble(parts: Parts): Promise<App> {
+  const { config, log, metrics, keys, embedder, scope, bus, database, embedded } = parts
   const { vault, profile } = parts.encryption
   const namespaces = createNamespaces(
     scope,
@@ -134,16 +160,34 @@ function assemble(parts: Parts): App {
     },
     vault,
   )
+  const changes = await openChanges(bus)
   const rankingTexts = new RankingTexts()
   changes.onChange(({ namespace, action, memoryIds }) => {
     // Another process lists only so many ids: a longer list stands for the whole namespace.
     const ids = memoryIds.length < changeIdsMax ? memoryIds : undefined
     if (action === 'forgotten') rankingTexts.forget(namespace, ids)
   })
+  const principalOf: App['principal'] = async ({ namespaceName, agent, channel, requestId }) => ({
+    namespace: await namespaces.resolve(namespaceName, { create: true }),
+    namespaceName,
+    agent,
+    // An agent is no administrator: it does not see the private memories of other agents.
+    scopes: new Set(channel === 'cli' ? allScopes : agentScopes),
+    plan: 'free',
+    channel,
+    requestId: requestId ?? uuidv7(),
+  })
+  const { authenticator, keysChanged } = await openAuthenticator(scope, bus, {
+    configuredKey: config.apiKey,
+    configuredPrincipal: (request) =>
+      principalOf({ namespaceName: config.namespaceName, agent: config.agent, ...request }),
+    pepper: config.apiKeyPepper,
+  })
   const touched = new Set<bigint>()
   /** Memories stored or forgotten by this process. */
   let writes = 0
-  const onChange: ChangeListener = ({ namespace, operation, memoryIds }) => {
+  const onChange: ChangeListener = ({ namespace, operation, resourceIds: memoryIds }) => {
+    if (operation.startsWith('key.')) return keysChanged(memoryIds)
     writes += Math.max(1, memoryIds.length)
     touched.add(namespace)
     changes.publish({
@@ -151,6 +195,7 @@ function assemble(parts: Parts): App {
       memoryIds,
       action: operation === 'forget' ? 'forgotten' : 'stored',
     })
+    return undefined
   }
   metrics.observePool(async () => {
     const status = await database.status()
@@ -161,6 +206,7 @@ function assemble(parts: Parts): App {
       purgeJob({ scope, metrics, everySeconds: config.purgeIntervalSeconds }),
       ...(embedder ? [embedPendingJob({ scope, namespaces, embedder })] : []),
       housekeepingJob(scope, touched),
+      keyUsesJob(scope, authenticator),
       ...(embedded ? maintenanceJobs(embedded, () => writes) : []),
     ],
     log,
@@ -170,30 +216,30 @@ function assemble(parts: Parts): App {
     config,
     log,
     metrics,
-    operations: createOperations({ embedder, cursorKey: keys('cursor'), rankingTexts }),
+    operations: createOperations({
+      embedder,
+      cursorKey: keys('cursor'),
+      rankingTexts,
+      apiKeyPepper: config.apiKeyPepper,
+    }),
     execute: createExecute({ scope, namespaces, log, metrics, onChange }),
+    authorize: createAuthorize({ scope, log, metrics }),
+    authenticator,
     namespaces,
     scope,
     database,
     embedded,
-    principal: async ({ namespaceName, agent, channel, requestId }) => ({
-      namespace: await namespaces.resolve(namespaceName, { create: true }),
-      namespaceName,
-      agent,
-      // An agent is no administrator: it does not see the private memories of other agents.
-      scopes: new Set(channel === 'cli' ? allScopes : agentScopes),
-      plan: 'free',
-      channel,
-      requestId: requestId ?? uuidv7(),
-    }),
-    readiness: () => readiness(database, embedder, changes.bus),
+    principal: principalOf,
+    readiness: () => readiness(database, embedder, bus),
     events: changes,
     reembed: (principal, options) => reembed({ scope, namespaces, embedder }, principal, options),
     secret: keys,
     close: async () => {
       await jobs.stop()
       rankingTexts.close()
-      await changes.close()
+      // Lost when it fails: when keys were used in the last minute of this process.
+      await writeKeyUses(scope, authenticator).catch(() => undefined)
+      await bus?.close()
       await database.close()
       vault?.keyring.close()
       log.flush()

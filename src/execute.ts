@@ -33,11 +33,20 @@ export type Execute = <Input extends z.ZodType, Output extends z.ZodType, Prepar
   options?: ExecuteOptions,
 ) => Promise<z.output<Output>>
 
-/** Told after the commit which memories an operation touched; ids only. */
+/**
+ * Refuses, audited and counted as a run would be, what `execute` would refuse for want of a scope: for
+ * transports that must know before they dispatch. Throws AppError `insufficient_scope`.
+ */
+export type Authorize = (
+  operation: Pick<Operation, 'name' | 'scope'>,
+  principal: Principal,
+) => Promise<void>
+
+/** Told after the commit what an operation touched, memories or keys; ids only. */
 export type ChangeListener = (change: {
   readonly namespace: bigint
   readonly operation: OperationName
-  readonly memoryIds: readonly string[]
+  readonly resourceIds: readonly string[]
 }) => void
 
 export interface ExecuteDependencies {
@@ -75,7 +84,7 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
         dependencies.onChange({
           namespace: principal.namespace,
           operation: operation.name,
-          memoryIds: committed.audit.resourceIds ?? [],
+          resourceIds: committed.audit.resourceIds ?? [],
         })
       }
       return committed.output
@@ -89,6 +98,22 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
       throw error
     } finally {
       finish(dependencies, operation.name, principal, outcome, started, stageMs)
+    }
+  }
+}
+
+export function createAuthorize(
+  dependencies: Pick<ExecuteDependencies, 'scope' | 'log' | 'metrics'>,
+): Authorize {
+  return async (operation, principal) => {
+    const started = performance.now()
+    try {
+      requireScope(operation.scope, principal)
+    } catch (thrown) {
+      const error = toAppError(thrown)
+      await auditFailure(dependencies, operation.name, principal, error)
+      finish(dependencies, operation.name, principal, error.code, started, {})
+      throw error
     }
   }
 }
@@ -128,7 +153,7 @@ function ownName(part: PropertyKey): string {
 function requireScope(scope: Scope, principal: Principal): void {
   if (principal.scopes.has(scope) || principal.scopes.has('admin')) return
   throw new AppError('insufficient_scope', `This needs the scope ${scope}.`, {
-    details: { scope },
+    details: { challenge: 'insufficient_scope', scope },
   })
 }
 
@@ -219,7 +244,7 @@ function prepareContext(
 
 /** Its own transaction, since the operation's rolled back. A failure to audit is logged, not hidden. */
 async function auditFailure(
-  { scope, log, metrics }: ExecuteDependencies,
+  { scope, log, metrics }: Pick<ExecuteDependencies, 'scope' | 'log' | 'metrics'>,
   operation: OperationName,
   principal: Principal,
   error: AppError,
@@ -238,7 +263,7 @@ async function auditFailure(
 }
 
 function finish(
-  { log, metrics }: ExecuteDependencies,
+  { log, metrics }: Pick<ExecuteDependencies, 'log' | 'metrics'>,
   operation: OperationName,
   principal: Principal,
   outcome: 'ok' | AppError['code'],

@@ -5,7 +5,17 @@ import type { NamespaceTransaction } from './database/scope.ts'
 import type { Principal, Scope } from './principal.ts'
 
 export type OperationName =
-  'store' | 'recall' | 'forget' | 'export' | 'import' | 'entity.names' | 'audit.query'
+  | 'store'
+  | 'recall'
+  | 'forget'
+  | 'export'
+  | 'import'
+  | 'entity.names'
+  | 'audit.query'
+  | 'key.issue'
+  | 'key.list'
+  | 'key.rotate'
+  | 'key.revoke'
 
 /** How a namespace stores and finds its memories; read before `prepare`, rechecked by revision in `commit`. */
 export interface NamespaceSettings {

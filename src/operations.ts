@@ -1,6 +1,12 @@
 /** Every operation of the product in one list: the table of contents of the API. */
 import { auditQueryOperation } from './audit/query.ts'
 import { entityNamesOperation } from './memory/complete-names.ts'
+import {
+  keyIssueOperation,
+  keyListOperation,
+  keyRevokeOperation,
+  keyRotateOperation,
+} from './auth/key-operations.ts'
 import { exportOperation } from './memory/export.ts'
 import { forgetOperation } from './memory/forget.ts'
 import { importOperation } from './memory/import.ts'
@@ -16,6 +22,8 @@ export interface OperationDependencies {
   readonly cursorKey: Uint8Array
   /** Texts that this process has decrypted for ranking. */
   readonly rankingTexts: RankingTexts
+  /** Key of the stored hashes of API keys; undefined: plain SHA-256. */
+  readonly apiKeyPepper?: string | undefined
 }
 
 /** Built once by the composition root; transports, tools and commands are made from this record. */
@@ -28,6 +36,10 @@ export function createOperations(dependencies: OperationDependencies) {
     import: importOperation(dependencies),
     entityNames: entityNamesOperation(),
     auditQuery: auditQueryOperation(),
+    keyIssue: keyIssueOperation(dependencies),
+    keyList: keyListOperation(),
+    keyRotate: keyRotateOperation(dependencies),
+    keyRevoke: keyRevokeOperation(),
   }
 }
 

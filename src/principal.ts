@@ -3,14 +3,14 @@
 export type Scope =
   'memory:read' | 'memory:write' | 'memory:forget' | 'memory:export' | 'audit:read' | 'admin'
 
-export const allScopes: readonly Scope[] = [
+export const allScopes = [
   'memory:read',
   'memory:write',
   'memory:forget',
   'memory:export',
   'audit:read',
   'admin',
-]
+] as const satisfies readonly Scope[]
 
 /** What a client on this computer, or with the one configured key, may do as its agent. */
 export const agentScopes: readonly Scope[] = allScopes.filter((scope) => scope !== 'admin')
@@ -22,6 +22,18 @@ export type Channel = 'stdio' | 'mcp-http' | 'rest' | 'cli' | 'job'
 export interface ClientName {
   readonly name: string
   readonly version: string
+}
+
+/** The API key behind a request, as far as it narrows what the scopes allow. */
+export interface Credential {
+  /** UUID of the key. */
+  readonly id: string
+  /** The key's own limit, below that of its namespace; undefined: none. */
+  readonly requestsPerMinute: number | undefined
+  /** Names of the only tools the key may see and call; undefined: every one. */
+  readonly tools: ReadonlySet<string> | undefined
+  /** Whether the key is shown the tools for administrators. */
+  readonly adminTools: boolean
 }
 
 export interface Principal {
@@ -37,4 +49,6 @@ export interface Principal {
   readonly client?: ClientName | undefined
   /** UUIDv7 of this request; in logs, audit and error replies. */
   readonly requestId: string
+  /** Undefined for the operating-system user, the configured key, and jobs. */
+  readonly credential?: Credential | undefined
 }

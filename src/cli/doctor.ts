@@ -134,9 +134,8 @@ function migrationReport(state: Awaited<ReturnType<typeof migrationState>>): Rep
 }
 
 async function redisReport(url: string): Promise<Report> {
-  const ignore = (): void => undefined
   try {
-    const redis = await openRedis(url, 'mindglue:doctor', ignore, ignore)
+    const redis = await openRedis(url, () => undefined)
     await redis.close()
     return { check: 'redis', note: 'answers', findings: [] }
   } catch (error) {

@@ -125,6 +125,8 @@ const repeatable: ReadonlySet<string> = new Set<OperatorCommand>([
   'export',
   'import',
   'auditQuery',
+  'keyList',
+  'keyRevoke',
   'size',
 ])
 

@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { nearest } from '../config/nearest.ts'
 import { loadConfig, type Config, type Overrides, type SettingKey } from '../config.ts'
 import { version } from '../version.ts'
+import { addApiKeyCommands } from './api-key-commands.ts'
 import { styleFor } from './output.ts'
 
 /** Options every command understands, and the setting each one overrides. */
@@ -62,6 +63,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addUpkeep(program, run)
   addChecks(program, run)
   addAudit(program, run, entry)
+  addApiKeyCommands(program, run, entry)
   try {
     await program.parseAsync()
   } catch (error) {
@@ -77,7 +79,7 @@ type More = Readonly<Partial<Record<SettingKey, string | undefined>>>
  * Makes a command's action of a function that gets the settings and resolves with an exit code.
  * `overrides` names the settings that the command's own options stand for.
  */
-type Run = <Options extends object>(
+export type Run = <Options extends object>(
   action: (config: Config, options: Options, command: Command) => Promise<number>,
   overrides?: (options: Options) => More,
 ) => (options: Options, command: Command) => Promise<void>

@@ -5,7 +5,6 @@ import { startOwner } from '../daemon/owner.ts'
 import { daemonPaths } from '../daemon/paths.ts'
 import type { DaemonApp } from '../daemon/reception.ts'
 import { AppError } from '../errors.ts'
-import { bearerKey } from '../http/bearer-key.ts'
 import { createListener } from '../http/listener.ts'
 import { createProductEndpoint } from '../mcp/endpoint.ts'
 import { createSidecar } from '../sidecar/listener.ts'
@@ -115,7 +114,7 @@ interface Listeners {
 
 async function openListeners(app: App, version: string): Promise<Listeners> {
   const { config, log, metrics } = app
-  const { apiKey, allowedHosts, allowedOrigins, namespaceName, agent } = config
+  const { apiKey, allowedHosts, allowedOrigins } = config
   const sidecar = await createSidecar({
     host: config.sidecarHost,
     port: config.sidecarPort,
@@ -136,11 +135,7 @@ async function openListeners(app: App, version: string): Promise<Listeners> {
       origins: allowedOrigins,
       bodyBytesMax: config.bodyBytesMax,
       drainSeconds: config.drainSeconds,
-      authenticator: bearerKey({
-        apiKey,
-        principal: (requestId) =>
-          app.principal({ namespaceName, agent, channel: 'mcp-http', requestId }),
-      }),
+      authenticator: app.authenticator,
       mounts: [{ path: '/mcp', ...endpoint }],
       onUnexpectedError(error, requestId) {
         metrics.failure('http')

@@ -255,6 +255,16 @@ export const settings = {
       'Encryption of new namespaces. `field`: texts and names. `sealed`: vectors as well. `off`: ' +
       'nothing. Unset: `field` where there is a root key, else `off`.',
   }),
+  apiKeyPepper: secretSetting(
+    'MINDGLUE_API_KEY_PEPPER',
+    secret(43, 'make one with: openssl rand -base64 32'),
+    {
+      group: 'keys',
+      description:
+        'Stores issued API keys as HMAC-SHA256 under this secret instead of SHA-256, so that writing ' +
+        'to the database makes no key. The same for every process; keys issued under another are refused.',
+    },
+  ),
   httpHost: withDefault('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
     group: 'http',
     description:
@@ -266,7 +276,10 @@ export const settings = {
   }),
   apiKey: secretSetting('MINDGLUE_API_KEY', bearerKey, {
     group: 'http',
-    description: 'Bearer key that HTTP clients send. Unset: no key is asked for, on loopback only.',
+    description:
+      'First bearer key of HTTP clients, for `MINDGLUE_NAMESPACE` as `MINDGLUE_AGENT`; further ones, ' +
+      'each with its own rights, come from `mindglue api-keys issue`. Unset: no key is asked for, on ' +
+      'loopback only.',
   }),
   allowedHosts: withDefault<readonly string[]>(
     'MINDGLUE_ALLOWED_HOSTS',

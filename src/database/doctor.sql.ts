@@ -20,6 +20,13 @@ const safeVectorVersion = [0, 8, 2] as const
 
 /** Every function that may run with its owner's rights; held to the migrations by a test. */
 const listedDefiners: ReadonlySet<string> = new Set([
+  'api_key_count()',
+  'api_key_find(uuid)',
+  'api_key_issue(uuid, text, text, text, text, boolean, integer, bytea, timestamp with time zone)',
+  'api_key_list(uuid, integer)',
+  'api_key_revoke(uuid)',
+  'api_key_rotate(uuid, bytea, integer)',
+  'api_key_used(uuid[], double precision[])',
   'audit_append(uuid, text, text, text, uuid, uuid[], integer, text)',
   'context_agent()',
   'context_is_job()',

@@ -1,4 +1,4 @@
-/** Redis or Valkey: tells the other processes which memories changed. Holds nothing that must survive. */
+/** Redis or Valkey: tells the other processes what changed. Holds nothing that must survive. */
 import { Redis } from 'ioredis'
 import { AppError } from '../errors.ts'
 
@@ -12,17 +12,14 @@ export interface RedisBus {
   ping(): Promise<void>
   /** Sends to every other subscriber; losing a message while Redis is away is allowed. */
   publish(channel: string, message: string): void
+  /** Gets what others publish on `channel`, and our own messages too; also after a reconnect. */
+  subscribe(channel: string, onMessage: (message: string) => void): Promise<void>
   close(): Promise<void>
 }
 
-/**
- * Connects once before it returns; afterwards it reconnects by itself, and the program works without it.
- * `onMessage` gets what others publish on `channel`, and our own messages too.
- */
+/** Connects once before it returns; afterwards it reconnects by itself, and the program works without it. */
 export async function openRedis(
   url: string,
-  channel: string,
-  onMessage: (message: string) => void,
   onFailure: (error: unknown) => void,
 ): Promise<RedisBus> {
   const options = {
@@ -37,10 +34,10 @@ export async function openRedis(
   const sender = new Redis(url, options)
   const receiver = new Redis(url, { ...options, autoResubscribe: true })
   for (const client of [sender, receiver]) client.on('error', onFailure)
-  receiver.on('message', (_channel: string, message: string) => onMessage(message))
+  const handlers = new Map<string, (message: string) => void>()
+  receiver.on('message', (channel: string, message: string) => handlers.get(channel)?.(message))
   try {
     await Promise.all([sender.connect(), receiver.connect()])
-    await receiver.subscribe(channel)
   } catch (error) {
     sender.disconnect()
     receiver.disconnect()
@@ -56,6 +53,10 @@ export async function openRedis(
     },
     publish: (on, message) => {
       sender.publish(on, message).catch(onFailure)
+    },
+    subscribe: async (channel, onMessage) => {
+      handlers.set(channel, onMessage)
+      await receiver.subscribe(channel)
     },
     close: async () => {
       await Promise.allSettled([sender.quit(), receiver.quit()])

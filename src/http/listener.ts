@@ -6,18 +6,14 @@ import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
 import { v7 as uuidv7 } from 'uuid'
+import type { Authenticator } from '../auth/authenticate.ts'
 import { AppError, toAppError } from '../errors.ts'
 import type { Principal } from '../principal.ts'
 import { isAllowedHost, isAllowedOrigin, type AllowedNames } from './allowed.ts'
+import { bearerToken } from './bearer.ts'
 import { problemResponse } from './problem.ts'
 import { securityText } from './security-text.ts'
-
-/** Turns the credentials of a request into who is asking. Throws AppError `unauthenticated`. */
-export interface Authenticator {
-  /** False when a request without credentials is accepted: such a server stays on loopback. */
-  readonly required: boolean
-  authenticate(request: Request, requestId: string): Promise<Principal>
-}
+import { endWithCredential } from './stream-end.ts'
 
 /** What stands behind a path; every method of the path goes to it. */
 export interface Mount {
@@ -35,7 +31,7 @@ export interface ListenerOptions extends AllowedNames {
   readonly bodyBytesMax: number
   /** Longest wait for running requests in `close`. */
   readonly drainSeconds: number
-  readonly authenticator: Authenticator
+  readonly authenticator: Pick<Authenticator, 'required' | 'authenticate' | 'isCurrent'>
   readonly mounts: readonly Mount[]
   /** Told of failures that a client only sees as `internal`; gets no request content. */
   readonly onUnexpectedError?: (error: unknown, requestId: string) => void
@@ -136,17 +132,20 @@ function createRoutes(options: ListenerOptions): Hono<Environment> {
   // Before authentication: whoever found a hole need not have a key.
   app.get('/.well-known/security.txt', (context) => context.text(securityText(new Date())))
   app.use('*', async (context, next) => {
-    const principal = await options.authenticator.authenticate(
-      context.req.raw,
-      context.var.requestId,
-    )
-    context.set('principal', principal)
+    const { requestId } = context.var
+    const credential = bearerToken(context.req.raw.headers)
+    const request = { channel: 'mcp-http' as const, requestId }
+    context.set('principal', await options.authenticator.authenticate(credential, request))
     await next()
   })
   const maxSize = options.bodyBytesMax
   app.use('*', bodyLimit({ maxSize, onError: (context: Route) => tooLarge(context, maxSize) }))
   for (const mount of options.mounts) {
-    app.all(mount.path, (context) => mount.handle(context.req.raw, context.var.principal))
+    app.all(mount.path, async (context) => {
+      const { principal } = context.var
+      const response = await mount.handle(context.req.raw, principal)
+      return endWithCredential(response, principal, options.authenticator)
+    })
   }
   return app
 }

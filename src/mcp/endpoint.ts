@@ -19,6 +19,10 @@ export function createProductEndpoint(
   return createMcpEndpoint({
     ...options,
     serverFor: (principal, era, isLasting) => servers.serverFor(principal, { era, isLasting }),
+    authorize: async (principal, message) => {
+      const operation = servers.operationOf(message)
+      if (operation !== undefined) await host.authorize(operation, principal)
+    },
     changes: changeFeed(host),
     subscribable: (principal, uris) => subscribableUris(host, { principal, options: {} }, uris),
   })

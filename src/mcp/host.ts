@@ -1,6 +1,6 @@
 /** What the protocol needs from the application; `App` has this shape. No import points up to it. */
 import type { z } from 'zod'
-import type { Execute } from '../execute.ts'
+import type { Authorize, Execute } from '../execute.ts'
 import type { Operations } from '../operations.ts'
 import type { Channel, Principal } from '../principal.ts'
 
@@ -25,6 +25,8 @@ export interface MemoryChange {
 export interface McpHost {
   /** The one way to run an operation. Throws only AppError. */
   readonly execute: Execute
+  /** Refuses, with its trace in the audit log, what `execute` would refuse for want of a scope. */
+  readonly authorize: Authorize
   readonly operations: McpOperations
   principal(options: {
     readonly namespaceName: string

@@ -122,9 +122,9 @@ function countStream(session: Session, signal: AbortSignal): void {
   else signal.addEventListener('abort', ended, { once: true })
 }
 
-/** Another agent of the same namespace is another owner. */
-function ownerOf(principal: Principal): string {
-  return `${principal.namespace}\n${principal.agent}`
+/** Another agent of the same namespace is another owner, and so is another key of the same agent. */
+function ownerOf({ namespace, agent, credential }: Principal): string {
+  return `${namespace}\n${credential?.id ?? ''}\n${agent}`
 }
 
 function handling(

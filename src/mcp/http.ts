@@ -28,6 +28,11 @@ export interface McpEndpointOptions {
     era: McpRequestContext['era'],
     sessionful: boolean,
   ) => Server | McpServer
+  /**
+   * Throws AppError when the principal lacks the scope of a message: the listener then answers 403 with
+   * a challenge, before anything is dispatched, which is what makes a client ask for more scope.
+   */
+  readonly authorize?: (principal: Principal, message: unknown) => Promise<void>
   readonly changes: ChangeFeed
   /** Which of the asked resource URIs the principal may subscribe to. */
   readonly subscribable: (principal: Principal, uris: readonly string[]) => Promise<string[]>
@@ -95,6 +100,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
       if (request.method !== 'POST') return methodNotAllowed()
       const body = await readBody(request)
       if (body instanceof Response) return body
+      for (const message of messagesOf(body.json)) await options.authorize?.(principal, message)
       if (await isLegacyRequest(request, body.json)) {
         return serveLegacy(request, principal, body.json)
       }
@@ -128,8 +134,12 @@ async function readBody(request: Request): Promise<Response | { json: unknown }>
 }
 
 function opensSession(body: unknown): boolean {
-  const messages: readonly unknown[] = Array.isArray(body) ? body : [body]
-  return messages.some((message) => methodOf(message) === 'initialize')
+  return messagesOf(body).some((message) => methodOf(message) === 'initialize')
+}
+
+/** A 2025-03-26 client may send several messages at once. */
+function messagesOf(body: unknown): readonly unknown[] {
+  return Array.isArray(body) ? body : [body]
 }
 
 function methodOf(message: unknown): unknown {

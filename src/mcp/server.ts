@@ -17,6 +17,7 @@ import { clientName } from './client-name.ts'
 import { complete } from './completions.ts'
 import { confirmationCodec } from './confirm.ts'
 import type { McpHost } from './host.ts'
+import { neededOperation, type NeededOperation } from './needed-operation.ts'
 import { getPrompt, promptDefinitions } from './prompts.ts'
 import {
   listResources,
@@ -38,6 +39,8 @@ export interface Connection {
 
 export interface ServerFactory {
   serverFor(principal: Principal, connection: Connection): Server
+  /** The operation that a protocol message will run; undefined when it runs none. */
+  operationOf(message: unknown): NeededOperation | undefined
 }
 
 /** For the model that reads it; short, since clients put it into every conversation. */
@@ -62,6 +65,7 @@ export function createServerFactory(host: McpHost): ServerFactory {
   const jsonSchemaValidator = new AjvJsonSchemaValidator()
   const feed = changeFeed(host)
   return {
+    operationOf: (message) => neededOperation(host, tools, message),
     serverFor(principal, connection) {
       const codec = confirmationCodec(confirmationKey, principal)
       const server = new ProtocolServer({ name: 'mindglue', title: 'MindGlue', version }, {

@@ -19,6 +19,8 @@ import { inputSchema, outputSchema } from './tool-schema.ts'
 /** One tool: its definition, made once, and what a call of it does. */
 export interface ToolEntry {
   readonly definition: Tool
+  /** What a call runs; its scope is asked for before the call is dispatched. */
+  readonly operation: Pick<Operation, 'name' | 'scope'>
   /** Throws AppError; an answer may be a question back to the person. */
   call(call: ToolCall): Promise<CallToolResult | InputRequiredResult>
 }
@@ -31,6 +33,7 @@ export function createTools(host: McpHost): readonly ToolEntry[] {
     render: (output: z.output<O>) => string,
   ): ToolEntry => ({
     definition: definitionOf(operation),
+    operation,
     call: async ({ principal, input, context }) => {
       const progress = progressOf(context)
       const options = { signal: context.mcpReq.signal, onProgress: progress.report }
@@ -44,6 +47,7 @@ export function createTools(host: McpHost): readonly ToolEntry[] {
     tool(operations.recall, renderRecall),
     {
       definition: definitionOf(operations.forget),
+      operation: operations.forget,
       call: async (call) => {
         const output = await confirmForget(host, call)
         return isQuestion(output) ? output : answer(output, renderForget(output))

@@ -3,10 +3,9 @@ import { connect } from 'node:net'
 import { request as httpRequest } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { bearerKey } from '../../src/http/bearer-key.ts'
 import { createListener, type Listener, type ListenerOptions } from '../../src/http/listener.ts'
 import { AppError } from '../../src/errors.ts'
-import { testPrincipal } from '../support/principal.ts'
+import { testAuthenticator } from '../support/authenticator.ts'
 
 const apiKey = 'a-key-that-is-long-enough-for-a-test'
 const open: Listener[] = []
@@ -26,10 +25,7 @@ async function listen(
     origins: [],
     bodyBytesMax: 1024 * 1024,
     drainSeconds: 1,
-    authenticator: bearerKey({
-      apiKey: 'apiKey' in changes ? changes.apiKey : key,
-      principal: (requestId) => Promise.resolve(testPrincipal({ requestId })),
-    }),
+    authenticator: testAuthenticator('apiKey' in changes ? changes.apiKey : key),
     mounts: [
       {
         path: '/echo',
@@ -219,7 +215,13 @@ describe('the key', () => {
         code: 'misconfigured',
       })
     }
-    expect((await send(await listen({ apiKey: undefined }))).status).toBe(200)
+    const anyone = await listen({ apiKey: undefined })
+    expect((await send(anyone, { headers: { authorization: '' } })).status).toBe(200)
+  })
+
+  test('a wrong key is refused even where none is asked for', async () => {
+    const anyone = await listen({ apiKey: undefined })
+    expect((await send(anyone, { headers: { authorization: 'Bearer stale' } })).status).toBe(401)
   })
 })
 

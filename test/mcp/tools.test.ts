@@ -18,6 +18,7 @@ const tools = createTools({
     rankingTexts: new RankingTexts(),
   }),
   execute: unused,
+  authorize: unused,
   principal: unused,
   secret: unused,
   events: { onChange: unused },

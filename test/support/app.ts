@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { createApp, type App } from '../../src/app.ts'
 import { loadConfig, type Environment } from '../../src/config.ts'
-import { bearerKey } from '../../src/http/bearer-key.ts'
 import { createListener, type Listener } from '../../src/http/listener.ts'
 import { createProductEndpoint } from '../../src/mcp/endpoint.ts'
 import { serveMcpStream, type McpSession } from '../../src/mcp/stdio.ts'
@@ -64,11 +63,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     origins: config.allowedOrigins,
     bodyBytesMax: config.bodyBytesMax,
     drainSeconds: config.drainSeconds,
-    authenticator: bearerKey({
-      apiKey: config.apiKey,
-      principal: (requestId) =>
-        app.principal({ namespaceName, agent, channel: 'mcp-http', requestId }),
-    }),
+    authenticator: app.authenticator,
     mounts: [{ path: '/mcp', ...endpoint }],
   })
   return {

@@ -74,9 +74,9 @@ export async function start({ sessionIdleMs = 60_000 } = {}): Promise<Started> {
     drainSeconds: 1,
     authenticator: {
       required: true,
-      authenticate: (request, requestId) => {
-        const bearer = request.headers.get('authorization')?.replace('Bearer ', '')
-        const [agent, namespace] = bearer?.split('@') ?? []
+      isCurrent: () => Promise.resolve(true),
+      authenticate: (bearer, { requestId }) => {
+        const [agent, namespace] = bearer?.split('~') ?? []
         if (agent === undefined || namespace === undefined) {
           return Promise.reject(new AppError('unauthenticated', 'Send a key.'))
         }
@@ -108,7 +108,8 @@ export function send(listener: Listener, { as = 'anna@1', method = 'POST', ...se
   return fetch(`${listener.origin}/mcp`, {
     method,
     headers: {
-      authorization: `Bearer ${as}`,
+      // `@` may stand in no bearer token (RFC 6750 §2.1).
+      authorization: `Bearer ${as.replace('@', '~')}`,
       accept: 'application/json, text/event-stream',
       ...(body !== undefined && { 'content-type': 'application/json' }),
       ...headers,

@@ -1,0 +1,32 @@
+/** Which operation a protocol message will run: what a transport asks before it dispatches. */
+import type { Operation } from '../operation.ts'
+import type { McpHost } from './host.ts'
+import type { ToolEntry } from './tools.ts'
+
+export type NeededOperation = Pick<Operation, 'name' | 'scope'>
+
+/** Everything that shows memories and is no tool reads them through `recall`. */
+const readingMethods: ReadonlySet<unknown> = new Set([
+  'resources/list',
+  'resources/read',
+  'resources/subscribe',
+  'subscriptions/listen',
+  'completion/complete',
+])
+
+/**
+ * The operation of one message; undefined for what needs none, and for what is malformed or unknown,
+ * which the protocol refuses by itself.
+ */
+export function neededOperation(
+  host: Pick<McpHost, 'operations'>,
+  tools: readonly ToolEntry[],
+  message: unknown,
+): NeededOperation | undefined {
+  if (typeof message !== 'object' || message === null) return undefined
+  const { method, params }: { method?: unknown; params?: unknown } = message
+  if (readingMethods.has(method)) return host.operations.recall
+  if (method !== 'tools/call' || typeof params !== 'object' || params === null) return undefined
+  const { name }: { name?: unknown } = params
+  return tools.find(({ definition }) => definition.name === name)?.operation
+}
