@@ -8,6 +8,7 @@ import { createApp, type App } from '../../src/app.ts'
 import { loadConfig, type Environment } from '../../src/config.ts'
 import { createListener, type Listener } from '../../src/http/listener.ts'
 import { createProductEndpoint } from '../../src/mcp/endpoint.ts'
+import type { McpHost } from '../../src/mcp/host.ts'
 import { serveMcpStream, type McpSession } from '../../src/mcp/stdio.ts'
 import { openTestDatabase, testEngine } from './database.ts'
 import { openTestVault } from './vault.ts'
@@ -38,6 +39,8 @@ export interface TestStream {
 export interface TestAppOptions {
   /** Settings besides the ones that this function needs. */
   readonly environment?: Environment
+  /** What the protocol talks to instead of the application, for faults between the two. */
+  readonly host?: (app: App) => McpHost
 }
 
 /** Starts everything that `mindglue serve` starts but the sidecar. */
@@ -54,7 +57,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     ...options.environment,
   })
   const app = await createApp(config)
-  const endpoint = createProductEndpoint(app)
+  const host = options.host?.(app) ?? app
+  const endpoint = createProductEndpoint(host)
   const { namespaceName, agent } = config
   const listener = await createListener({
     host: config.httpHost,
@@ -75,7 +79,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
       const toServer = new PassThrough()
       const fromServer = new PassThrough()
       const session = await serveMcpStream(
-        app,
+        host,
         { input: toServer, output: fromServer },
         { namespaceName, agent, ...identity },
       )
