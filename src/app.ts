@@ -39,6 +39,7 @@ import { purgeJob } from './jobs/purge.ts'
 import { reembed, type ReembedOptions } from './jobs/reembed.ts'
 import { startJobs } from './jobs/runner.ts'
 import { RankingTexts } from './memory/ranking-texts.ts'
+import { SealedVectors } from './memory/sealed-vectors.ts'
 import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
 import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
 import { createOperations, type Operations } from './operations.ts'
@@ -162,10 +163,13 @@ async function assemble(parts: Parts): Promise<App> {
   )
   const changes = await openChanges(bus)
   const rankingTexts = new RankingTexts()
+  const sealedVectors = new SealedVectors()
   changes.onChange(({ namespace, action, memoryIds }) => {
     // Another process lists only so many ids: a longer list stands for the whole namespace.
     const ids = memoryIds.length < changeIdsMax ? memoryIds : undefined
-    if (action === 'forgotten') rankingTexts.forget(namespace, ids)
+    if (action !== 'forgotten') return
+    rankingTexts.forget(namespace, ids)
+    sealedVectors.forget(namespace, ids)
   })
   const principalOf: App['principal'] = async ({ namespaceName, agent, channel, requestId }) => ({
     namespace: await namespaces.resolve(namespaceName, { create: true }),
@@ -220,6 +224,7 @@ async function assemble(parts: Parts): Promise<App> {
       embedder,
       cursorKey: keys('cursor'),
       rankingTexts,
+      sealedVectors,
       apiKeyPepper: config.apiKeyPepper,
     }),
     execute: createExecute({ scope, namespaces, log, metrics, onChange }),
@@ -237,6 +242,7 @@ async function assemble(parts: Parts): Promise<App> {
     close: async () => {
       await jobs.stop()
       rankingTexts.close()
+      sealedVectors.close()
       // Lost when it fails: when keys were used in the last minute of this process.
       await writeKeyUses(scope, authenticator).catch(() => undefined)
       await bus?.close()

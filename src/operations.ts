@@ -11,17 +11,15 @@ import { exportOperation } from './memory/export.ts'
 import { forgetOperation } from './memory/forget.ts'
 import { importOperation } from './memory/import.ts'
 import { recallOperation } from './memory/recall.ts'
-import type { RankingTexts } from './memory/ranking-texts.ts'
+import type { OpenedBefore } from './memory/search.ts'
 import { storeOperation } from './memory/store.ts'
 import type { Embedder } from './pipeline/embed.ts'
 
-export interface OperationDependencies {
+export interface OperationDependencies extends OpenedBefore {
   /** Undefined when the embedder is `none`: memories are found by their words. */
   readonly embedder: Embedder | undefined
   /** 32 secret bytes of this installation, for page cursors. */
   readonly cursorKey: Uint8Array
-  /** Texts that this process has decrypted for ranking. */
-  readonly rankingTexts: RankingTexts
   /** Key of the stored hashes of API keys; undefined: plain SHA-256. */
   readonly apiKeyPepper?: string | undefined
 }

@@ -1,13 +1,13 @@
 /** Makes the vectors that an embedder could not make when the memory was stored. */
 import type { InNamespace, NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
-import { insertEmbeddings } from '../memory/embeddings.sql.ts'
-import { readFields } from '../memory/fields.ts'
+import { addFields, readFields } from '../memory/fields.ts'
 import {
   clearNeedsEmbedding,
   needingEmbedding,
   type StoredContent,
 } from '../memory/memories.sql.ts'
+import { insertVectors } from '../memory/vectors.ts'
 import { clearDue, duePage } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { readRevision } from '../namespaces/namespaces.sql.ts'
@@ -43,11 +43,13 @@ export async function embedRows(
     if ((await readRevision(tx, true)) !== settings.revision) {
       throw new AppError('conflict', 'The namespace was given another embedder meanwhile.')
     }
-    await insertEmbeddings(
+    await insertVectors(
       tx,
-      rows.flatMap(({ document }, index) => {
-        const embedding = vectors[index]
-        return embedding && kept.has(document) ? [{ document, embedding }] : []
+      settings,
+      rows.flatMap((row, index) => {
+        const [{ document }, embedding] = [row, vectors[index]]
+        if (!embedding || !kept.has(document)) return []
+        return { document, embedding, writer: () => addFields(settings, row) }
       }),
     )
   })

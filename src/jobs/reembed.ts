@@ -2,8 +2,8 @@
 import { recordEvent } from '../audit/events.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
-import { lackingEmbedding } from '../memory/memories.sql.ts'
 import { countVersions } from '../memory/size.sql.ts'
+import { lackingVector } from '../memory/vectors.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { changeEmbedder, readRevision } from '../namespaces/namespaces.sql.ts'
 import type { Embedder } from '../pipeline/embed.ts'
@@ -52,7 +52,7 @@ export async function reembed(
   let last = 0
   while (!signal.aborted) {
     const rows = await scope.withNamespace(principal, { readOnly: true }, (tx) =>
-      lackingEmbedding(tx, last, batchRows),
+      lackingVector(tx, settings, last, batchRows),
     )
     if (rows.length === 0) break
     await embedRows({ within: scope.withNamespace, embedder, settings, principal }, rows, signal)

@@ -9,6 +9,9 @@ export interface NewEmbedding {
   readonly embedding: Float32Array
 }
 
+/** The table, for a query that asks which documents have a vector. */
+export const plainTable = fragment`embeddings`
+
 export async function insertEmbeddings(
   tx: NamespaceTransaction,
   rows: readonly NewEmbedding[],

@@ -15,14 +15,19 @@ export type FieldColumn =
   | 'source_client'
   | 'retire_reason'
 
+/** What is encoded beside the columns: a vector, in profile `sealed`. */
+type EncodedColumn = FieldColumn | 'embedding'
+
 export interface FieldWriter {
   encode(column: FieldColumn, text: string): Buffer
   encodeOptional(column: FieldColumn, text: string | undefined): Buffer | null
+  encodeBytes(column: 'embedding', bytes: Buffer): Buffer
 }
 
 export interface FieldReader {
   decode(column: FieldColumn, bytes: Buffer): string
   decodeOptional(column: FieldColumn, bytes: Buffer | null): string | undefined
+  decodeBytes(column: 'embedding', bytes: Buffer): Buffer
 }
 
 /** One version of one memory: where its values live. */
@@ -67,18 +72,33 @@ export function readFields(
   return readerOf((column, bytes) => open(key, { namespace, id, version, column }, bytes))
 }
 
-function writerOf(encode: (column: FieldColumn, bytes: Buffer) => Buffer): FieldWriter {
+/**
+ * How a value is added to a version that is stored, under the key it has. Throws AppError `internal` for
+ * one that has none: in an encrypted namespace nothing is added in plain.
+ */
+export function addFields(
+  { namespace, keys }: NamespaceSettings,
+  { id, version, key_token: token }: StoredPlace,
+): FieldWriter {
+  if (keys === undefined || token === null) throw envelopeFailure('key')
+  const key = keys.openContentKey(contentKeySlot(id, version), token)
+  return writerOf((column, bytes) => seal(key, { namespace, id, version, column }, bytes))
+}
+
+function writerOf(encode: (column: EncodedColumn, bytes: Buffer) => Buffer): FieldWriter {
   const write = (column: FieldColumn, text: string) => encode(column, Buffer.from(text, 'utf8'))
   return {
     encode: write,
     encodeOptional: (column, text) => (text === undefined ? null : write(column, text)),
+    encodeBytes: encode,
   }
 }
 
-function readerOf(decode: (column: FieldColumn, bytes: Buffer) => Buffer): FieldReader {
+function readerOf(decode: (column: EncodedColumn, bytes: Buffer) => Buffer): FieldReader {
   const read = (column: FieldColumn, bytes: Buffer) => decode(column, bytes).toString('utf8')
   return {
     decode: read,
     decodeOptional: (column, bytes) => (bytes === null ? undefined : read(column, bytes)),
+    decodeBytes: decode,
   }
 }

@@ -5,7 +5,6 @@ import { addDue } from '../namespaces/due.sql.ts'
 import { insertMentions } from '../graph/graph.sql.ts'
 import { insertReaders } from './agents.sql.ts'
 import type { DerivedMemory, MemoryInput } from './derive.ts'
-import { insertEmbeddings } from './embeddings.sql.ts'
 import { writeFields, type FieldWriter } from './fields.ts'
 import { clientKey } from './keys.ts'
 import { insertMemoryKeys } from './memory-keys.sql.ts'
@@ -13,6 +12,7 @@ import { insertMemories, versionKey, type NewMemoryRow } from './memories.sql.ts
 import { packTerms } from './packed.ts'
 import { insertPostings, quarantinedTerm } from './postings.sql.ts'
 import { sourceOf, type Source } from './trust.ts'
+import { insertVectors } from './vectors.ts'
 
 export interface PreparedMemory {
   readonly id: string
@@ -72,12 +72,15 @@ export async function insertPrepared(
     ),
   )
   await insertPostings(tx, kept.flatMap(postingsOf))
-  await insertEmbeddings(
+  await insertVectors(
     tx,
+    settings,
     // Quarantined ones get their vectors with the approval: until then no search meets them.
-    kept.flatMap(({ document, embedding, quarantine }) =>
-      embedding && quarantine === 0 ? [{ document, embedding }] : [],
-    ),
+    written.flatMap(({ item, writer }) => {
+      const { document, embedding, quarantine } = item
+      if (!embedding || quarantine !== 0 || !inserted.has(keyOf(item))) return []
+      return { document, embedding, writer: () => writer }
+    }),
   )
   await insertReaders(
     tx,

@@ -310,16 +310,20 @@ export function needingEmbedding(
     order by m.document limit ${limit}`
 }
 
-/** Versions without a vector after a document, lowest first, quarantined ones left out: what is left to embed. Index memories_document. */
+/**
+ * Versions without a vector after a document, lowest first, quarantined ones left out: what is left to
+ * embed. `vectors`: the table that holds the namespace's. Index memories_document.
+ */
 export function lackingEmbedding(
   tx: NamespaceTransaction,
+  vectors: SqlFragment,
   afterDocument: number,
   limit: number,
 ): Promise<StoredContent[]> {
   return tx`
     select m.id, m.version, m.document, m.content, ${keyToken} from memories m
     where m.namespace = ${tx.namespace} and m.document > ${afterDocument} and m.quarantine = 0
-      and not exists (select from embeddings e
+      and not exists (select from ${vectors} e
         where e.namespace = m.namespace and e.document = m.document)
     order by m.document limit ${limit}`
 }

@@ -9,12 +9,12 @@ import { entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
 import { boundedText, label, memoryId, memoryTypes, timestamp } from './memory.ts'
 import { browseMemories, readMemories, readVersions, type MemoryFilter } from './memories.sql.ts'
 import { presentedMemory, presentMemory } from './present.ts'
-import type { RankingTexts } from './ranking-texts.ts'
 import {
   prepareQuestion,
   search,
   withQuarantined,
   type Hit,
+  type OpenedBefore,
   type PreparedQuestion,
 } from './search.ts'
 
@@ -135,17 +135,16 @@ interface PreparedRecall {
   readonly filter: MemoryFilter
 }
 
-export interface RecallDependencies {
+export interface RecallDependencies extends OpenedBefore {
   readonly embedder: Embedder | undefined
   readonly cursorKey: Uint8Array
-  readonly rankingTexts: RankingTexts
 }
 
 /** Builds the operation. Reads in the caller's namespace under its policies; expired memories never appear. */
 export function recallOperation({
   embedder,
   cursorKey,
-  rankingTexts,
+  ...openedBefore
 }: RecallDependencies): Operation<typeof recallInput, typeof recallOutput, PreparedRecall> {
   return {
     name: 'recall',
@@ -166,7 +165,7 @@ export function recallOperation({
       return { questions: asked, filter: toFilter(context.settings, input) }
     },
     commit: async (context, prepared, input) => {
-      const output = await answer(context, prepared, input, { cursorKey, rankingTexts })
+      const output = await answer(context, prepared, input, { cursorKey, ...openedBefore })
       // The statement's clock judged expiry; time went on since. Not for a millisecond.
       const now = Date.now()
       const alive = (memory: { expires_at?: string | undefined }) =>
@@ -191,11 +190,11 @@ async function answer(
   context: CommitContext,
   prepared: PreparedRecall,
   input: RecallInput,
-  { cursorKey, rankingTexts }: Pick<RecallDependencies, 'cursorKey' | 'rankingTexts'>,
+  { cursorKey, ...openedBefore }: Omit<RecallDependencies, 'embedder'>,
 ): Promise<z.output<typeof recallOutput>> {
   if (input.ids) return readByIds(context, input.ids, input.history === true)
   if (prepared.questions.length === 0) return browse(context, prepared.filter, input, cursorKey)
-  const hits = await search(context, prepared.questions, prepared.filter, rankingTexts)
+  const hits = await search(context, prepared.questions, prepared.filter, openedBefore)
   const kept = hits
     .filter((hit) => hit.score >= (input.min_score ?? 0))
     .slice(0, input.limit ?? defaultResults)

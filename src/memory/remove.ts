@@ -2,11 +2,11 @@
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { deleteMentions } from '../graph/graph.sql.ts'
 import { deleteReaders } from './agents.sql.ts'
-import { deleteEmbeddings } from './embeddings.sql.ts'
 import { deleteMemoryKeys } from './memory-keys.sql.ts'
 import { deleteExpired, deleteMemories, type RemovedRow } from './memories.sql.ts'
 import { unpackTerms } from './packed.ts'
 import { deletePostings } from './postings.sql.ts'
+import { deleteVectors } from './vectors.ts'
 
 /** Rows a statement handles at once: bounds the memory of the process and of the engine. */
 const chunkRows = 5_000
@@ -67,7 +67,7 @@ async function removeDerived(
       terms: [...unpackTerms(terms), ...unpackTerms(tags)],
     })),
   )
-  await deleteEmbeddings(
+  await deleteVectors(
     tx,
     rows.map((row) => row.document),
   )

@@ -23,11 +23,12 @@ import {
   readCandidates,
   type CandidateRow,
 } from './candidates.sql.ts'
-import { cosinesOf, nearestDocuments } from './embeddings.sql.ts'
 import type { MemoryFilter } from './memories.sql.ts'
 import type { RankingTexts, ReadableCandidate } from './ranking-texts.ts'
 import { quarantinedTerm, readPostings, type TermPostings } from './postings.sql.ts'
+import type { SealedVectors } from './sealed-vectors.ts'
 import { linkSessions } from './session-links.ts'
+import { searchVectors, type VectorSearch } from './vectors.ts'
 
 /** Postings of one term that are read; a term beyond this is so common that it hardly tells. */
 const postingsPerTermMax = 50_000
@@ -105,19 +106,26 @@ interface Found {
 
 type Corpus = { readonly size: number; readonly meanLength: number }
 
+/** What this process has decrypted and may use again. */
+export interface OpenedBefore {
+  readonly rankingTexts: RankingTexts
+  readonly sealedVectors: SealedVectors
+}
+
 /** Ranks the namespace's visible memories for one to five questions, best first. */
 export async function search(
   context: CommitContext,
   questions: readonly PreparedQuestion[],
   filter: MemoryFilter,
-  rankingTexts: RankingTexts,
+  { rankingTexts, sealedVectors }: OpenedBefore,
 ): Promise<Hit[]> {
   const isFiltered = Object.values(filter).some((value) => value !== undefined)
+  const vectors = searchVectors(context, isFiltered ? filter : undefined, sealedVectors)
   // Independent reads, sent together: on Postgres they share one round trip.
   const [corpus, postings, cosines] = await Promise.all([
     context.stage('corpus', () => corpusOf(context)),
     context.stage('postings', () => postingsOf(context, questions)),
-    context.stage('vectors', () => nearest(context, questions, isFiltered ? filter : undefined)),
+    context.stage('vectors', () => nearest(vectors, questions)),
   ])
   const found: Found = {
     corpus,
@@ -138,7 +146,7 @@ export async function search(
   const rows = await context.stage('candidates', () =>
     readCandidates(context.tx, [...documents], filter),
   )
-  await context.stage('cosines', () => completeCosines(context, questions, rows, cosines))
+  await context.stage('cosines', () => completeCosines(vectors, questions, rows, cosines))
   const readable = await context.stage('open', () =>
     rankingTexts.read(context.tx, context.settings, rows),
   )
@@ -187,13 +195,12 @@ async function choose(
 }
 
 async function nearest(
-  context: CommitContext,
+  vectors: VectorSearch,
   questions: readonly PreparedQuestion[],
-  filter: MemoryFilter | undefined,
 ): Promise<Map<number, number>[]> {
   const lists: Map<number, number>[] = []
   for (const { vector } of questions) {
-    const rows = vector && (await nearestDocuments(context.tx, vector, filter, candidatesMax))
+    const rows = vector && (await vectors.nearest(vector, candidatesMax))
     lists.push(new Map((rows ?? []).map((row) => [row.document, row.cosine])))
   }
   return lists
@@ -201,7 +208,7 @@ async function nearest(
 
 /** Cosines of candidates that words found, so that the fusion compares like with like. */
 async function completeCosines(
-  context: CommitContext,
+  vectors: VectorSearch,
   questions: readonly PreparedQuestion[],
   rows: readonly CandidateRow[],
   cosines: readonly Map<number, number>[],
@@ -211,7 +218,7 @@ async function completeCosines(
     if (!vector || !held) continue
     const missing = rows.map((row) => row.document).filter((document) => !held.has(document))
     if (missing.length === 0) continue
-    for (const row of await cosinesOf(context.tx, vector, missing)) {
+    for (const row of await vectors.cosines(vector, missing)) {
       held.set(row.document, row.cosine)
     }
   }

@@ -120,4 +120,5 @@ export async function changeEmbedder(
       embedder_dimension = ${embedder.dimension}, revision = n.revision + 1
     where n.namespace = ${tx.namespace}`
   await tx`delete from embeddings e where e.namespace = ${tx.namespace}`
+  await tx`delete from sealed_embeddings e where e.namespace = ${tx.namespace}`
 }

@@ -39,6 +39,7 @@ test('a namespace answers by words under another embedder and by its vectors onc
     embedder: other,
     cursorKey: randomBytes(32),
     rankingTexts: memory.rankingTexts,
+    sealedVectors: memory.sealedVectors,
   })
   const stored = await memory.execute(operations.store, principal, { content: 'quinces go last' })
   expect(stored.results[0]?.embedded).toBe(false)

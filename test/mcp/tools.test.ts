@@ -4,6 +4,7 @@ import { format } from 'prettier'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { RankingTexts } from '../../src/memory/ranking-texts.ts'
+import { SealedVectors } from '../../src/memory/sealed-vectors.ts'
 import { createTools } from '../../src/mcp/tools.ts'
 import { createOperations } from '../../src/operations.ts'
 
@@ -16,6 +17,7 @@ const tools = createTools({
     embedder: undefined,
     cursorKey: new Uint8Array(32),
     rankingTexts: new RankingTexts(),
+    sealedVectors: new SealedVectors(),
   }),
   execute: unused,
   authorize: unused,

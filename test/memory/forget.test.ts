@@ -48,22 +48,31 @@ const notes = [
   { content: 'Book the hall for the autumn meeting.', type: 'task', occurred_at: '2026-09-01' },
 ]
 
-test('one memory by id goes at once and leaves no row in any table', async () => {
-  const principal = await freshNamespace()
-  const { results } = await store(principal, {
-    content: 'Ask Rosalind Franklin about photograph 51.',
-    tags: ['xray'],
-    access: 'private',
-    allowed_agents: ['bob'],
-  })
-  const before = await countEverything(memory, principal)
-  for (const table of derivedTables) expect(before[table], table).toBeGreaterThan(0)
-  expect(await forget(principal, { ids: [results[0]?.id] })).toMatchObject({
-    status: 'forgotten',
-    memories: 1,
-  })
-  expect(Object.values(await countEverything(memory, principal)).every((n) => n === 0)).toBe(true)
-})
+test.each([
+  ['field', 'sealed_embeddings'],
+  ['sealed', 'embeddings'],
+] as const)(
+  'one memory by id goes at once and leaves no row in any table (%s)',
+  async (profile, unused) => {
+    const principal = await freshNamespace({ profile })
+    const { results } = await store(principal, {
+      content: 'Ask Rosalind Franklin about photograph 51.',
+      tags: ['xray'],
+      access: 'private',
+      allowed_agents: ['bob'],
+    })
+    const before = await countEverything(memory, principal)
+    for (const table of derivedTables) {
+      if (table === unused) expect(before[table], table).toBe(0)
+      else expect(before[table], table).toBeGreaterThan(0)
+    }
+    expect(await forget(principal, { ids: [results[0]?.id] })).toMatchObject({
+      status: 'forgotten',
+      memories: 1,
+    })
+    expect(Object.values(await countEverything(memory, principal)).every((n) => n === 0)).toBe(true)
+  },
+)
 
 test('an entity that another memory still mentions stays', async () => {
   const principal = await freshNamespace()

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { createExecute, type Execute } from '../../src/execute.ts'
 import { RankingTexts } from '../../src/memory/ranking-texts.ts'
+import { SealedVectors } from '../../src/memory/sealed-vectors.ts'
 import { createNamespaces, type Namespaces, type Profile } from '../../src/namespaces/namespaces.ts'
 import { createOperations, type Operations } from '../../src/operations.ts'
 import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
@@ -17,6 +18,7 @@ export interface TestMemory {
   readonly test: TestDatabase
   readonly vault: TestVault
   readonly rankingTexts: RankingTexts
+  readonly sealedVectors: SealedVectors
   readonly namespaces: Namespaces
   readonly operations: Operations
   readonly execute: Execute
@@ -33,6 +35,8 @@ export interface PrincipalChanges {
   readonly agent?: string
   readonly scopes?: readonly Scope[]
   readonly channel?: Principal['channel']
+  /** Encryption of the namespace when it is made with this call. */
+  readonly profile?: Profile
 }
 
 export interface TestMemoryOptions {
@@ -56,22 +60,31 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
   const metrics = createMetrics({ version: '0.0.0', namespaces: ['default'] })
   const vault = await openTestVault()
   const rankingTexts = new RankingTexts()
-  const namespaces = createNamespaces(
-    test.scope,
-    {
-      profile: options.profile ?? 'field',
-      embedderModel: embedder?.model ?? 'none',
-      embedderDimension: embedder?.dimension ?? 0,
-      analyzerVersion,
-    },
-    vault,
-  )
+  const sealedVectors = new SealedVectors()
+  const namespacesOf = (profile: Profile) =>
+    createNamespaces(
+      test.scope,
+      {
+        profile,
+        embedderModel: embedder?.model ?? 'none',
+        embedderDimension: embedder?.dimension ?? 0,
+        analyzerVersion,
+      },
+      vault,
+    )
+  const namespaces = namespacesOf(options.profile ?? 'field')
   return {
     test,
     vault,
     rankingTexts,
+    sealedVectors,
     namespaces,
-    operations: createOperations({ embedder, cursorKey: randomBytes(32), rankingTexts }),
+    operations: createOperations({
+      embedder,
+      cursorKey: randomBytes(32),
+      rankingTexts,
+      sealedVectors,
+    }),
     execute: createExecute({
       scope: test.scope,
       namespaces,
@@ -83,6 +96,9 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
     logged: () => lines.join(''),
     principal: async (changes = {}) => {
       const namespaceName = changes.namespaceName ?? 'default'
+      if (changes.profile) {
+        await namespacesOf(changes.profile).resolve(namespaceName, { create: true })
+      }
       return {
         namespace: await namespaces.resolve(namespaceName, { create: true }),
         namespaceName,
@@ -95,6 +111,7 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
     },
     close: async () => {
       rankingTexts.close()
+      sealedVectors.close()
       await test.close()
       vault.remove()
     },

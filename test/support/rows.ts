@@ -8,6 +8,7 @@ export const derivedTables = [
   'memory_agents',
   'memory_keys',
   'embeddings',
+  'sealed_embeddings',
   'postings',
   'entities',
   'mentions',

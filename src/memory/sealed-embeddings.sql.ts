@@ -1,0 +1,104 @@
+/** Encrypted vectors: the database lists and hands them out; only a process with the keys can compare them. */
+import { fragment, nothing } from '../database/database.ts'
+import type { NamespaceTransaction } from '../database/scope.ts'
+import type { StoredPlace } from './fields.ts'
+import { filterSql, live, type MemoryFilter } from './memories.sql.ts'
+import { PackedReader } from './packed.ts'
+
+export interface NewSealedEmbedding {
+  readonly document: number
+  readonly token: Buffer
+}
+
+/** A stored vector with the version it belongs to and that version's key. */
+export interface SealedEmbedding extends StoredPlace {
+  readonly token: Buffer
+}
+
+/** The table, for a query that asks which documents have a vector. */
+export const sealedTable = fragment`sealed_embeddings`
+
+export async function insertSealedEmbeddings(
+  tx: NamespaceTransaction,
+  rows: readonly NewSealedEmbedding[],
+): Promise<void> {
+  if (rows.length === 0) return
+  await tx`
+    insert into sealed_embeddings (namespace, document, token)
+    select ${tx.namespace}::bigint, e.document, e.token
+    from unnest(${rows.map((row) => row.document)}::int[], ${rows.map((row) => row.token)}::bytea[])
+      as e (document, token)
+    on conflict (namespace, document) do update set token = excluded.token`
+}
+
+/**
+ * Documents that have a vector, the highest number first, at most `limit`. Without a filter no memory is
+ * looked at (as in nearestDocuments); primary key.
+ */
+export async function listSealedEmbeddings(
+  tx: NamespaceTransaction,
+  filter: MemoryFilter | undefined,
+  limit: number,
+): Promise<Int32Array> {
+  const passing = filter
+    ? fragment`join memories m on m.namespace = e.namespace and m.document = e.document
+        and ${live(tx)} and ${filterSql(filter)}`
+    : nothing
+  const [row] = await tx<{ packed: Buffer | null }>`
+    select string_agg(int4send(d.document), ''::bytea) as packed
+    from (
+      select e.document from sealed_embeddings e ${passing}
+      where e.namespace = ${tx.namespace}
+      order by e.document desc limit ${limit}
+    ) d`
+  const packed = row?.packed ?? Buffer.alloc(0)
+  return Int32Array.from({ length: packed.length / 4 }, (_, index) => packed.readInt32BE(index * 4))
+}
+
+/**
+ * Vectors of some documents, in no order; one whose memory the caller may not see is left out. Packed into
+ * one value and fenced, both as in candidates.sql.ts. Primary keys and memories_document.
+ */
+export async function readSealedEmbeddings(
+  tx: NamespaceTransaction,
+  documents: readonly number[],
+): Promise<SealedEmbedding[]> {
+  const [row] = await tx<{ packed: Buffer | null }>`
+    select string_agg(uuid_send(m.id) || int4send(m.version) || int4send(w.document)
+      || coalesce(int4send(length(k.token)) || k.token, int4send(-1))
+      || int4send(length(e.token)) || e.token, ''::bytea) as packed
+    from unnest(${documents}::int[]) as w (document)
+    cross join lateral (
+      select e.token from sealed_embeddings e
+      where e.namespace = ${tx.namespace} and e.document = w.document offset 0) e
+    cross join lateral (
+      select m.id, m.version from memories m
+      where m.namespace = ${tx.namespace} and m.document = w.document offset 0) m
+    left join lateral (
+      select k.token from memory_keys k
+      where k.namespace = ${tx.namespace} and k.id = m.id and k.version = m.version offset 0) k
+      on true`
+  return row?.packed ? [...unpack(row.packed)] : []
+}
+
+function* unpack(packed: Buffer): Generator<SealedEmbedding> {
+  const reader = new PackedReader(packed)
+  while (reader.hasMore) {
+    yield {
+      id: reader.uuid(),
+      version: reader.int(),
+      document: reader.int(),
+      key_token: reader.bytes(),
+      token: reader.bytes() ?? Buffer.alloc(0),
+    }
+  }
+}
+
+export async function deleteSealedEmbeddings(
+  tx: NamespaceTransaction,
+  documents: readonly number[],
+): Promise<void> {
+  await tx`
+    delete from sealed_embeddings e
+    where e.namespace = ${tx.namespace} and e.document = any(${documents}::int[])`
+}

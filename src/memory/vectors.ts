@@ -1,0 +1,106 @@
+/** Vectors of memories as the namespace's profile keeps them: one way in, one way out, one way to search. */
+import type { NamespaceTransaction } from '../database/scope.ts'
+import type { CommitContext, NamespaceSettings } from '../operation.ts'
+import {
+  cosinesOf,
+  deleteEmbeddings,
+  insertEmbeddings,
+  nearestDocuments,
+  plainTable,
+  type Cosine,
+} from './embeddings.sql.ts'
+import type { FieldWriter } from './fields.ts'
+import { lackingEmbedding, type MemoryFilter, type StoredContent } from './memories.sql.ts'
+import {
+  deleteSealedEmbeddings,
+  insertSealedEmbeddings,
+  listSealedEmbeddings,
+  sealedTable,
+} from './sealed-embeddings.sql.ts'
+import type { SealedVectors } from './sealed-vectors.ts'
+import { sealVector } from './vector-token.ts'
+
+export interface NewVector {
+  readonly document: number
+  readonly embedding: Float32Array
+  /** How values of this version are written; used in profile `sealed` alone. */
+  readonly writer: () => FieldWriter
+}
+
+export async function insertVectors(
+  tx: NamespaceTransaction,
+  { profile }: NamespaceSettings,
+  vectors: readonly NewVector[],
+): Promise<void> {
+  if (profile !== 'sealed') return insertEmbeddings(tx, vectors)
+  const sealed = vectors.map(({ document, embedding, writer }) => ({
+    document,
+    token: sealVector(writer(), embedding),
+  }))
+  return insertSealedEmbeddings(tx, sealed)
+}
+
+/** Deletes the vectors of some documents, whatever profile they were stored under. */
+export async function deleteVectors(
+  tx: NamespaceTransaction,
+  documents: readonly number[],
+): Promise<void> {
+  await deleteEmbeddings(tx, documents)
+  await deleteSealedEmbeddings(tx, documents)
+}
+
+/** Versions after a document that have no vector yet, lowest first. */
+export function lackingVector(
+  tx: NamespaceTransaction,
+  { profile }: NamespaceSettings,
+  afterDocument: number,
+  limit: number,
+): Promise<StoredContent[]> {
+  return lackingEmbedding(tx, profile === 'sealed' ? sealedTable : plainTable, afterDocument, limit)
+}
+
+/** One recall's view of the vectors. */
+export interface VectorSearch {
+  /** The nearest of those that pass the recall's filter, best first; hidden and expired ones may be among them. */
+  nearest(question: Float32Array, limit: number): Promise<readonly Cosine[]>
+  /** Cosines of given documents, whether or not they pass the filter. */
+  cosines(question: Float32Array, documents: readonly number[]): Promise<readonly Cosine[]>
+}
+
+/** `filter`: undefined when the recall has none. */
+export function searchVectors(
+  { tx, settings }: Pick<CommitContext, 'tx' | 'settings'>,
+  filter: MemoryFilter | undefined,
+  sealedVectors: SealedVectors,
+): VectorSearch {
+  if (settings.profile !== 'sealed') {
+    return {
+      nearest: (question, limit) => nearestDocuments(tx, question, filter, limit),
+      cosines: (question, documents) => cosinesOf(tx, question, documents),
+    }
+  }
+  const vectors = sealedVectors.of(settings)
+  const open = async (documents: readonly number[] | Int32Array) => {
+    await vectors.open(tx, settings, documents)
+    sealedVectors.trim()
+  }
+  const list = async (): Promise<Int32Array> => {
+    const begun = vectors.beginList()
+    const limit = sealedVectors.documentsMax(settings)
+    const documents = await listSealedEmbeddings(tx, filter, limit)
+    if (!filter) vectors.dropUnlisted(begun, documents)
+    await open(documents)
+    return documents
+  }
+  let listed: Promise<Int32Array> | undefined
+  return {
+    nearest: async (question, limit) => {
+      const documents = await (listed ??= list())
+      return vectors.nearest(question, documents, limit)
+    },
+    cosines: async (question, documents) => {
+      await open(documents)
+      return vectors.cosines(question, documents)
+    },
+  }
+}
