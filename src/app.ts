@@ -34,6 +34,7 @@ import { changeIdsMax, openChanges, type Changes } from './jobs/changes.ts'
 import { embedPendingJob } from './jobs/embed-pending.ts'
 import { housekeepingJob } from './jobs/housekeeping.ts'
 import { keyUsesJob } from './jobs/key-uses.ts'
+import { createKeyUpkeep, type KeyUpkeep } from './jobs/key-upkeep.ts'
 import { maintenanceJobs } from './jobs/maintenance.ts'
 import { purgeJob } from './jobs/purge.ts'
 import { reembed, type ReembedOptions } from './jobs/reembed.ts'
@@ -79,6 +80,7 @@ export interface App {
   readonly events: Pick<Changes, 'onChange'>
   /** Makes the vectors of a whole namespace anew with the configured embedder; returns how many. */
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
+  readonly keyUpkeep: KeyUpkeep
   /** 32 secret bytes for a purpose, the same in every process of the installation. */
   secret(purpose: InstallationPurpose): Uint8Array
   /** Stops the jobs, then closes the database; nothing is written after it resolves. */
@@ -237,6 +239,12 @@ async function assemble(parts: Parts): Promise<App> {
     principal: principalOf,
     readiness: () => readiness(database, embedder, bus),
     events: changes,
+    keyUpkeep: createKeyUpkeep({
+      scope,
+      namespaces,
+      vault,
+      rewriteTables: () => rewriteTables(config, database),
+    }),
     reembed: (principal, options) => reembed({ scope, namespaces, embedder }, principal, options),
     secret: keys,
     close: async () => {
@@ -297,6 +305,27 @@ async function openDatabase(config: Config, keys: InstallationKeys): Promise<Ope
     throw error
   }
   return { database, embedded: undefined }
+}
+
+/** Tables that held plain text before their namespace was encrypted. */
+const plainTables = ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces'] as const
+const rewriteTimeoutMs = 3_600_000
+
+/** The embedded engine does it by itself, a server lets its administrator alone. */
+async function rewriteTables(config: Config, database: Database): Promise<boolean> {
+  const { databaseUrl, migrationDatabaseUrl: url } = config
+  if (databaseUrl !== undefined && url === undefined) return false
+  const administrator =
+    url === undefined
+      ? undefined
+      : await openPostgres({ url, poolMax: 1, statementTimeoutMs: rewriteTimeoutMs })
+  try {
+    for (const table of plainTables) await (administrator ?? database).maintain('rewrite', table)
+    await (administrator ?? database).maintain('checkpoint')
+    return true
+  } finally {
+    await administrator?.close()
+  }
 }
 
 /** Applies migrations and hands the database its context key, with the administrator's login. */

@@ -128,6 +128,9 @@ const repeatable: ReadonlySet<string> = new Set<OperatorCommand>([
   'keyList',
   'keyRevoke',
   'size',
+  'keys.status',
+  'keys.rewrap',
+  'keys.encrypt',
 ])
 
 /** Whether asking a second time, when the answer was lost, leaves the memories as once. */

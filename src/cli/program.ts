@@ -4,6 +4,7 @@ import { nearest } from '../config/nearest.ts'
 import { loadConfig, type Config, type Overrides, type SettingKey } from '../config.ts'
 import { version } from '../version.ts'
 import { addApiKeyCommands } from './api-key-commands.ts'
+import { addKeys } from './keys-program.ts'
 import { styleFor } from './output.ts'
 
 /** Options every command understands, and the setting each one overrides. */
@@ -61,6 +62,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addServing(program, run, entry)
   addMemories(program, run, entry)
   addUpkeep(program, run)
+  addKeys(program, run, entry)
   addChecks(program, run)
   addAudit(program, run, entry)
   addApiKeyCommands(program, run, entry)

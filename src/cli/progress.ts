@@ -15,7 +15,7 @@ export function isWatched(): boolean {
 }
 
 /** @param unit of `done` and `total`, such as `memories`; bytes are printed as megabytes */
-export function startProgress(title: string, unit: 'memories' | 'bytes'): Progress {
+export function startProgress(title: string, unit: 'memories' | 'keys' | 'bytes'): Progress {
   if (!isWatched()) return silent
   const text = (value: number): string =>
     unit === 'bytes' ? `${(value / 1e6).toFixed(1)} MB` : value.toLocaleString('en')

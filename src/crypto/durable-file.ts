@@ -1,7 +1,7 @@
 /** Creates a secret file at once, whole and for good: never a partial file, never over another one. */
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, mkdir, open, unlink } from 'node:fs/promises'
+import { link, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { AppError } from '../errors.ts'
 
@@ -82,6 +82,21 @@ export async function writeFileDurably(path: string, bytes: Uint8Array): Promise
   } finally {
     await draft.discard()
   }
+}
+
+/** Replaces a file whole and durable: readers see the old bytes or the new ones. Mode 0600. */
+export async function replaceFileDurably(path: string, bytes: Uint8Array): Promise<void> {
+  const directory = dirname(path)
+  const temporary = join(directory, temporaryPrefix + randomUUID())
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  await syncDirectory(directory)
 }
 
 /** Removes a file that may be gone already. */

@@ -41,12 +41,16 @@ export interface NamespaceKeyMaterial {
   readonly epochs: readonly [EpochSecret, ...EpochSecret[]]
 }
 
-/** A key as it is stored: token in a bytea column, the rest beside it so that rewrapping can find rows. */
-export interface WrappedKey {
-  readonly token: Buffer
-  /** Root key that wraps it; fits a Postgres `integer`. */
+/** What a key is wrapped under; stands beside its token, so that rewrapping can find rows. */
+export interface WrapOrigin {
+  /** Root key; fits a Postgres `integer`. */
   readonly keyId: number
   readonly epoch: number
+}
+
+/** A key as it is stored: token in a bytea column, its origin in two others. */
+export interface WrappedKey extends WrapOrigin {
+  readonly token: Buffer
 }
 
 /** What a wrapped key is for. Part of its MAC: an index key never opens as a content key. */
@@ -78,13 +82,13 @@ export interface RecordKey {
   readonly bytes: Buffer
 }
 
-/** The keys of one namespace: made by `Keyring.namespace`, kept for one request. */
+/** The keys of one namespace: made by `Keyring.namespace`, kept with its settings until they change. */
 export class NamespaceKeys {
   readonly namespace: bigint
   readonly #material: NamespaceKeyMaterial
   readonly #cache: SecretCache
   readonly #ring: RootRing
-  /** Imported once for all rows of a request; bounded by root keys times live epochs. */
+  /** Imported once for all rows; bounded by root keys times live epochs. */
   readonly #wrapKeys = new Map<string, EnvelopeKey>()
 
   constructor(material: NamespaceKeyMaterial, cache: SecretCache, ring: RootRing) {
@@ -99,6 +103,11 @@ export class NamespaceKeys {
     this.#material = material
     this.#cache = cache
     this.#ring = ring
+  }
+
+  /** What new keys are wrapped under: a stored key with another pair is out of date. */
+  get current(): WrapOrigin {
+    return { keyId: this.#ring[0].keyId, epoch: this.#material.epochs[0].epoch }
   }
 
   /** A fresh random content key for one row, expanded for use and wrapped for storage. */

@@ -4,29 +4,21 @@
  * data, so every scope is theirs; MCP clients are served by another protocol.
  */
 import { once } from 'node:events'
-import { isAbsolute } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { z } from 'zod'
-import { recordEvent } from '../audit/events.ts'
-import { embeddedDirectory } from '../database/embedded-template.ts'
-import type { NamespaceScope } from '../database/scope.ts'
 import { AppError, toAppError, type ErrorCode } from '../errors.ts'
 import type { Execute, ExecuteOptions } from '../execute.ts'
-import type { ReembedOptions } from '../jobs/reembed.ts'
-import { countVersions } from '../memory/size.sql.ts'
 import type { Operation } from '../operation.ts'
 import type { Operations } from '../operations.ts'
 import type { Channel, Principal } from '../principal.ts'
 import { createLineSplitter, frame, lineBytesMax } from './framing.ts'
+import { upkeepCommand, type UpkeepCommands, type UpkeepHost } from './operator-commands.ts'
 import type { DaemonSession } from './reception.ts'
 
 /** What this needs from the application; `App` has this shape. */
-export interface OperatorHost {
+export interface OperatorHost extends UpkeepHost {
   readonly execute: Execute
   readonly operations: Operations
-  readonly scope: NamespaceScope
-  readonly embedded: { backup(directory: string): Promise<void> } | undefined
-  reembed(principal: Principal, options: ReembedOptions): Promise<number>
   principal(request: {
     readonly namespaceName: string
     readonly agent: string
@@ -45,14 +37,7 @@ export type OperatorCommands = {
     readonly input: z.input<Operations[Name]['input']>
     readonly output: z.output<Operations[Name]['output']>
   }
-} & {
-  /** A copy of the embedded database that can serve as a data directory; absolute path, new or empty. */
-  readonly backup: { readonly input: { readonly directory: string }; readonly output: object }
-  /** Versions that an export would give out. */
-  readonly size: { readonly input: object; readonly output: { readonly versions: number } }
-  /** Vectors of the configured embedder for the whole namespace, while it serves. */
-  readonly reembed: { readonly input: object; readonly output: { readonly vectors: number } }
-}
+} & UpkeepCommands
 export type OperatorCommand = keyof OperatorCommands
 
 /** One line from the operator. */
@@ -80,8 +65,6 @@ const requestLine = z.strictObject({
   operation: z.string().max(64),
   input: z.unknown(),
 })
-const backupInput = z.strictObject({ directory: z.string().min(1).max(4096).refine(isAbsolute) })
-
 /**
  * Runs one command with every scope on channel `cli`, whatever process it happens in. Throws only
  * AppError: `unsupported` for a name that is no command, besides what the command throws.
@@ -94,12 +77,8 @@ export async function operate(
 ): Promise<unknown> {
   try {
     const principal = await host.principal({ ...identity, channel: 'cli' })
-    if (name === 'backup') return await backup(host, principal, input)
-    if (name === 'size') return await size(host, principal)
-    if (name === 'reembed') {
-      const { signal = new AbortController().signal, onProgress = () => undefined } = options
-      return { vectors: await host.reembed(principal, { signal, onProgress }) }
-    }
+    const command = upkeepCommand(name, host)
+    if (command !== undefined) return await command(principal, input, options)
     if (!isOperation(host.operations, name)) {
       throw new AppError('unsupported', `This MindGlue knows no command ${JSON.stringify(name)}.`)
     }
@@ -112,25 +91,6 @@ export async function operate(
 
 function isOperation(operations: Operations, name: string): name is keyof Operations {
   return Object.hasOwn(operations, name)
-}
-
-async function backup(host: OperatorHost, principal: Principal, input: unknown): Promise<object> {
-  const parsed = backupInput.safeParse(input)
-  if (!parsed.success) throw new AppError('invalid_input', 'A backup needs an absolute path.')
-  if (host.embedded === undefined) {
-    throw new AppError('unsupported', 'Only the embedded database is copied this way.')
-  }
-  // The event goes in first: it is then part of the copy too, and no copy is made without it.
-  await host.scope.withNamespace(principal, {}, async (tx) => {
-    await recordEvent(tx, principal, 'backup', 'ok', {})
-  })
-  await host.embedded.backup(embeddedDirectory(parsed.data.directory))
-  return {}
-}
-
-async function size(host: OperatorHost, principal: Principal): Promise<{ versions: number }> {
-  const versions = await host.scope.withNamespace(principal, { readOnly: true }, countVersions)
-  return { versions }
 }
 
 /**

@@ -106,6 +106,9 @@ export interface OwnerDatabase {
   ): Promise<T>
 }
 
+/** `rewrite`: VACUUM FULL, which leaves nothing of dead rows in the table's files. */
+export type MaintenanceTask = 'checkpoint' | 'vacuum' | 'analyze' | 'rewrite'
+
 export interface DatabaseStatus {
   readonly serverVersion: string
   readonly vectorVersion: string
@@ -123,7 +126,7 @@ export interface Database {
   readonly dialect: Dialect
   transaction<T>(options: TransactionOptions, work: (sql: Sql) => Promise<T>): Promise<T>
   status(): Promise<DatabaseStatus>
-  /** Statements that cannot run in a transaction: `checkpoint`, `vacuum`; a closed list, no user input. */
-  maintain(task: 'checkpoint' | 'vacuum' | 'analyze', table?: string): Promise<void>
+  /** Statements that cannot run in a transaction; a closed list, no user input. */
+  maintain(task: MaintenanceTask, table?: string): Promise<void>
   close(): Promise<void>
 }

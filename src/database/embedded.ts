@@ -1,5 +1,6 @@
 /** PGlite with pgvector behind the Database contract: one transaction at a time, durable, as the app role. */
 
+import { setImmediate } from 'node:timers/promises'
 import { PGlite } from '@electric-sql/pglite'
 import { vector } from '@electric-sql/pglite-pgvector'
 import { AppError } from '../errors.ts'
@@ -9,6 +10,7 @@ import {
   type Database,
   type DatabaseStatus,
   type Dialect,
+  type MaintenanceTask,
   type OwnerDatabase,
   type Sql,
   type TransactionOptions,
@@ -177,7 +179,7 @@ class EngineDatabase implements EmbeddedDatabase {
     }
   }
 
-  async maintain(task: 'checkpoint' | 'vacuum' | 'analyze', table?: string): Promise<void> {
+  async maintain(task: MaintenanceTask, table?: string): Promise<void> {
     await this.#exclusive(undefined, (statements) =>
       statements.simple(maintenanceText(task, table)),
     )
@@ -238,6 +240,9 @@ class EngineDatabase implements EmbeddedDatabase {
     work: (statements: Statements) => Promise<T>,
   ): Promise<T> {
     const release = await this.#queue.enter(signal)
+    // The engine answers in microtasks: transactions that follow one another would keep the timers,
+    // sockets and files of the process waiting for as long as they go on.
+    await setImmediate()
     const turn = new Turn(this.#statements, {
       idleTimeoutMs: this.#options.idleInTransactionTimeoutMs ?? idleTimeoutMsDefault,
       signal,

@@ -5,6 +5,7 @@ import {
   type Database,
   type DatabaseStatus,
   type Dialect,
+  type MaintenanceTask,
   type OwnerDatabase,
   type Sql,
   type TransactionOptions,
@@ -129,7 +130,7 @@ class PooledDatabase implements PostgresDatabase {
   }
 
   /** Needs rights the application role does not have: throws `unsupported` for it, the server does both itself. */
-  async maintain(task: 'checkpoint' | 'vacuum' | 'analyze', table?: string): Promise<void> {
+  async maintain(task: MaintenanceTask, table?: string): Promise<void> {
     try {
       await this.#withConnection(undefined, this.#limits.statementTimeoutMs, (connection) =>
         connection.simple(maintenanceText(task, table)),

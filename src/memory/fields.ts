@@ -4,16 +4,18 @@ import { contentKeySlot, type WrappedKey } from '../crypto/namespace-keys.ts'
 import type { NamespaceSettings } from '../operation.ts'
 
 /** The encoded columns of a memory; bound into the ciphertext, so a value fits its own column alone. */
-export type FieldColumn =
-  | 'content'
-  | 'raw_content'
-  | 'metadata'
-  | 'tags'
-  | 'session_label'
-  | 'speaker'
-  | 'source_url'
-  | 'source_client'
-  | 'retire_reason'
+export const fieldColumns = [
+  'content',
+  'raw_content',
+  'metadata',
+  'tags',
+  'session_label',
+  'speaker',
+  'source_url',
+  'source_client',
+  'retire_reason',
+] as const
+export type FieldColumn = (typeof fieldColumns)[number]
 
 /** What is encoded beside the columns: a vector, in profile `sealed`. */
 type EncodedColumn = FieldColumn | 'embedding'

@@ -1,5 +1,5 @@
 /** The wrapped content keys of memory versions: one row each in an encrypted namespace, none in a plain one. */
-import type { WrappedKey } from '../crypto/namespace-keys.ts'
+import type { WrappedKey, WrapOrigin } from '../crypto/namespace-keys.ts'
 import { fragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { FieldPlace } from './fields.ts'
@@ -50,4 +50,60 @@ export async function deleteMemoryKeys(
         select q.ctid as place from memory_keys q
         where q.namespace = ${tx.namespace} and q.id = r.id and q.version = r.version
         offset 0) q))`
+}
+
+/** Versions whose key is wrapped under something else than `current`. Reads every key of the namespace. */
+export async function countOutdatedMemoryKeys(
+  tx: NamespaceTransaction,
+  current: WrapOrigin,
+): Promise<number> {
+  const [row] = await tx<{ keys: number }>`
+    select count(*)::int as keys from memory_keys k
+    where k.namespace = ${tx.namespace} and (k.key_id, k.epoch) <> (${current.keyId}, ${current.epoch})`
+  return row?.keys ?? 0
+}
+
+/**
+ * A batch of them in key order after a place; holds their row locks, leaves out what others hold.
+ * Primary key.
+ */
+export function outdatedMemoryKeys(
+  tx: NamespaceTransaction,
+  current: WrapOrigin,
+  after: FieldPlace,
+  limit: number,
+): Promise<(FieldPlace & { token: Buffer })[]> {
+  return tx`
+    select k.id, k.version, k.token from memory_keys k
+    where k.namespace = ${tx.namespace}
+      and (k.id, k.version) > (${after.id}::uuid, ${after.version}::int)
+      and (k.key_id, k.epoch) <> (${current.keyId}, ${current.epoch})
+    order by k.id, k.version limit ${limit} for update skip locked`
+}
+
+export async function updateMemoryKeys(
+  tx: NamespaceTransaction,
+  rows: readonly (FieldPlace & { readonly key: WrappedKey })[],
+): Promise<void> {
+  await tx`
+    update memory_keys k set key_id = r.key_id, epoch = r.epoch, token = r.token
+    from unnest(
+      ${rows.map((row) => row.id)}::uuid[], ${rows.map((row) => row.version)}::int[],
+      ${rows.map((row) => row.key.keyId)}::int[], ${rows.map((row) => row.key.epoch)}::int[],
+      ${rows.map((row) => row.key.token)}::bytea[]) as r (id, version, key_id, epoch, token)
+    where k.namespace = ${tx.namespace} and k.id = r.id and k.version = r.version`
+}
+
+/** How many keys of the namespace each root key and epoch wraps. */
+export function memoryKeyOrigins(
+  tx: NamespaceTransaction,
+): Promise<{ key_id: number; epoch: number; keys: number }[]> {
+  return tx`
+    select k.key_id, k.epoch, count(*)::int as keys from (
+      select key_id, epoch from memory_keys where namespace = ${tx.namespace}
+      union all
+      select key_id, epoch from entities where namespace = ${tx.namespace} and key_id is not null
+      union all
+      select key_id, epoch from namespace_keys where namespace = ${tx.namespace}) k
+    group by 1, 2 order by 1, 2`
 }

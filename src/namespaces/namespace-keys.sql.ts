@@ -32,3 +32,42 @@ export function knownRootKeys(sql: Sql): Promise<KnownRootKey[]> {
 export async function addRootKey(sql: Sql, keyId: number, check: Buffer): Promise<void> {
   await sql`select root_key_add(${keyId}::int, ${check})`
 }
+
+export async function removeRootKey(sql: Sql, keyId: number): Promise<void> {
+  await sql`select root_key_remove(${keyId}::int)`
+}
+
+/** Surrogates after one, ascending. Directory function: for upkeep of every namespace, one after another. */
+export async function namespacesAfter(sql: Sql, after: bigint, limit: number): Promise<bigint[]> {
+  const rows = await sql<{ namespace: bigint }>`
+    select n.namespace from namespace_page(${after}::bigint, ${limit}::int) n`
+  return rows.map((row) => row.namespace)
+}
+
+/** The wrapped index key and what it is wrapped under; undefined in profile `off`. */
+export async function readIndexKey(
+  tx: NamespaceTransaction,
+): Promise<{ index_key: Buffer; key_id: number; epoch: number } | undefined> {
+  const [row] = await tx<{ index_key: Buffer; key_id: number; epoch: number }>`
+    select n.index_key, k.key_id, k.epoch
+    from namespace_keys k join namespaces n on n.namespace = k.namespace
+    where k.namespace = ${tx.namespace}`
+  return row
+}
+
+/** The same index key, wrapped anew. */
+export async function updateIndexKey(tx: NamespaceTransaction, key: WrappedKey): Promise<void> {
+  await tx`
+    update namespace_keys set key_id = ${key.keyId}, epoch = ${key.epoch}
+    where namespace = ${tx.namespace}`
+  await tx`update namespaces set index_key = ${key.token} where namespace = ${tx.namespace}`
+}
+
+/** Which documents may still be plain; null once none is. */
+export async function setPlainBelow(
+  tx: NamespaceTransaction,
+  document: number | null,
+): Promise<void> {
+  await tx`
+    update namespace_keys set plain_below = ${document} where namespace = ${tx.namespace}`
+}

@@ -62,7 +62,7 @@ export async function openNamespaceKeys(
     }
     throw new AppError(
       'misconfigured',
-      'This namespace is encrypted, but the database says that it is not. Restore its row from a backup.',
+      'The keystore knows this namespace, but the database says that it is plain. Either `mindglue keys encrypt` was interrupted, then run it again, or its row was changed: restore it from a backup.',
     )
   }
   const { keyring, keystore } = vault ?? withoutVault()

@@ -12,6 +12,7 @@ export interface NamespaceRow {
   readonly embedder_dimension: number
   readonly analyzer_version: number
   readonly index_key: Buffer
+  readonly next_document: number
   readonly document_count: number
   readonly mean_length: number
   /** Null in profile `off`. */
@@ -40,7 +41,7 @@ export async function registerNamespace(
 export async function readNamespace(tx: NamespaceTransaction): Promise<NamespaceRow | undefined> {
   const [row] = await tx<NamespaceRow>`
     select n.name, n.revision, n.profile, n.plan, n.embedder_model, n.embedder_dimension,
-      n.analyzer_version, n.index_key, n.document_count, n.mean_length, k.salt, k.plain_below
+      n.analyzer_version, n.index_key, n.next_document, n.document_count, n.mean_length, k.salt, k.plain_below
     from namespaces n left join namespace_keys k on k.namespace = n.namespace
     where n.namespace = ${tx.namespace}`
   return row
@@ -104,6 +105,23 @@ export async function refreshStatistics(tx: NamespaceTransaction): Promise<void>
  */
 export async function lockNamespace(tx: NamespaceTransaction): Promise<void> {
   await tx`select from namespaces n where n.namespace = ${tx.namespace} for update`
+}
+
+/** Makes every process read the settings again. The caller holds the namespace's lock. */
+export async function changeRevision(tx: NamespaceTransaction): Promise<void> {
+  await tx`
+    update namespaces n set revision = n.revision + 1 where n.namespace = ${tx.namespace}`
+}
+
+/** Changes how the namespace is encrypted, and its index key's form with it. The caller holds the lock. */
+export async function changeProfile(
+  tx: NamespaceTransaction,
+  profile: NamespaceSettings['profile'],
+  indexKey: Buffer,
+): Promise<void> {
+  await tx`
+    update namespaces n set profile = ${profile}, index_key = ${indexKey}, revision = n.revision + 1
+    where n.namespace = ${tx.namespace}`
 }
 
 /**

@@ -5,14 +5,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { loadConfig } from '../../src/config.ts'
 import { SqlFragment } from '../../src/database/database.ts'
-import { createExecute } from '../../src/execute.ts'
 import { createNamespaces } from '../../src/namespaces/namespaces.ts'
 import { openEncryption } from '../../src/namespaces/root-keys.ts'
 import { createEmbedder } from '../../src/pipeline/embed.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
 import type { Principal } from '../../src/principal.ts'
-import { createLog } from '../../src/telemetry/log.ts'
-import { openTestMemory, type TestMemory } from '../support/memory.ts'
+import { openProcess, openTestMemory, type TestMemory } from '../support/memory.ts'
 import { openTestVault, type TestVault } from '../support/vault.ts'
 
 let memory: TestMemory
@@ -256,21 +254,8 @@ describe('a process', () => {
   test('refuses a namespace whose keystore is gone, and one that was changed to plain', async () => {
     const principal = await memory.principal({ namespaceName: 'lost' })
     const id = await store(principal, { content: 'A note that stays readable.' })
-    const fresh = () => {
-      const namespaces = createNamespaces(
-        memory.test.scope,
-        { profile: 'field', embedderModel: 'none', embedderDimension: 0, analyzerVersion },
-        memory.vault,
-      )
-      return createExecute({
-        scope: memory.test.scope,
-        namespaces,
-        log: createLog({ level: 'silent' }),
-        metrics: memory.metrics,
-        onChange: () => undefined,
-      })
-    }
-    const ask = () => fresh()(memory.operations.recall, principal, { ids: [id] })
+    const ask = () =>
+      openProcess(memory).execute(memory.operations.recall, principal, { ids: [id] })
     expect((await ask()).results).toHaveLength(1)
     await change(`update namespaces set profile = 'off' where namespace = ${principal.namespace}`)
     await expect(ask()).rejects.toMatchObject({ code: 'misconfigured' })

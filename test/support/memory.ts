@@ -1,6 +1,7 @@
 /** Operations over a fresh test database, without transports: what memory tests talk to. */
 import { randomBytes } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
+import type { Vault } from '../../src/crypto/vault.ts'
 import { createExecute, type Execute } from '../../src/execute.ts'
 import { RankingTexts } from '../../src/memory/ranking-texts.ts'
 import { SealedVectors } from '../../src/memory/sealed-vectors.ts'
@@ -116,4 +117,27 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
       vault.remove()
     },
   }
+}
+
+/** Another process on the same database, with nothing cached; `vault` where its root keys differ. */
+export function openProcess(
+  { test, operations, metrics, vault: ours }: TestMemory,
+  vault: Vault = ours,
+): { readonly namespaces: Namespaces; readonly execute: Execute; readonly operations: Operations } {
+  const embedder = createEmbedder({ embedder: 'static' })
+  const defaults = {
+    profile: 'field' as const,
+    embedderModel: embedder?.model ?? 'none',
+    embedderDimension: embedder?.dimension ?? 0,
+    analyzerVersion,
+  }
+  const namespaces = createNamespaces(test.scope, defaults, vault)
+  const execute = createExecute({
+    scope: test.scope,
+    namespaces,
+    log: createLog({ level: 'silent' }),
+    metrics,
+    onChange: () => undefined,
+  })
+  return { namespaces, execute, operations }
 }

@@ -1,0 +1,99 @@
+/** What only the person at this computer may ask for, besides every operation: copies, upkeep, keys. */
+import { isAbsolute } from 'node:path'
+import { z } from 'zod'
+import { recordEvent } from '../audit/events.ts'
+import { embeddedDirectory } from '../database/embedded-template.ts'
+import type { NamespaceScope } from '../database/scope.ts'
+import { AppError } from '../errors.ts'
+import type { ExecuteOptions } from '../execute.ts'
+import type { KeyStatus, KeyUpkeep } from '../jobs/key-upkeep.ts'
+import type { ReembedOptions } from '../jobs/reembed.ts'
+import { countVersions } from '../memory/size.sql.ts'
+import type { Principal } from '../principal.ts'
+
+/** What these commands need from the application; `App` has this shape. */
+export interface UpkeepHost {
+  readonly scope: NamespaceScope
+  readonly embedded: { backup(directory: string): Promise<void> } | undefined
+  readonly keyUpkeep: KeyUpkeep
+  reembed(principal: Principal, options: ReembedOptions): Promise<number>
+}
+
+/** Name → input and output. */
+export interface UpkeepCommands {
+  /** A copy of the embedded database that can serve as a data directory; absolute path, new or empty. */
+  readonly backup: { readonly input: { readonly directory: string }; readonly output: object }
+  /** Versions that an export would give out. */
+  readonly size: { readonly input: object; readonly output: { readonly versions: number } }
+  /** Vectors of the configured embedder for the whole namespace, while it serves. */
+  readonly reembed: { readonly input: object; readonly output: { readonly vectors: number } }
+  readonly 'keys.status': { readonly input: object; readonly output: KeyStatus }
+  readonly 'keys.rewrap': { readonly input: object; readonly output: { readonly keys: number } }
+  readonly 'keys.encrypt': {
+    readonly input: object
+    readonly output: { readonly versions: number; readonly rewritten: boolean }
+  }
+  readonly 'keys.shred': { readonly input: object; readonly output: { readonly keys: number } }
+  readonly 'keys.retire': { readonly input: { readonly key_id: number }; readonly output: object }
+}
+
+interface Call {
+  readonly host: UpkeepHost
+  readonly principal: Principal
+  readonly input: unknown
+  readonly work: ReembedOptions
+}
+
+const backupInput = z.strictObject({ directory: z.string().min(1).max(4096).refine(isAbsolute) })
+const retireInput = z.strictObject({ key_id: z.int().min(1) })
+
+const upkeepCommands: {
+  readonly [Name in keyof UpkeepCommands]: (call: Call) => Promise<UpkeepCommands[Name]['output']>
+} = {
+  backup: async ({ host, principal, input }) => {
+    const parsed = backupInput.safeParse(input)
+    if (!parsed.success) throw new AppError('invalid_input', 'A backup needs an absolute path.')
+    if (host.embedded === undefined) {
+      throw new AppError('unsupported', 'Only the embedded database is copied this way.')
+    }
+    // The event goes in first: it is then part of the copy too, and no copy is made without it.
+    await host.scope.withNamespace(principal, {}, async (tx) => {
+      await recordEvent(tx, principal, 'backup', 'ok', {})
+    })
+    await host.embedded.backup(embeddedDirectory(parsed.data.directory))
+    return {}
+  },
+  size: async ({ host, principal }) => ({
+    versions: await host.scope.withNamespace(principal, { readOnly: true }, countVersions),
+  }),
+  reembed: async ({ host, principal, work }) => ({ vectors: await host.reembed(principal, work) }),
+  'keys.status': async ({ host }) => await host.keyUpkeep.status(),
+  'keys.rewrap': async ({ host, work }) => await host.keyUpkeep.rewrap(work),
+  'keys.encrypt': async ({ host, principal, work }) =>
+    await host.keyUpkeep.encrypt(principal, work),
+  'keys.shred': async ({ host, principal, work }) => await host.keyUpkeep.shred(principal, work),
+  'keys.retire': async ({ host, input }) => {
+    const parsed = retireInput.safeParse(input)
+    if (!parsed.success) throw new AppError('invalid_input', 'Name the id of a root key.')
+    await host.keyUpkeep.retire(parsed.data.key_id)
+    return {}
+  },
+}
+
+/** The command of that name bound to its call; undefined when it is none of these. */
+export function upkeepCommand(
+  name: string,
+  host: UpkeepHost,
+):
+  ((principal: Principal, input: unknown, options: ExecuteOptions) => Promise<object>) | undefined {
+  if (!isUpkeep(name)) return undefined
+  const command = upkeepCommands[name]
+  return async (principal, input, options) => {
+    const { signal = new AbortController().signal, onProgress = () => undefined } = options
+    return await command({ host, principal, input, work: { signal, onProgress } })
+  }
+}
+
+function isUpkeep(name: string): name is keyof UpkeepCommands {
+  return Object.hasOwn(upkeepCommands, name)
+}
