@@ -25,10 +25,9 @@ as $$ delete from mindglue.root_keys k where k.key_id = id and mindglue.context_
 revoke execute on function namespace_page(bigint, integer), root_key_remove(integer) from mindglue_app;
 grant execute on function namespace_page(bigint, integer), root_key_remove(integer) to mindglue_job;
 
--- Wrapping keys anew changes no content and no index: these columns are all it writes.
+-- Wrapping keys anew changes no content: these columns are all it writes.
 grant update (key_id, epoch, token) on memory_keys to mindglue_job;
 grant update (key_id, epoch, key_token) on entities to mindglue_job;
-grant select, update (key_id, epoch) on namespace_keys to mindglue_job;
-grant update (index_key, revision) on namespaces to mindglue_job;
+grant select on namespace_keys to mindglue_job;
 
 reset role;

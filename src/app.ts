@@ -10,18 +10,11 @@ import {
   type InstallationKeys,
 } from './crypto/installation-secret.ts'
 import type { Database } from './database/database.ts'
-import { requireSafe } from './database/doctor.sql.ts'
+import type { EmbeddedDatabase } from './database/embedded.ts'
+import { migrationState, readMigrations, requireCurrent } from './database/migrate.ts'
+import { openDatabase, rewriteTables, type OpenedDatabase } from './database/open.ts'
 import { openRedis, type RedisBus } from './database/redis.ts'
-import { embeddedDirectory, shippedTemplate } from './database/embedded-template.ts'
-import { openEmbedded, type EmbeddedDatabase } from './database/embedded.ts'
-import { migrate, migrationState, readMigrations, requireCurrent } from './database/migrate.ts'
-import { openPostgres } from './database/postgres.ts'
-import {
-  createScope,
-  installContextKey,
-  verifyContextKey,
-  type NamespaceScope,
-} from './database/scope.ts'
+import { createScope, verifyContextKey, type NamespaceScope } from './database/scope.ts'
 import { AppError } from './errors.ts'
 import {
   createAuthorize,
@@ -104,7 +97,7 @@ export async function createApp(config: Config): Promise<App> {
   )
   const embedder = openEmbedder(config)
   const bus = await openBus(config, log, metrics)
-  const opened = await openDatabase(config, keys).catch(async (error: unknown) => {
+  const opened = await openDatabase(config, keys('context')).catch(async (error: unknown) => {
     await bus?.close()
     throw error
   })
@@ -134,12 +127,7 @@ async function openBus(
   })
 }
 
-interface Opened {
-  readonly database: Database
-  readonly embedded: EmbeddedDatabase | undefined
-}
-
-interface Parts extends Opened {
+interface Parts extends OpenedDatabase {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
@@ -274,79 +262,6 @@ function openEmbedder(config: Config): Embedder | undefined {
 /** config.ts refuses this before; here it only convinces the type checker honestly. */
 function incomplete(embedder: string): AppError {
   return new AppError('misconfigured', `MINDGLUE_EMBEDDER=${embedder} lacks a setting.`)
-}
-
-async function openDatabase(config: Config, keys: InstallationKeys): Promise<Opened> {
-  const migrations = await readMigrations()
-  if (config.databaseUrl === undefined) {
-    const template = shippedTemplate(migrations.map((migration) => migration.checksum))
-    const dataDir = embeddedDirectory(config.dataDirectory)
-    const embedded = await openEmbedded({ dataDir, template })
-    await migrate(embedded, migrations)
-    await embedded.ownerTransaction((sql) => installContextKey(sql, keys('context')))
-    return { database: embedded, embedded }
-  }
-  if (config.migrationDatabaseUrl !== undefined) {
-    await migrateServer(config, keys)
-  }
-  const database = await openPostgres({
-    url: config.databaseUrl,
-    poolMax: config.databasePoolMax,
-    connectTimeoutMs: config.connectTimeoutMs,
-    statementTimeoutMs: config.statementTimeoutMs,
-    lockTimeoutMs: config.lockTimeoutMs,
-    idleInTransactionTimeoutMs: config.idleTransactionTimeoutMs,
-  })
-  try {
-    requireCurrent(await migrationState(database, migrations))
-    await requireSafe(database)
-  } catch (error) {
-    await database.close()
-    throw error
-  }
-  return { database, embedded: undefined }
-}
-
-/** Tables that held plain text before their namespace was encrypted. */
-const plainTables = ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces'] as const
-const rewriteTimeoutMs = 3_600_000
-
-/** The embedded engine does it by itself, a server lets its administrator alone. */
-async function rewriteTables(config: Config, database: Database): Promise<boolean> {
-  const { databaseUrl, migrationDatabaseUrl: url } = config
-  if (databaseUrl !== undefined && url === undefined) return false
-  const administrator =
-    url === undefined
-      ? undefined
-      : await openPostgres({ url, poolMax: 1, statementTimeoutMs: rewriteTimeoutMs })
-  try {
-    for (const table of plainTables) await (administrator ?? database).maintain('rewrite', table)
-    await (administrator ?? database).maintain('checkpoint')
-    return true
-  } finally {
-    await administrator?.close()
-  }
-}
-
-/** Applies migrations and hands the database its context key, with the administrator's login. */
-export async function migrateServer(
-  config: Config,
-  keys: InstallationKeys,
-): Promise<readonly string[]> {
-  if (config.migrationDatabaseUrl === undefined) {
-    throw new AppError(
-      'misconfigured',
-      'Migrations need an administrator: set MIGRATION_DATABASE_URL.',
-    )
-  }
-  const owner = await openPostgres({ url: config.migrationDatabaseUrl, poolMax: 1 })
-  try {
-    const applied = await migrate(owner, await readMigrations())
-    await owner.ownerTransaction((sql) => installContextKey(sql, keys('context')))
-    return applied
-  } finally {
-    await owner.close()
-  }
 }
 
 async function readiness(

@@ -1,8 +1,8 @@
 /** `mindglue migrate`: bring a Postgres database to this program's schema, as an administrator. */
-import { migrateServer } from '../app.ts'
 import type { Config } from '../config.ts'
 import { installationSecretFile, openInstallationSecret } from '../crypto/installation-secret.ts'
 import { appLogin, setAppPassword } from '../database/app-login.sql.ts'
+import { migrateServer } from '../database/open.ts'
 import { migrationState, readMigrations } from '../database/migrate.ts'
 import { parsePostgresUrl } from '../database/postgres-url.ts'
 import { openPostgres } from '../database/postgres.ts'
@@ -49,7 +49,7 @@ export async function prepareServer(config: Config): Promise<readonly string[]> 
   const secretFile = installationSecretFile(config.keyDirectory)
   const applied = await migrateServer(
     config,
-    openInstallationSecret(config.installationSecret, secretFile),
+    openInstallationSecret(config.installationSecret, secretFile)('context'),
   )
   if (config.databaseUrl !== undefined && !(await canLogIn(config.databaseUrl))) {
     await allowLogin(config.databaseUrl, config.migrationDatabaseUrl ?? '')

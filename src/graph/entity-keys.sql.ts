@@ -1,5 +1,5 @@
 /** Upkeep of the keys of entity names: wrapped anew with the others, and made for names from before encryption. */
-import type { WrapOrigin } from '../crypto/namespace-keys.ts'
+import type { WrappedKey, WrapOrigin } from '../crypto/namespace-keys.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { StoredEntityName } from './entity-names.ts'
 
@@ -40,14 +40,27 @@ export function plainEntityNames(
     order by e.entity limit ${limit} for no key update`
 }
 
-/** Writes keys, and the name too where it was encrypted on the way (`name` null: it stays). */
+/** The same keys, wrapped anew; names stay. */
 export async function updateEntityKeys(
   tx: NamespaceTransaction,
-  rows: readonly (Omit<StoredEntityName, 'name'> & { readonly name: Buffer | null })[],
+  rows: readonly { readonly entity: bigint; readonly key: WrappedKey }[],
 ): Promise<void> {
   await tx`
-    update entities e set name = coalesce(r.name, e.name), key_id = r.key_id, epoch = r.epoch,
-      key_token = r.key_token
+    update entities e set key_id = r.key_id, epoch = r.epoch, key_token = r.token
+    from unnest(
+      ${rows.map((row) => row.entity)}::bigint[], ${rows.map((row) => row.key.keyId)}::int[],
+      ${rows.map((row) => row.key.epoch)}::int[], ${rows.map((row) => row.key.token)}::bytea[])
+      as r (entity, key_id, epoch, token)
+    where e.namespace = ${tx.namespace} and e.entity = r.entity`
+}
+
+/** Names that were plain, with the keys they are under now. */
+export async function updateEntityNames(
+  tx: NamespaceTransaction,
+  rows: readonly StoredEntityName[],
+): Promise<void> {
+  await tx`
+    update entities e set name = r.name, key_id = r.key_id, epoch = r.epoch, key_token = r.key_token
     from unnest(
       ${rows.map((row) => row.entity)}::bigint[], ${rows.map((row) => row.name)}::bytea[],
       ${rows.map((row) => row.key_id)}::int[], ${rows.map((row) => row.epoch)}::int[],

@@ -5,7 +5,7 @@ import { namespaceSaltBytes } from '../crypto/namespace-keys.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { writeEntityName } from '../graph/entity-names.ts'
-import { plainEntityNames, updateEntityKeys } from '../graph/entity-keys.sql.ts'
+import { plainEntityNames, updateEntityNames } from '../graph/entity-keys.sql.ts'
 import { writeFields, type FieldColumn } from '../memory/fields.ts'
 import { insertMemoryKeys } from '../memory/memory-keys.sql.ts'
 import {
@@ -127,7 +127,7 @@ async function encryptEntities(
   after: bigint,
 ) {
   const rows = await plainEntityNames(tx, after, batchRows)
-  await updateEntityKeys(
+  await updateEntityNames(
     tx,
     rows.map(({ entity, name }) => writeEntityName(settings, entity, name.toString('utf8'))),
   )

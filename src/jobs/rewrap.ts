@@ -6,7 +6,7 @@ import { recordEvent } from '../audit/events.ts'
 import type { KeySlot, NamespaceKeys, WrapOrigin } from '../crypto/namespace-keys.ts'
 import { contentKeySlot, indexKeySlot } from '../crypto/namespace-keys.ts'
 import type { Vault } from '../crypto/vault.ts'
-import type { NamespaceScope, NamespaceTransaction } from '../database/scope.ts'
+import type { InNamespace, NamespaceScope, NamespaceTransaction } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { entityKeySlot } from '../graph/entity-names.ts'
 import {
@@ -96,12 +96,12 @@ export async function shredNamespace(
   // More than one: an earlier run was killed before it destroyed the old secrets.
   if (epochs.length === 1) await vault.keystore.rotate(namespace)
   // From this commit on nothing is wrapped under the old secret: writers hold the row or read it anew.
-  await scope.withJob(principal, {}, changeSettings)
+  await scope.withNamespace(principal, {}, changeSettings)
   const keys = await rewrapNamespace(dependencies, principal, options)
   await vault.keystore.destroyOld(namespace)
   vault.keyring.forgetNamespace(namespace)
   // Every process lets go of the settings that still hold the old secret.
-  await scope.withJob(principal, {}, async (tx) => {
+  await scope.withNamespace(principal, {}, async (tx) => {
     await changeSettings(tx)
     await recordEvent(tx, principal, 'keys.shred', 'ok', { counts: { keys } })
   })
@@ -143,10 +143,17 @@ async function countOutdated(tx: NamespaceTransaction, current: WrapOrigin): Pro
   )
 }
 
-/** One batch in a transaction of its own, under the settings that the run began with. */
-async function inBatch<T>(run: Run, work: (tx: NamespaceTransaction) => Promise<T>): Promise<T> {
+/**
+ * One batch in a transaction of its own, under the settings that the run began with. The role of jobs
+ * may write the keys of rows, not how the namespace is stored.
+ */
+async function inBatch<T>(
+  run: Run,
+  work: (tx: NamespaceTransaction) => Promise<T>,
+  inNamespace: InNamespace = run.scope.withJob,
+): Promise<T> {
   run.options.signal.throwIfAborted()
-  return await run.scope.withJob(run.principal, { retryable: true }, async (tx) => {
+  return await inNamespace(run.principal, { retryable: true }, async (tx) => {
     if ((await readRevision(tx, true)) !== run.settings.revision) {
       throw new AppError('conflict', 'The namespace is being reconfigured; run it again.')
     }
@@ -168,14 +175,14 @@ function rewrap({ keys }: Run, slot: KeySlot, token: Buffer) {
 }
 
 async function rewrapIndexKey(run: Run): Promise<void> {
-  const count = await inBatch(run, async (tx) => {
+  const work = async (tx: NamespaceTransaction): Promise<number> => {
     const row = await readIndexKey(tx)
     const { keyId, epoch } = run.keys.current
     if (row === undefined || (row.key_id === keyId && row.epoch === epoch)) return 0
     await updateIndexKey(tx, rewrap(run, indexKeySlot, row.index_key))
     return 1
-  })
-  note(run, count)
+  }
+  note(run, await inBatch(run, work, run.scope.withNamespace))
 }
 
 async function rewrapMemoryKeys(run: Run): Promise<void> {
@@ -208,10 +215,10 @@ async function rewrapEntityKeys(run: Run): Promise<void> {
       const found = await outdatedEntityKeys(tx, run.keys.current, after, batchRows)
       await updateEntityKeys(
         tx,
-        found.map(({ entity, token }) => {
-          const key = rewrap(run, entityKeySlot(entity), token)
-          return { entity, name: null, key_id: key.keyId, epoch: key.epoch, key_token: key.token }
-        }),
+        found.map(({ entity, token }) => ({
+          entity,
+          key: rewrap(run, entityKeySlot(entity), token),
+        })),
       )
       return found
     })

@@ -148,9 +148,9 @@ describe('shredding', () => {
     const stale = [processWith(), processWith()]
     for (const each of stale) await contentsOf(each, principal, ids)
     const { upkeep } = processWith()
-    let isOver = false
+    const over = new AbortController()
     const working = stale.map(async (each, worker) => {
-      for (let round = 0; !isOver; round += 1) {
+      for (let round = 0; !over.signal.aborted; round += 1) {
         const { store } = memory.operations
         const content = `Worker ${worker} wrote note ${round} meanwhile.`
         const stored = await each.execute(store, principal, { content })
@@ -162,7 +162,7 @@ describe('shredding', () => {
     try {
       for (let epoch = 0; epoch < 2; epoch += 1) await upkeep.shred(principal, quiet())
     } finally {
-      isOver = true
+      over.abort()
     }
     await Promise.all(working)
     for (let start = 0; start < ids.length; start += 100) {

@@ -1,0 +1,99 @@
+/** Opens the database that the configuration names, and works on it as its administrator where one is named. */
+import type { Config } from '../config.ts'
+import { AppError } from '../errors.ts'
+import type { Database } from './database.ts'
+import { requireSafe } from './doctor.sql.ts'
+import { embeddedDirectory, shippedTemplate } from './embedded-template.ts'
+import { openEmbedded, type EmbeddedDatabase } from './embedded.ts'
+import { migrate, migrationState, readMigrations, requireCurrent } from './migrate.ts'
+import { openPostgres } from './postgres.ts'
+import { installContextKey } from './scope.ts'
+
+export interface OpenedDatabase {
+  readonly database: Database
+  /** The same engine, for backup; undefined on Postgres. */
+  readonly embedded: EmbeddedDatabase | undefined
+}
+
+/**
+ * Opens the configured engine at this program's schema. Throws `misconfigured` or `unavailable`; an
+ * engine that was named and cannot be used is never replaced by another.
+ */
+export async function openDatabase(
+  config: Config,
+  contextKey: Uint8Array,
+): Promise<OpenedDatabase> {
+  const migrations = await readMigrations()
+  if (config.databaseUrl === undefined) {
+    const template = shippedTemplate(migrations.map((migration) => migration.checksum))
+    const dataDir = embeddedDirectory(config.dataDirectory)
+    const embedded = await openEmbedded({ dataDir, template })
+    await migrate(embedded, migrations)
+    await embedded.ownerTransaction((sql) => installContextKey(sql, contextKey))
+    return { database: embedded, embedded }
+  }
+  if (config.migrationDatabaseUrl !== undefined) {
+    await migrateServer(config, contextKey)
+  }
+  const database = await openPostgres({
+    url: config.databaseUrl,
+    poolMax: config.databasePoolMax,
+    connectTimeoutMs: config.connectTimeoutMs,
+    statementTimeoutMs: config.statementTimeoutMs,
+    lockTimeoutMs: config.lockTimeoutMs,
+    idleInTransactionTimeoutMs: config.idleTransactionTimeoutMs,
+  })
+  try {
+    requireCurrent(await migrationState(database, migrations))
+    await requireSafe(database)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+  return { database, embedded: undefined }
+}
+
+/** Tables that held plain text before their namespace was encrypted. */
+const plainTables = ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces'] as const
+const rewriteTimeoutMs = 3_600_000
+
+/**
+ * Leaves nothing of plain rows in the files of those tables. The embedded engine does it by itself, a
+ * server lets its administrator alone: false without one.
+ */
+export async function rewriteTables(config: Config, database: Database): Promise<boolean> {
+  const { databaseUrl, migrationDatabaseUrl: url } = config
+  if (databaseUrl !== undefined && url === undefined) return false
+  const administrator =
+    url === undefined
+      ? undefined
+      : await openPostgres({ url, poolMax: 1, statementTimeoutMs: rewriteTimeoutMs })
+  try {
+    for (const table of plainTables) await (administrator ?? database).maintain('rewrite', table)
+    await (administrator ?? database).maintain('checkpoint')
+    return true
+  } finally {
+    await administrator?.close()
+  }
+}
+
+/** Applies migrations and hands the database its context key, with the administrator's login. */
+export async function migrateServer(
+  config: Config,
+  contextKey: Uint8Array,
+): Promise<readonly string[]> {
+  if (config.migrationDatabaseUrl === undefined) {
+    throw new AppError(
+      'misconfigured',
+      'Migrations need an administrator: set MIGRATION_DATABASE_URL.',
+    )
+  }
+  const owner = await openPostgres({ url: config.migrationDatabaseUrl, poolMax: 1 })
+  try {
+    const applied = await migrate(owner, await readMigrations())
+    await owner.ownerTransaction((sql) => installContextKey(sql, contextKey))
+    return applied
+  } finally {
+    await owner.close()
+  }
+}
