@@ -13,6 +13,8 @@ let theirs: Principal
 /** Tables of the schema, by whether a policy guards them. */
 let guarded: string[]
 let closed: string[]
+/** Guarded tables that hold a row: of an empty one the planner may ask no policy. */
+let filled: string[]
 
 beforeAll(async () => {
   memory = await openTestMemory()
@@ -38,6 +40,13 @@ beforeAll(async () => {
   )
   guarded = tables.flatMap(({ name, has_policy }) => (has_policy ? [name] : []))
   closed = tables.flatMap(({ name, has_policy }) => (has_policy ? [] : [name]))
+  filled = []
+  for (const table of guarded) {
+    const rows = await memory.test.owner.ownerTransaction(
+      (sql) => sql`select from ${raw(`mindglue.${table}`)} limit 1`,
+    )
+    if (rows.length > 0) filled.push(table)
+  }
 })
 afterAll(() => memory.close())
 
@@ -168,7 +177,8 @@ describe('a context', () => {
     ['of one character', () => '|'],
     ['with a quote before it', () => `'${context()}`],
   ])('%s is refused by every table', async (_what, forged) => {
-    for (const table of guarded) {
+    expect(filled.length).toBeGreaterThan(8)
+    for (const table of filled) {
       const state = await stateOf(`select * from ${table}`, forged())
       expect([table, state]).toEqual([table, invalidContext])
     }
