@@ -1,5 +1,5 @@
 /** The only way out: one HTTP request with a deadline, a size limit and no redirects. */
-import { Agent, request, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { AppError } from './errors.ts'
 
 export interface OutgoingRequest {
@@ -30,6 +30,8 @@ let agent: Dispatcher | undefined
 export async function send(outgoing: OutgoingRequest): Promise<Answer> {
   const { url, method = 'GET', headers = {}, body, timeoutMs, answerBytesMax, signal } = outgoing
   const deadline = AbortSignal.timeout(timeoutMs)
+  // Loaded here: a process that asks nobody would pay more for it than for a bare Node's start.
+  const { Agent, request } = await import('undici')
   agent ??= new Agent({ connections: 32, pipelining: 1, maxHeaderSize: 16 * 1024 })
   try {
     const response = await request(url, {

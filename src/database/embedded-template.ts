@@ -17,9 +17,10 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { AppError } from '../errors.ts'
 import { syncDirectory } from './embedded-fsync.ts'
+import { readTar } from './tar.ts'
 
 /** The template depends on the engine's file format, on how we lay it out, and on every migration in it. */
-const engineVersion = 'pglite-0.5.14-pgvector-0.0.15-layout-2'
+const engineVersion = 'pglite-0.5.14-pgvector-0.0.15-layout-3'
 const unfinishedMark = '.unfinished-'
 
 /**
@@ -144,24 +145,4 @@ async function forAll<T>(items: readonly T[], act: (item: T) => Promise<void>): 
     for (const item of rest) await act(item)
   }
   await Promise.all(Array.from({ length: filesAtOnce }, work))
-}
-
-const tarBlockBytes = 512
-
-/** Files and directories of a POSIX ustar archive (IEEE Std 1003.1, pax), as the engine's dump writes it. */
-function* readTar(archive: Buffer): Generator<{ name: string; contents: Buffer | undefined }> {
-  let position = 0
-  while (position + tarBlockBytes <= archive.length && archive[position] !== 0) {
-    const header = archive.subarray(position, position + tarBlockBytes)
-    const field = (start: number, length: number): string =>
-      header.toString('latin1', start, start + length).replace(/[\0 ].*$/s, '')
-    const sizeBytes = Number.parseInt(field(124, 12) || '0', 8)
-    const start = position + tarBlockBytes
-    const isDirectory = field(156, 1) === '5'
-    yield {
-      name: field(0, 100),
-      contents: isDirectory ? undefined : archive.subarray(start, start + sizeBytes),
-    }
-    position = start + Math.ceil(sizeBytes / tarBlockBytes) * tarBlockBytes
-  }
 }

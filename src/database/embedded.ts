@@ -53,8 +53,6 @@ export interface EmbeddedOptions {
 export interface EmbeddedDatabase extends Database, OwnerDatabase {
   /** A consistent copy into a new or empty directory while the database is in use; it opens as it is. */
   backup(directory: string): Promise<void>
-  /** The whole data directory as a compressed archive: what a template is made of. */
-  dump(): Promise<Uint8Array>
   /** fsync calls so far. */
   readonly syncs: number
 }
@@ -189,14 +187,6 @@ class EngineDatabase implements EmbeddedDatabase {
     await this.#exclusive(undefined, async (statements) => {
       await statements.simple('checkpoint')
       await copyDirectory(this.#options.dataDir, directory)
-    })
-  }
-
-  async dump(): Promise<Uint8Array> {
-    return this.#exclusive(undefined, async (statements) => {
-      await statements.simple('checkpoint')
-      const archive = await this.#engine.dumpDataDir('gzip')
-      return new Uint8Array(await archive.arrayBuffer())
     })
   }
 

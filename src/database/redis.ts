@@ -1,5 +1,4 @@
 /** Redis or Valkey: tells the other processes what changed. Holds nothing that must survive. */
-import { Redis } from 'ioredis'
 import { AppError } from '../errors.ts'
 
 /** A command that has no answer by then counts as lost: Redis is never worth a request's time. */
@@ -31,6 +30,8 @@ export async function openRedis(
     maxRetriesPerRequest: 0,
     retryStrategy: (attempt: number) => Math.min(attempt * 100, reconnectMsMax),
   }
+  // Loaded here: most processes have no Redis, and loading it costs them more than a bare Node's start.
+  const { Redis } = await import('ioredis')
   const sender = new Redis(url, options)
   const receiver = new Redis(url, { ...options, autoResubscribe: true })
   for (const client of [sender, receiver]) client.on('error', onFailure)

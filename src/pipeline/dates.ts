@@ -36,11 +36,6 @@ export function resolveDates(text: string, occurredAt: Date): ResolvedDate | nul
   return best ? { from: best.from, to: best.to, grain: best.grain, text: best.text } : null
 }
 
-/** Loads the English parser (0.1 s with its first use), so that no request has to wait for it. */
-export function loadDates(): void {
-  resolveDates('yesterday', new Date(0))
-}
-
 /** Periods named in a question, at most 12; one without its year is given for each of the last years. Never throws. */
 export function questionDates(question: string, now: Date): QuestionPeriod[] {
   return findDates(question.slice(0, questionCharactersMax), now)

@@ -110,6 +110,9 @@ describe('a data directory', () => {
     })
     const secrets = await database.ownerTransaction((sql) => sql`select from mindglue.context_keys`)
     expect(secrets).toEqual([])
+    // Each file once more would be a recovery: the template was not made of a shut down database.
+    const files = readdirSync(join(root, 'fresh'), { recursive: true }).length
+    expect(database.syncs).toBeLessThan(files / 4)
     await database.close()
   })
 
