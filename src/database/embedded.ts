@@ -60,6 +60,8 @@ export interface EmbeddedDatabase extends Database, OwnerDatabase {
 const queueMaxDefault = 256
 const waitTimeoutMsDefault = 15_000
 const idleTimeoutMsDefault = 10_000
+/** Statements are answered for this long before the event loop goes round once. */
+const loopTurnMs = 10
 const appRole = 'mindglue_app'
 const dialect: Dialect = { engine: 'embedded', vectorType: fragment`vector` }
 
@@ -120,6 +122,8 @@ class EngineDatabase implements EmbeddedDatabase {
   readonly #options: EmbeddedOptions
   readonly #queue: Queue
   readonly #nesting = new NestingGuard()
+  /** From when on the event loop gets a turn before the next answer. */
+  #loopDueAt = 0
   /** What ended the engine; nothing can run after it. */
   #broken: unknown
 
@@ -210,10 +214,22 @@ class EngineDatabase implements EmbeddedDatabase {
       }),
   }
 
+  /**
+   * The engine computes in this process and its promises settle as microtasks: one transaction after the
+   * other, or one of many statements, would keep timers, sockets and cancellation waiting to its end.
+   */
+  async #turnLoop(): Promise<void> {
+    if (performance.now() < this.#loopDueAt) return
+    await setImmediate()
+    this.#loopDueAt = performance.now() + loopTurnMs
+  }
+
   async #guarded<T>(run: () => Promise<T>): Promise<T> {
     if (this.#broken !== undefined) throw unreachable(this.#broken)
     try {
-      return await run()
+      const result = await run()
+      await this.#turnLoop()
+      return result
     } catch (error) {
       if (isServerAnswer(error)) throw error
       // Either a value that could not be read, or the engine itself: does it still answer?

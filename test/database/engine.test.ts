@@ -247,6 +247,25 @@ describe('limits', () => {
     expect(after).toEqual({ value: 25n })
   })
 
+  /** Runs `step` again until a timer of this process has fired, or 200 times. */
+  async function untilTimer(step: () => Promise<unknown>): Promise<boolean> {
+    const fired = new AbortController()
+    const timer = setTimeout(() => fired.abort(), 1)
+    for (let count = 0; count < 200 && !fired.signal.aborted; count += 1) await step()
+    clearTimeout(timer)
+    return fired.signal.aborted
+  }
+
+  test('one transaction after the other leaves the process its timers and sockets', async () => {
+    expect(await untilTimer(() => database.transaction({}, (sql) => sql`select 1`))).toBe(true)
+  })
+
+  test('so does a single transaction of many statements', async () => {
+    expect(
+      await database.transaction({}, (sql) => untilTimer(() => sql`select pg_sleep(0.001)`)),
+    ).toBe(true)
+  })
+
   test('a full queue refuses the next one at once, with a time to try again', async () => {
     let open: () => void = () => undefined
     const opened = new Promise<void>((resolve) => {
