@@ -4,6 +4,7 @@ import type { NamespaceSettings, PrepareContext } from '../operation.ts'
 import { classify } from '../pipeline/classify.ts'
 import { resolveDates } from '../pipeline/dates.ts'
 import { extractEntities } from '../pipeline/extract.ts'
+import { findSuspicions, type Suspicion } from '../pipeline/suspicion.ts'
 import { analyze } from '../pipeline/terms.ts'
 import { hashTerms } from '../crypto/term-hash.ts'
 import { dedupeKey, entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
@@ -47,6 +48,8 @@ export interface DerivedMemory {
   readonly sessionKey: Buffer | null
   readonly speakerKey: Buffer | null
   readonly dedupeKey: Buffer
+  /** What in its texts speaks to a model; any of it quarantines the memory. */
+  readonly suspicions: ReadonlySet<Suspicion>
 }
 
 /** Deriving keeps the process at most this long before its other requests get their turn. */
@@ -118,6 +121,26 @@ export function deriveMemory(
       speaker: input.speaker,
       occurredAt: input.occurred_at,
     }),
+    suspicions: findSuspicions([...textsOf(input)]),
+  }
+}
+
+/** Every text of a memory that an answer may show. */
+function* textsOf(input: MemoryInput): Iterable<string> {
+  yield input.content
+  if (input.raw_content !== undefined) yield input.raw_content
+  const labels = [...(input.tags ?? []), input.session, input.speaker, input.source_url]
+  yield labels.filter((text) => text !== undefined).join('\n\n')
+  if (input.metadata !== undefined) yield [...stringsOf(input.metadata)].join('\n\n')
+}
+
+/** Keys and strings of a JSON value; its depth is bounded (memory.ts). */
+function* stringsOf(value: unknown): Iterable<string> {
+  if (typeof value === 'string') yield value
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, inner] of Object.entries(value)) {
+    if (!Array.isArray(value)) yield key
+    yield* stringsOf(inner)
   }
 }
 

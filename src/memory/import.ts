@@ -170,7 +170,7 @@ function fromLine(
   return {
     id: line.id,
     derived,
-    quarantine: own ? marked : marked | quarantineOf(source),
+    quarantine: own ? marked : marked | quarantineOf(source, derived.suspicions),
     origin: {
       version: line.version,
       isCurrent: line.is_current,
@@ -191,7 +191,7 @@ function fromElsewhere({ settings, principal, now }: PrepareContext, input: Memo
   return {
     id: uuidv7(),
     derived,
-    quarantine: quarantineOf(source),
+    quarantine: quarantineOf(source, derived.suspicions),
     origin: {
       version: 1,
       isCurrent: true,

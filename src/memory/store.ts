@@ -135,16 +135,19 @@ async function prepareItems(
   const derived = await context.stage('derive', () => deriveAll(context, inputs, progress.derived))
   const embeddings = await embedAll(context, inputs, embedder, progress.embedded)
   const documents = await context.stage('reserve', () => context.reserveDocuments(inputs.length))
-  const quarantine = quarantineOf(sourceOf(context.principal.channel))
-  return inputs.map((input, index) => ({
-    id: uuidv7(),
-    document: documents[index] ?? missing(),
-    input,
-    derived: derived[index] ?? missing(),
-    embedding: embeddings?.[index] ?? null,
-    embedded: embeddings !== undefined,
-    quarantine,
-  }))
+  const source = sourceOf(context.principal.channel)
+  return inputs.map((input, index) => {
+    const item = derived[index] ?? missing()
+    return {
+      id: uuidv7(),
+      document: documents[index] ?? missing(),
+      input,
+      derived: item,
+      embedding: embeddings?.[index] ?? null,
+      embedded: embeddings !== undefined,
+      quarantine: quarantineOf(source, item.suspicions),
+    }
+  })
 }
 
 function claimOf(

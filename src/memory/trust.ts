@@ -1,4 +1,5 @@
 /** Who is believed how far: source and trust by channel, what is quarantined, what may supersede. Pure. */
+import { suspicions } from '../pipeline/suspicion.ts'
 import type { Channel } from '../principal.ts'
 import type { AccessLevel, SourceKind } from './memory.ts'
 
@@ -39,16 +40,8 @@ export function importedSource(claimed: Source, own: boolean): Source {
   return { kind: 'import', trust: importTrustMax }
 }
 
-/** Why a memory is quarantined; the place in this list is the bit in the column. Never reorder. */
-export const quarantineReasons = [
-  'channel',
-  'instruction',
-  'tool',
-  'memory',
-  'hidden',
-  'encoded',
-  'delimiter',
-] as const
+/** Why a memory is quarantined; the place in this list is the bit in the column: never reorder. */
+export const quarantineReasons = ['channel', ...suspicions] as const
 export type QuarantineReason = (typeof quarantineReasons)[number]
 
 /** Reasons as the column holds them; 0 is none. */
