@@ -36,6 +36,7 @@ import { RankingTexts } from './memory/ranking-texts.ts'
 import { SealedVectors } from './memory/sealed-vectors.ts'
 import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
 import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
+import type { OperationName } from './operation.ts'
 import { createOperations, type Operations } from './operations.ts'
 import { createEmbedder, type Embedder } from './pipeline/embed.ts'
 import { analyzerVersion } from './pipeline/terms.ts'
@@ -50,6 +51,9 @@ export interface PrincipalRequest {
   readonly channel: Channel
   readonly requestId?: string
 }
+
+/** Operations after which memories are gone. */
+const removing: ReadonlySet<OperationName> = new Set(['forget', 'quarantine.reject', 'rollback'])
 
 /** The running program without its listeners. */
 export interface App {
@@ -187,7 +191,7 @@ async function assemble(parts: Parts): Promise<App> {
     changes.publish({
       namespace,
       memoryIds,
-      action: operation === 'forget' ? 'forgotten' : 'stored',
+      action: removing.has(operation) ? 'forgotten' : 'stored',
     })
     return undefined
   }

@@ -10,7 +10,13 @@ import {
 import { exportOperation } from './memory/export.ts'
 import { forgetOperation } from './memory/forget.ts'
 import { importOperation } from './memory/import.ts'
+import {
+  quarantineApproveOperation,
+  quarantineListOperation,
+  quarantineRejectOperation,
+} from './memory/quarantine.ts'
 import { recallOperation } from './memory/recall.ts'
+import { rollbackOperation } from './memory/rollback.ts'
 import type { OpenedBefore } from './memory/search.ts'
 import { storeOperation } from './memory/store.ts'
 import type { Embedder } from './pipeline/embed.ts'
@@ -34,6 +40,10 @@ export function createOperations(dependencies: OperationDependencies) {
     import: importOperation(dependencies),
     entityNames: entityNamesOperation(),
     auditQuery: auditQueryOperation(),
+    quarantineList: quarantineListOperation(dependencies),
+    quarantineApprove: quarantineApproveOperation(),
+    quarantineReject: quarantineRejectOperation(),
+    rollback: rollbackOperation(),
     keyIssue: keyIssueOperation(dependencies),
     keyList: keyListOperation(),
     keyRotate: keyRotateOperation(dependencies),

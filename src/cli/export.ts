@@ -74,6 +74,8 @@ async function* pages(operator: Operator, format: ExportOptions['format']) {
       const page = await operator.run('export', {
         format,
         limit,
+        // Everything is somebody's; what is quarantined says so and stays so when it is imported.
+        include_quarantined: true,
         ...(cursor !== undefined && { cursor }),
       })
       cursor = page.next_cursor

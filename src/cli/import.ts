@@ -10,6 +10,8 @@ import { startProgress } from './progress.ts'
 export interface ImportOptions extends OperatorOptions {
   /** `-` is stdin. */
   readonly file: string
+  /** The administrator vouches that it is an export of this installation. */
+  readonly isOwn: boolean
 }
 
 /** Limits of one operation: memories, and bytes of JSON well below the longest line of the socket. */
@@ -47,7 +49,7 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const counted = { imported: 0, skipped: 0 }
   try {
     await withOperator(options, async (operator) => {
-      for await (const counts of importFile(operator, options.file, onBytes)) {
+      for await (const counts of importFile(operator, options, onBytes)) {
         counted.imported += counts.imported
         counted.skipped += counts.skipped
       }
@@ -85,13 +87,13 @@ function withStanding(error: AppError, { imported, skipped }: Counts): AppError 
 /** Reads the next batch while the one before is stored; yields what each batch did, in order. */
 async function* importFile(
   operator: Operator,
-  file: string,
+  options: Pick<ImportOptions, 'file' | 'isOwn'>,
   onBytes: OnBytes,
 ): AsyncGenerator<Counts> {
   let format: Format | undefined
   let running: Promise<Counts> | undefined
   try {
-    for await (const { batch, kind } of batches(file, onBytes)) {
+    for await (const { batch, kind } of batches(options, onBytes)) {
       format = kind
       if (running !== undefined) yield await running
       running = send(operator, format, batch)
@@ -106,7 +108,7 @@ async function* importFile(
 }
 
 async function* batches(
-  file: string,
+  { file, isOwn }: Pick<ImportOptions, 'file' | 'isOwn'>,
   onBytes: OnBytes,
 ): AsyncGenerator<{ batch: Batch; kind: Format }> {
   let kind: Format | undefined
@@ -115,7 +117,7 @@ async function* batches(
   let bytes = 0
   for await (const line of readLines(file, onBytes)) {
     const value = parseLine(line)
-    kind ??= isKnowledgeGraph(value) ? knowledgeGraph : ownFormat
+    kind ??= isKnowledgeGraph(value) ? knowledgeGraph : linesFormat(isOwn)
     const lineItems = itemsOf(kind, line, value)
     const perItem = Buffer.byteLength(line.text) / Math.max(1, lineItems.length)
     for (const item of lineItems) {
@@ -179,15 +181,15 @@ function firstIssue({ details }: AppError): { path: string; message: string } | 
 }
 
 /** Lines of docs/export-format.md: checked by the operation, which owns their schema. */
-const ownFormat: Format = {
+const linesFormat = (isOwn: boolean): Format => ({
   itemsOf: (line) => [line],
   field: 'lines',
   send: async (operator, items) => {
     type Lines = NonNullable<OperatorCommands['import']['input']['lines']>
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- untrusted here and validated there
-    return await operator.run('import', { lines: items as Lines })
+    return await operator.run('import', { lines: items as Lines, own: isOwn })
   },
-}
+})
 
 const knowledgeGraph: Format = {
   itemsOf: memoriesOfRecord,

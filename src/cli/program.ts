@@ -6,6 +6,7 @@ import { version } from '../version.ts'
 import { addApiKeyCommands } from './api-key-commands.ts'
 import { addKeys } from './keys-program.ts'
 import { styleFor } from './output.ts'
+import { addReview } from './review-program.ts'
 
 /** Options every command understands, and the setting each one overrides. */
 interface GlobalOptions {
@@ -65,6 +66,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addKeys(program, run, entry)
   addChecks(program, run)
   addAudit(program, run, entry)
+  addReview(program, run, entry)
   addApiKeyCommands(program, run, entry)
   try {
     await program.parseAsync()
@@ -164,6 +166,10 @@ interface ExportCommandOptions {
   readonly format: 'jsonl' | 'markdown'
 }
 
+interface ImportCommandOptions {
+  readonly own?: true
+}
+
 function addMemories(program: Command, run: Run, entry: string): void {
   program.commandsGroup('Memories:')
   program
@@ -186,10 +192,11 @@ function addMemories(program: Command, run: Run, entry: string): void {
     .command('import')
     .description('read an export, or memory.json of the reference server, into the namespace')
     .argument('<file>', 'file to read; - is stdin')
-    .action(async (file: string, options: object, command: Command) => {
-      const action = run(async (config) => {
+    .option('--own', 'the file is your own export: believe its trust and quarantine as they stand')
+    .action(async (file: string, options: ImportCommandOptions, command: Command) => {
+      const action = run(async (config, { own }: ImportCommandOptions) => {
         const { runImport } = await import('./import.ts')
-        return await runImport({ config, version, entry, file })
+        return await runImport({ config, version, entry, file, isOwn: own === true })
       })
       await action(options, command)
     })

@@ -95,11 +95,6 @@ export function deriveMemory(
   const { frequencies, length } = analyze([input.content, ...tags].join('\n'))
   const words = [...frequencies.keys()]
   const hashes = hashTerms(indexKey, words)
-  const entities = new Map<bigint, DerivedEntity>()
-  for (const { name, kind } of extractEntities(input.content)) {
-    const key = entityKey(indexKey, name)
-    if (!entities.has(key)) entities.set(key, { key, name, kind })
-  }
   return {
     type: input.type ?? classify(input.content),
     occurredAt,
@@ -109,7 +104,7 @@ export function deriveMemory(
     length,
     tags,
     tagTerms: [...new Set(tags.map((tag) => tagTerm(indexKey, tag)))],
-    entities: [...entities.values()],
+    entities: entitiesIn(settings, input.content),
     sessionKey: input.session === undefined ? null : sessionKey(indexKey, input.session),
     speakerKey: input.speaker === undefined ? null : speakerKey(indexKey, input.speaker),
     dedupeKey: dedupeKey(indexKey, {
@@ -123,6 +118,16 @@ export function deriveMemory(
     }),
     suspicions: findSuspicions([...textsOf(input)]),
   }
+}
+
+/** The names in a text, each once. */
+export function entitiesIn({ indexKey }: NamespaceSettings, content: string): DerivedEntity[] {
+  const entities = new Map<bigint, DerivedEntity>()
+  for (const { name, kind } of extractEntities(content)) {
+    const key = entityKey(indexKey, name)
+    if (!entities.has(key)) entities.set(key, { key, name, kind })
+  }
+  return [...entities.values()]
 }
 
 /** Every text of a memory that an answer may show. */

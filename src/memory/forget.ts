@@ -1,10 +1,8 @@
 /** The operation `forget`: deletes for good, in one transaction; more than one memory needs a confirmation. */
-import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { blindIndex } from '../crypto/term-hash.ts'
-import { AppError } from '../errors.ts'
 import type { CommitContext, Operation } from '../operation.ts'
-import { insertConfirmation, redeemConfirmation } from './confirmations.sql.ts'
+import { askToConfirm, confirmedSet } from './confirmation.ts'
 import { memoryId } from './memory.ts'
 import { selectIds, type MemoryFilter } from './memories.sql.ts'
 import { formatUuid } from './packed.ts'
@@ -14,7 +12,6 @@ import { removeMemories } from './remove.ts'
 /** Largest set one confirmation covers; beyond it the caller narrows or repeats. */
 const memoriesMax = 1_000_000
 const idsMax = 1_000
-const confirmationLifeSeconds = 600
 const idBytes = 16
 
 const forgetInput = z
@@ -117,22 +114,9 @@ async function commit(context: CommitContext, prepared: PreparedForget, input: F
   if (ids.length <= 1) {
     return remove(context, ids, counted.missing)
   }
-  const token = randomBytes(24).toString('base64url')
-  const expiresAt = new Date(context.now.getTime() + confirmationLifeSeconds * 1000)
-  await insertConfirmation(context.tx, {
-    tokenHash: blindIndex(context.settings.indexKey, 'confirmation', token),
-    operation: 'forget',
-    requestHash: prepared.requestHash,
-    resourceIds: packIds(ids),
-    expiresAt,
-  })
+  const asked = await askToConfirm(context, 'forget', prepared.requestHash, packIds(ids))
   return {
-    output: {
-      status: 'confirmation_required' as const,
-      ...counted,
-      confirm_token: token,
-      confirm_before: expiresAt.toISOString(),
-    },
+    output: { status: 'confirmation_required' as const, ...counted, ...asked },
     audit: { counts: counted },
   }
 }
@@ -143,23 +127,10 @@ async function confirmedIds(
   input: ForgetInput,
   token: string,
 ): Promise<string[]> {
-  const tokenHash = blindIndex(context.settings.indexKey, 'confirmation', token)
-  const confirmation = await redeemConfirmation(context.tx, 'forget', tokenHash)
-  if (!confirmation) {
-    throw new AppError(
-      'not_found',
-      'This confirm_token is unknown, used or expired. Call forget again without it for a new one.',
-    )
-  }
   const { confirm_token: _token, dry_run: _dryRun, ...request } = input
-  const repeated = Object.values(request).some((value) => value !== undefined)
-  if (repeated && !confirmation.request_hash.equals(prepared.requestHash)) {
-    throw new AppError(
-      'conflict',
-      'The confirm_token belongs to another request. Send it alone, or with the same filters.',
-    )
-  }
-  return unpackIds(confirmation.resource_ids)
+  const isRepeated = Object.values(request).some((value) => value !== undefined)
+  const hash = isRepeated ? prepared.requestHash : undefined
+  return unpackIds(await confirmedSet(context, 'forget', token, hash))
 }
 
 async function remove(context: CommitContext, ids: readonly string[], missing?: number) {

@@ -49,6 +49,11 @@ export function dedupeKeyOf({ derived, quarantine }: PreparedMemory): Buffer {
 
 const quarantineMark = Buffer.of(1)
 
+/** The key that a quarantined memory takes when it is let out. */
+export function unmarkedDedupeKey(key: Buffer): Buffer {
+  return key.subarray(0, key.length - quarantineMark.length)
+}
+
 /** Inserts memories, new ones as version 1; returns those that went in (the others were there already). */
 export async function insertPrepared(
   context: CommitContext,

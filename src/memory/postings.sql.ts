@@ -110,6 +110,17 @@ export async function deletePostings(
     delete from postings p where p.namespace = ${tx.namespace} and p.ctid = any(array(${found}))`
 }
 
+/** Moves the words of quarantined documents to where those of others lie. By pair of the primary key. */
+export async function releasePostings(
+  tx: NamespaceTransaction,
+  held: readonly RemovedTerms[],
+): Promise<void> {
+  if (held.every((entry) => entry.terms.length === 0)) return
+  await tx`
+    update postings p set term = p.term # ${quarantineShift}::bigint
+    where p.namespace = ${tx.namespace} and p.ctid = any(array(${byPair(tx, held)}))`
+}
+
 function inRange(
   tx: NamespaceTransaction,
   removed: readonly RemovedTerms[],

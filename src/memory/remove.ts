@@ -2,10 +2,12 @@
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { deleteMentions } from '../graph/graph.sql.ts'
 import { deleteReaders } from './agents.sql.ts'
+import type { FieldPlace } from './fields.ts'
 import { deleteMemoryKeys } from './memory-keys.sql.ts'
 import { deleteExpired, deleteMemories, type RemovedRow } from './memories.sql.ts'
 import { unpackTerms } from './packed.ts'
 import { deletePostings } from './postings.sql.ts'
+import { deleteVersions, restoreNewest } from './quarantine.sql.ts'
 import { deleteVectors } from './vectors.ts'
 
 /** Rows a statement handles at once: bounds the memory of the process and of the engine. */
@@ -56,9 +58,33 @@ export async function removeExpired(
   return { memories: ids.length, versions: all.length, entities, ids, oldestExpiry }
 }
 
+/** Removes exactly these versions; of a memory that keeps others the newest becomes current. */
+export async function removeVersions(
+  tx: NamespaceTransaction,
+  places: readonly FieldPlace[],
+  onProgress: (done: number) => void = () => undefined,
+): Promise<Removed> {
+  const touched = new Set<string>()
+  let versions = 0
+  let entities = 0
+  for (let start = 0; start < places.length; start += chunkRows) {
+    const rows = await deleteVersions(tx, places.slice(start, start + chunkRows))
+    if (rows.length === 0) continue
+    const ids = [...new Set(rows.map((row) => row.id))]
+    const left = await restoreNewest(tx, ids)
+    entities += await removeDerived(tx, rows, left)
+    versions += rows.length
+    for (const id of ids) touched.add(id)
+    onProgress(Math.min(start + chunkRows, places.length))
+  }
+  return { memories: touched.size, versions, entities, ids: [...touched] }
+}
+
+/** `left`: memories that keep other versions, and with them their readers. */
 async function removeDerived(
   tx: NamespaceTransaction,
   rows: readonly RemovedRow[],
+  left: ReadonlySet<string> = new Set(),
 ): Promise<number> {
   await deletePostings(
     tx,
@@ -71,7 +97,7 @@ async function removeDerived(
     tx,
     rows.map((row) => row.document),
   )
-  const ids = [...new Set(rows.map((row) => row.id))]
+  const ids = [...new Set(rows.map((row) => row.id))].filter((id) => !left.has(id))
   await deleteMemoryKeys(tx, rows)
   await deleteReaders(tx, ids)
   return deleteMentions(
