@@ -1,14 +1,21 @@
 /** `mindglue export`: every memory of the namespace to a file or to stdout, of any size. */
 import { once } from 'node:events'
+import { parseFernetKey, sealFernet } from '../crypto/fernet.ts'
+import { parsePublicKey, sealTo } from '../crypto/sealed-box.ts'
 import { AppError } from '../errors.ts'
 import { createWholeFile } from './file-lines.ts'
 import { withOperator, type Operator, type OperatorOptions } from './operator.ts'
 import { isWatched, startProgress } from './progress.ts'
+import { readSecretText } from './secret-file.ts'
 
 export interface ExportOptions extends OperatorOptions {
   /** `-` is stdout. */
   readonly file: string
   readonly format: 'jsonl' | 'markdown'
+  /** Public key that the file is sealed to, in its text form. */
+  readonly to?: string | undefined
+  /** File of a Fernet key; every line becomes a token of Fernet's specification. */
+  readonly fernetKeyFile?: string | undefined
 }
 
 /** Memories a page; a page of memories at their limits is asked for again in smaller ones. */
@@ -18,22 +25,23 @@ const interrupted = 130
 
 /** Exit code 0, or 130 when it was interrupted: the file is then as it was before. */
 export async function runExport(options: ExportOptions): Promise<number> {
+  // Keys first: a wrong one is told before anything is written.
+  const encode = await encoderOf(options)
   const stop = new AbortController()
   const onSignal = (): void => stop.abort()
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
   try {
     const target = options.file === '-' ? toStdout(stop) : await toFile(options.file)
-    const counted = await withOperator(options, async (operator) => {
+    const { memories, bytes } = await withOperator(options, async (operator) => {
       try {
-        const done = await copy(operator, options.format, target, stop.signal)
+        const counted = await copy(operator, options.format, { encode, target }, stop.signal)
         if (!stop.signal.aborted) await target.commit()
-        return done
+        return counted
       } finally {
         await target.discard()
       }
     })
     if (stop.signal.aborted) return interrupted
-    const { memories, bytes } = counted
     const noun = memories === 1 ? 'memory' : 'memories'
     const where = options.file === '-' ? '' : ` to ${options.file}`
     tell(`Exported ${memories.toLocaleString('en')} ${noun} (${megabytes(bytes)})${where}.`)
@@ -46,19 +54,22 @@ export async function runExport(options: ExportOptions): Promise<number> {
 async function copy(
   operator: Operator,
   format: ExportOptions['format'],
-  target: Target,
+  { encode, target }: { readonly encode: Encoder; readonly target: Target },
   signal: AbortSignal,
-): Promise<{ memories: number; bytes: number }> {
+): Promise<Counted> {
   const progress = startProgress('Exporting', 'memories')
-  const counted = { memories: 0, bytes: 0 }
+  const counted: Counted = { memories: 0, bytes: 0 }
   try {
     const total = isWatched() ? (await operator.run('size', {})).versions : 0
-    for await (const page of pages(operator, format)) {
-      if (signal.aborted) break
-      await target.write(page.content)
+    const texts = pages(operator, format, signal, (page) => {
       counted.memories += page.count
       counted.bytes += Buffer.byteLength(page.content)
       progress.update(counted.memories, total)
+    })
+    for await (const part of encode(texts)) {
+      // The end of a sealed file says that it is whole: after an interruption it is not written.
+      if (signal.aborted) break
+      await target.write(part)
     }
   } finally {
     progress.stop()
@@ -66,10 +77,51 @@ async function copy(
   return counted
 }
 
-async function* pages(operator: Operator, format: ExportOptions['format']) {
+interface Counted {
+  memories: number
+  bytes: number
+}
+
+/** Turns the text of an export, page by page, into what is written. */
+type Encoder = (texts: AsyncIterable<string>) => AsyncIterable<string | Uint8Array>
+
+async function encoderOf({ to, fernetKeyFile, format, file }: ExportOptions): Promise<Encoder> {
+  if (to !== undefined && fernetKeyFile !== undefined) {
+    throw new AppError('invalid_input', 'Give --to or --fernet-key-file, not both.')
+  }
+  if (to !== undefined) {
+    const publicKey = parsePublicKey(to)
+    if (file === '-' && process.stdout.isTTY) {
+      throw new AppError('invalid_input', 'A sealed file is no text; name a file to write it to.')
+    }
+    return (texts) => sealTo(publicKey, bytesOf(texts))
+  }
+  if (fernetKeyFile === undefined) return (texts) => texts
+  if (format !== 'jsonl') {
+    throw new AppError('invalid_input', 'Fernet tokens are made of lines: leave --format out.')
+  }
+  const key = parseFernetKey(await readSecretText(fernetKeyFile))
+  return async function* (texts) {
+    for await (const text of texts) {
+      const lines = text.split('\n').filter((line) => line !== '')
+      yield lines.map((line) => `${sealFernet(key, Buffer.from(line))}\n`).join('')
+    }
+  }
+}
+
+async function* bytesOf(texts: AsyncIterable<string>): AsyncGenerator<Buffer> {
+  for await (const text of texts) yield Buffer.from(text)
+}
+
+async function* pages(
+  operator: Operator,
+  format: ExportOptions['format'],
+  signal: AbortSignal,
+  onPage: (page: { readonly content: string; readonly count: number }) => void,
+): AsyncGenerator<string> {
   let cursor: string | undefined
   let limit = pageMax
-  for (;;) {
+  while (!signal.aborted) {
     try {
       const page = await operator.run('export', {
         format,
@@ -79,7 +131,8 @@ async function* pages(operator: Operator, format: ExportOptions['format']) {
         ...(cursor !== undefined && { cursor }),
       })
       cursor = page.next_cursor
-      yield page
+      onPage(page)
+      yield page.content
       if (cursor === undefined) return
     } catch (error) {
       // Memories that come with long originals; a page of one always fits.
@@ -91,7 +144,7 @@ async function* pages(operator: Operator, format: ExportOptions['format']) {
 }
 
 interface Target {
-  write(text: string): Promise<void>
+  write(part: string | Uint8Array): Promise<void>
   commit(): Promise<void>
   discard(): Promise<void>
 }
@@ -105,8 +158,8 @@ function toStdout(stop: AbortController): Target {
   const { signal } = stop
   process.stdout.on('error', () => stop.abort())
   return {
-    write: async (text) => {
-      if (process.stdout.write(text)) return
+    write: async (part) => {
+      if (process.stdout.write(part)) return
       await once(process.stdout, 'drain', { signal }).catch(() => undefined)
     },
     commit: () => Promise.resolve(),

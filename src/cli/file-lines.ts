@@ -91,7 +91,7 @@ function unreadable(path: string, cause: unknown): AppError {
 
 /** A file that appears under its name complete and on disk, or not at all. */
 export interface WholeFile {
-  write(text: string): Promise<void>
+  write(part: string | Uint8Array): Promise<void>
   /** Durable when it resolves; replaces a file of this name. */
   commit(): Promise<void>
   /** Removes what was written; harmless after `commit`. */
@@ -118,7 +118,7 @@ export async function createWholeFile(path: string): Promise<WholeFile> {
     await file.close()
   }
   return {
-    write: async (text) => await guard(file.writeFile(text)),
+    write: async (part) => await guard(file.writeFile(part)),
     commit: async () => {
       await guard(file.sync())
       await close()

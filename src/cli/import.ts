@@ -1,17 +1,21 @@
 /** `mindglue import`: an export, or the reference knowledge-graph server's file, in whole batches. */
 import { ZodError } from 'zod'
+import { openFernet, parseFernetKey, type FernetKey } from '../crypto/fernet.ts'
 import type { OperatorCommands } from '../daemon/operate.ts'
 import { AppError } from '../errors.ts'
 import { readLines, type FileLine, type OnBytes } from './file-lines.ts'
 import { isKnowledgeGraph, memoriesOfRecord } from './knowledge-graph.ts'
 import { withOperator, type Operator, type OperatorOptions } from './operator.ts'
 import { startProgress } from './progress.ts'
+import { readSecretText } from './secret-file.ts'
 
 export interface ImportOptions extends OperatorOptions {
   /** `-` is stdin. */
   readonly file: string
   /** The administrator vouches that it is an export of this installation. */
   readonly isOwn: boolean
+  /** File of the Fernet key that every line is a token under. */
+  readonly fernetKeyFile?: string | undefined
 }
 
 /** Limits of one operation: memories, and bytes of JSON well below the longest line of the socket. */
@@ -44,12 +48,13 @@ interface Format {
  */
 export async function runImport(options: ImportOptions): Promise<number> {
   const startedAt = performance.now()
+  const lines = await lineSource(options)
   const progress = startProgress('Importing', 'bytes')
   const onBytes: OnBytes = (read, total) => progress.update(read, total)
   const counted = { imported: 0, skipped: 0 }
   try {
     await withOperator(options, async (operator) => {
-      for await (const counts of importFile(operator, options, onBytes)) {
+      for await (const counts of importFile(operator, lines(onBytes), options.isOwn)) {
         counted.imported += counts.imported
         counted.skipped += counts.skipped
       }
@@ -87,13 +92,13 @@ function withStanding(error: AppError, { imported, skipped }: Counts): AppError 
 /** Reads the next batch while the one before is stored; yields what each batch did, in order. */
 async function* importFile(
   operator: Operator,
-  options: Pick<ImportOptions, 'file' | 'isOwn'>,
-  onBytes: OnBytes,
+  lines: AsyncIterable<FileLine>,
+  isOwn: boolean,
 ): AsyncGenerator<Counts> {
   let format: Format | undefined
   let running: Promise<Counts> | undefined
   try {
-    for await (const { batch, kind } of batches(options, onBytes)) {
+    for await (const { batch, kind } of batches(lines, isOwn)) {
       format = kind
       if (running !== undefined) yield await running
       running = send(operator, format, batch)
@@ -108,14 +113,14 @@ async function* importFile(
 }
 
 async function* batches(
-  { file, isOwn }: Pick<ImportOptions, 'file' | 'isOwn'>,
-  onBytes: OnBytes,
+  source: AsyncIterable<FileLine>,
+  isOwn: boolean,
 ): AsyncGenerator<{ batch: Batch; kind: Format }> {
   let kind: Format | undefined
   let items: unknown[] = []
   let lines: number[] = []
   let bytes = 0
-  for await (const line of readLines(file, onBytes)) {
+  for await (const line of source) {
     const value = parseLine(line)
     kind ??= isKnowledgeGraph(value) ? knowledgeGraph : linesFormat(isOwn)
     const lineItems = itemsOf(kind, line, value)
@@ -133,6 +138,24 @@ async function* batches(
     }
   }
   if (kind !== undefined && items.length > 0) yield { batch: { items, lines }, kind }
+}
+
+/** Lines of the file, opened where they are tokens. Throws AppError `invalid_input` for a bad key file. */
+async function lineSource({ file, fernetKeyFile }: ImportOptions) {
+  if (fernetKeyFile === undefined) return (onBytes: OnBytes) => readLines(file, onBytes)
+  const key = parseFernetKey(await readSecretText(fernetKeyFile))
+  return async function* (onBytes: OnBytes): AsyncGenerator<FileLine> {
+    for await (const line of readLines(file, onBytes)) yield openLine(key, line)
+  }
+}
+
+function openLine(key: FernetKey, { number, text }: FileLine): FileLine {
+  try {
+    return { number, text: openFernet(key, text).toString('utf8') }
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    throw new AppError(error.code, `Line ${number}: ${error.publicMessage}`, { cause: error })
+  }
 }
 
 function parseLine({ number, text }: FileLine): unknown {

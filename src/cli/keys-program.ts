@@ -103,6 +103,14 @@ function addCopies(keys: Command, run: Run, entry: string): void {
       },
     )
   keys
+    .command('pair')
+    .description('make a key pair for sealed exports: prints the public key')
+    .argument('<file>', 'new file for the secret key')
+    .action(async (file: string) => {
+      const { makeKeyPair } = await import('./open.ts')
+      await makeKeyPair(file)
+    })
+  keys
     .command('restore')
     .description('put back epoch secrets that the keystore does not have')
     .argument('<file>', 'file of `mindglue keys backup`')

@@ -7,6 +7,7 @@ import { addApiKeyCommands } from './api-key-commands.ts'
 import { addKeys } from './keys-program.ts'
 import { styleFor } from './output.ts'
 import { addReview } from './review-program.ts'
+import { addMemories } from './transfer-commands.ts'
 
 /** Options every command understands, and the setting each one overrides. */
 interface GlobalOptions {
@@ -160,66 +161,6 @@ function addDaemon(program: Command, run: Run): void {
   }
   talk('status', 'say whether it runs, and for whom')
   talk('stop', 'let it finish, close the database and leave')
-}
-
-interface ExportCommandOptions {
-  readonly format: 'jsonl' | 'markdown'
-}
-
-interface ImportCommandOptions {
-  readonly own?: true
-}
-
-function addMemories(program: Command, run: Run, entry: string): void {
-  program.commandsGroup('Memories:')
-  program
-    .command('export')
-    .description('write every memory of the namespace to a file; without one, or with -, to stdout')
-    .argument('[file]', 'file to write, complete or not at all', '-')
-    .addOption(
-      new Option('--format <format>', 'jsonl can be imported again, markdown is to read')
-        .choices(['jsonl', 'markdown'])
-        .default('jsonl'),
-    )
-    .action(async (file: string, options: ExportCommandOptions, command: Command) => {
-      const action = run(async (config, { format }: ExportCommandOptions) => {
-        const { runExport } = await import('./export.ts')
-        return await runExport({ config, version, entry, file, format })
-      })
-      await action(options, command)
-    })
-  program
-    .command('import')
-    .description('read an export, or memory.json of the reference server, into the namespace')
-    .argument('<file>', 'file to read; - is stdin')
-    .option('--own', 'the file is your own export: believe its trust and quarantine as they stand')
-    .action(async (file: string, options: ImportCommandOptions, command: Command) => {
-      const action = run(async (config, { own }: ImportCommandOptions) => {
-        const { runImport } = await import('./import.ts')
-        return await runImport({ config, version, entry, file, isOwn: own === true })
-      })
-      await action(options, command)
-    })
-  program
-    .command('reembed')
-    .description('make the vectors of the namespace anew, after another embedder was configured')
-    .action(
-      run(async (config) => {
-        const { runReembed } = await import('./reembed.ts')
-        return await runReembed({ config, version, entry })
-      }),
-    )
-  program
-    .command('backup')
-    .description('copy the embedded database while it is in use')
-    .argument('<directory>', 'new or empty directory')
-    .action(async (directory: string, options: object, command: Command) => {
-      const action = run(async (config) => {
-        const { runBackup } = await import('./backup.ts')
-        return await runBackup({ config, version, entry, directory })
-      })
-      await action(options, command)
-    })
 }
 
 interface AuditCommandOptions {
