@@ -2,6 +2,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import type { Authenticator } from './auth/authenticate.ts'
 import { openAuthenticator, writeKeyUses } from './auth/issued-keys.ts'
+import { openLimits, type OpenedLimits } from './auth/open-limits.ts'
 import { secretValues, type Config } from './config.ts'
 import type { InstallationPurpose } from './crypto/derive.ts'
 import {
@@ -34,6 +35,7 @@ import { reembed, type ReembedOptions } from './jobs/reembed.ts'
 import { startJobs } from './jobs/runner.ts'
 import { RankingTexts } from './memory/ranking-texts.ts'
 import { SealedVectors } from './memory/sealed-vectors.ts'
+import type { Plans } from './namespaces/plans.ts'
 import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
 import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
 import type { OperationName } from './operation.ts'
@@ -65,7 +67,12 @@ export interface App {
   readonly authorize: Authorize
   /** Who holds a credential that came over HTTP. */
   readonly authenticator: Authenticator
+  /** Header fields that tell a principal how much of its limits is left. */
+  rateLimitFields(principal: Principal): Readonly<Record<string, string>>
   readonly namespaces: Namespaces
+  readonly plans: Plans
+  /** Whether plans bound what namespaces may do. */
+  readonly hasLimits: boolean
   readonly scope: NamespaceScope
   readonly database: Database
   /** The embedded engine, for backup; undefined on Postgres. */
@@ -101,7 +108,12 @@ export async function createApp(config: Config): Promise<App> {
   )
   const embedder = openEmbedder(config)
   const bus = await openBus(config, log, metrics)
+  const limiting = await openLimits(config, log, metrics).catch(async (error: unknown) => {
+    await bus?.close()
+    throw error
+  })
   const opened = await openDatabase(config, keys('context')).catch(async (error: unknown) => {
+    limiting.close()
     await bus?.close()
     throw error
   })
@@ -110,9 +122,10 @@ export async function createApp(config: Config): Promise<App> {
     await verifyContextKey(scope)
     const encryption = await openEncryption(config, scope)
     if (encryption.isNew) log.warn('root key was made; keep a copy of the key directory')
-    const parts = { config, log, metrics, keys, embedder, scope, bus, encryption, ...opened }
-    return await assemble(parts)
+    const base = { config, log, metrics, keys, embedder, scope, bus, limiting, encryption }
+    return await assemble({ ...base, ...opened })
   } catch (error) {
+    limiting.close()
     await Promise.all([opened.database.close(), bus?.close()])
     throw error
   }
@@ -139,12 +152,14 @@ interface Parts extends OpenedDatabase {
   readonly embedder: Embedder | undefined
   readonly scope: NamespaceScope
   readonly bus: RedisBus | undefined
+  readonly limiting: OpenedLimits
   readonly encryption: Encryption
 }
 
 async function assemble(parts: Parts): Promise<App> {
   const { config, log, metrics, keys, embedder, scope, bus, database, embedded } = parts
   const { vault, profile } = parts.encryption
+  const { limits, failedKeys, quotas, plans } = parts.limiting
   const namespaces = createNamespaces(
     scope,
     {
@@ -159,6 +174,7 @@ async function assemble(parts: Parts): Promise<App> {
   const rankingTexts = new RankingTexts()
   const sealedVectors = new SealedVectors()
   changes.onChange(({ namespace, action, memoryIds }) => {
+    if (action === 'stored') quotas?.stored(namespace, { memories: memoryIds.length, bytes: 0 })
     // Another process lists only so many ids: a longer list stands for the whole namespace.
     const ids = memoryIds.length < changeIdsMax ? memoryIds : undefined
     if (action !== 'forgotten') return
@@ -171,7 +187,6 @@ async function assemble(parts: Parts): Promise<App> {
     agent,
     // An agent is no administrator: it does not see the private memories of other agents.
     scopes: new Set(channel === 'cli' ? allScopes : agentScopes),
-    plan: 'free',
     channel,
     requestId: requestId ?? uuidv7(),
   })
@@ -180,6 +195,7 @@ async function assemble(parts: Parts): Promise<App> {
     configuredPrincipal: (request) =>
       principalOf({ namespaceName: config.namespaceName, agent: config.agent, ...request }),
     pepper: config.apiKeyPepper,
+    failedKeys,
   })
   const touched = new Set<bigint>()
   /** Memories stored or forgotten by this process. */
@@ -221,13 +237,24 @@ async function assemble(parts: Parts): Promise<App> {
       sealedVectors,
       apiKeyPepper: config.apiKeyPepper,
     }),
-    execute: createExecute({ scope, namespaces, log, metrics, onChange }),
-    authorize: createAuthorize({ scope, log, metrics }),
+    execute: createExecute({
+      scope,
+      namespaces,
+      log,
+      metrics,
+      limits,
+      ...(quotas && { quotas }),
+      onChange,
+    }),
+    authorize: createAuthorize({ scope, namespaces, log, metrics, limits }),
     authenticator,
+    rateLimitFields: (who) => limits.headers(who),
     namespaces,
     scope,
     database,
     embedded,
+    plans,
+    hasLimits: quotas !== undefined,
     principal: principalOf,
     readiness: () => readiness(database, embedder, bus),
     events: changes,
@@ -245,6 +272,7 @@ async function assemble(parts: Parts): Promise<App> {
       sealedVectors.close()
       // Lost when it fails: when keys were used in the last minute of this process.
       await writeKeyUses(scope, authenticator).catch(() => undefined)
+      parts.limiting.close()
       await bus?.close()
       await database.close()
       vault?.keyring.close()

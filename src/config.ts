@@ -167,6 +167,14 @@ function refuseContradictions(config: Config): void {
       `${settings.rootKey.name} and ${settings.rootKeyCommand.name} are both set; keep one.`,
     )
   }
+  for (const key of ['planMemories', 'planMegabytes'] as const) {
+    const unknown = Object.keys(config[key]).find(
+      (plan) => !Object.hasOwn(config.planRequests, plan),
+    )
+    if (unknown === undefined) continue
+    const name = settings[key].name
+    throw misconfigured(name, `${name} names a plan that ${settings.planRequests.name} does not.`)
+  }
   if (config.embedder === 'openai' || config.embedder === 'transformers') {
     const needed = ['embedderModel', 'embedderDimension'] as const
     const keys = config.embedder === 'openai' ? (['embedderUrl', ...needed] as const) : needed

@@ -9,6 +9,7 @@ const httpStatusByCode = {
   confirmation_required: 409,
   payload_too_large: 413,
   rate_limited: 429,
+  quota_exceeded: 403,
   unsupported: 400,
   misconfigured: 500,
   unavailable: 503,

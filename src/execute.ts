@@ -1,10 +1,12 @@
-/** The one funnel: validate → scope → settings → prepare → transaction (commit + audit) → log, metrics. */
+/** The one funnel: limits → scope → validate → prepare → transaction (commit + audit) → log, metrics. */
 import type { z } from 'zod'
 import { recordEvent } from './audit/events.ts'
+import type { RequestLimits } from './auth/request-limits.ts'
 import { isEnvelopeFailure } from './crypto/envelope.ts'
 import type { NamespaceScope } from './database/scope.ts'
 import { AppError, toAppError } from './errors.ts'
 import type { Namespaces } from './namespaces/namespaces.ts'
+import { createRoom, type Quotas } from './namespaces/quotas.ts'
 import { readRevision } from './namespaces/namespaces.sql.ts'
 import type {
   Committed,
@@ -54,8 +56,14 @@ export interface ExecuteDependencies {
   readonly namespaces: Namespaces
   readonly log: Log
   readonly metrics: Metrics
+  /** Left out: nothing is limited. */
+  readonly limits?: RequestLimits
+  /** Left out: nothing is bounded. */
+  readonly quotas?: Quotas
   readonly onChange: ChangeListener
 }
+
+type AuthorizeDependencies = Omit<ExecuteDependencies, 'onChange' | 'quotas'>
 
 /** A namespace whose settings change under every attempt is being reconfigured in a loop. */
 const settingsAttemptsMax = 3
@@ -75,11 +83,19 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
     const started = performance.now()
     const stageMs: Record<string, number> = {}
     let outcome: 'ok' | AppError['code'] = 'ok'
+    let isAudited = true
     try {
-      const parsed = parseInput(operation, input)
+      const settings = await dependencies.namespaces.settings(principal)
+      const refusal = await dependencies.limits?.take(principal, settings.plan)
+      if (refusal !== undefined) {
+        isAudited = refusal.isFirst
+        throw refusal.error
+      }
       requireScope(operation.scope, principal)
+      const parsed = parseInput(operation, input)
       if (operation.quarantine?.(parsed) === 'shown') requireScope('admin', principal)
-      const committed = await run(dependencies, operation, principal, parsed, options, stageMs)
+      const request = { operation, principal, input: parsed, options, stageMs }
+      const committed = await run(dependencies, request, settings)
       if (operation.effect !== 'read') {
         dependencies.onChange({
           namespace: principal.namespace,
@@ -91,7 +107,7 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
     } catch (thrown) {
       const error = options.signal?.aborted === true ? cancelled(thrown) : toAppError(thrown)
       outcome = error.code
-      await auditFailure(dependencies, operation.name, principal, error)
+      if (isAudited) await auditFailure(dependencies, operation.name, principal, error)
       if (error.code === 'internal') {
         dependencies.log.error('request failed', { request_id: principal.requestId, error: thrown })
       }
@@ -102,16 +118,19 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
   }
 }
 
-export function createAuthorize(
-  dependencies: Pick<ExecuteDependencies, 'scope' | 'log' | 'metrics'>,
-): Authorize {
+export function createAuthorize(dependencies: AuthorizeDependencies): Authorize {
   return async (operation, principal) => {
     const started = performance.now()
     try {
       requireScope(operation.scope, principal)
     } catch (thrown) {
-      const error = toAppError(thrown)
-      await auditFailure(dependencies, operation.name, principal, error)
+      // A refusal is a request too: without this, refusing would be unbounded work.
+      const { plan } = await dependencies.namespaces.settings(principal)
+      const refusal = await dependencies.limits?.take(principal, plan)
+      const error = refusal?.error ?? toAppError(thrown)
+      if (refusal?.isFirst !== false) {
+        await auditFailure(dependencies, operation.name, principal, error)
+      }
       finish(dependencies, operation.name, principal, error.code, started, {})
       throw error
     }
@@ -157,15 +176,20 @@ function requireScope(scope: Scope, principal: Principal): void {
   })
 }
 
+interface Running<Input extends z.ZodType, Output extends z.ZodType, Prepared> {
+  readonly operation: Operation<Input, Output, Prepared>
+  readonly principal: Principal
+  readonly input: z.output<Input>
+  readonly options: ExecuteOptions
+  readonly stageMs: Record<string, number>
+}
+
 async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
-  { scope, namespaces }: ExecuteDependencies,
-  operation: Operation<Input, Output, Prepared>,
-  principal: Principal,
-  input: z.output<Input>,
-  options: ExecuteOptions,
-  stageMs: Record<string, number>,
+  { scope, namespaces, quotas }: ExecuteDependencies,
+  { operation, principal, input, options, stageMs }: Running<Input, Output, Prepared>,
+  known: NamespaceSettings,
 ): Promise<Committed<z.output<Output>>> {
-  let settings = await namespaces.settings(principal)
+  let settings = known
   for (let attempt = 1; ; attempt += 1) {
     const context = prepareContext(namespaces, principal, settings, options, stageMs)
     const prepared = await operation.prepare(context, input)
@@ -174,16 +198,20 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
       retryable: operation.isIdempotent(input),
       seesQuarantined: (operation.quarantine?.(input) ?? 'hidden') !== 'hidden',
     }
+    const room = createRoom(quotas, principal, settings.plan)
     try {
-      return await context.stage('transaction', () =>
+      const done = await context.stage('transaction', () =>
         scope.withNamespace(principal, transaction, async (tx) => {
           const revision = await readRevision(tx, operation.effect !== 'read')
           if (revision !== settings.revision) throw new SettingsChanged(revision ?? 0)
-          const committed = await operation.commit({ ...context, tx }, prepared, input)
+          const reserveRoom = room.inTransaction(tx)
+          const committed = await operation.commit({ ...context, tx, reserveRoom }, prepared, input)
           await recordEvent(tx, principal, operation.name, 'ok', committed.audit)
           return committed
         }),
       )
+      room.taken()
+      return done
     } catch (error) {
       const revision =
         error instanceof SettingsChanged

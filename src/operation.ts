@@ -27,6 +27,8 @@ export interface NamespaceSettings {
   readonly name: string
   /** Changes with every setting below: a prepared operation is prepared again when it moved. */
   readonly revision: number
+  /** Name of the plan that bounds it (namespaces/plans.ts). */
+  readonly plan: string
   readonly profile: 'off' | 'field' | 'sealed'
   readonly embedderModel: string
   /** Length of a stored vector; 0 when the embedder is `none`. */
@@ -63,6 +65,8 @@ export interface PrepareContext {
 /** Given to `commit`: one open transaction in the principal's namespace, no network. */
 export interface CommitContext extends PrepareContext {
   readonly tx: NamespaceTransaction
+  /** To call before memories are added; throws `quota_exceeded` when the plan has no room for them. */
+  reserveRoom(more: { readonly memories: number; readonly bytes: number }): Promise<void>
 }
 
 /** What an operation did, for the audit log: ids and counts, never content. */

@@ -43,7 +43,6 @@ export interface Principal {
   /** The agent acting; owner of what it stores. */
   readonly agent: string
   readonly scopes: ReadonlySet<Scope>
-  readonly plan: string
   readonly channel: Channel
   /** What the client calls itself: a claim, cleaned and bounded; undefined when it said nothing. */
   readonly client?: ClientName | undefined

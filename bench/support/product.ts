@@ -33,6 +33,8 @@ export function install(): Installation {
     MINDGLUE_DATA_DIR: join(directory, 'data'),
     MINDGLUE_KEY_DIR: join(directory, 'keys'),
     MINDGLUE_LOG_LEVEL: 'warn',
+    // A plan would be measured, not the product.
+    MINDGLUE_LIMITS: 'off',
     MINDGLUE_DAEMON_IDLE_SECONDS: '5',
   }
   return {

@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { Channel, Principal, Scope } from '../principal.ts'
 import type { FoundApiKey } from './api-keys.sql.ts'
+import type { FailedKeys } from './failed-keys.ts'
 import { hashApiKey, looksLikeApiKey, readApiKey } from './api-keys.ts'
 
 export interface AuthenticatorOptions {
@@ -13,6 +14,8 @@ export interface AuthenticatorOptions {
   readonly pepper: string | undefined
   /** The row of an id in force; throws AppError when the database cannot say. */
   readonly find: (id: string) => Promise<FoundApiKey | undefined>
+  /** Bounds wrong keys of one address; left out: they are not counted. */
+  readonly failedKeys?: FailedKeys
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number
 }
@@ -20,14 +23,17 @@ export interface AuthenticatorOptions {
 export interface AuthenticationRequest {
   readonly channel: Channel
   readonly requestId: string
+  /** Of the client; undefined when it is not known, or there is none. */
+  readonly address?: string | undefined
 }
 
 export interface Authenticator {
   /** False when a request without credentials is accepted: such a server stays on loopback. */
   readonly required: boolean
   /**
-   * Who holds `credential` (undefined: none was sent). Throws AppError `unauthenticated`. Credentials
-   * that are wrong are refused even where none is asked for: nobody is served as somebody else.
+   * Who holds `credential` (undefined: none was sent). Throws AppError `unauthenticated`, or
+   * `rate_limited` for an address that sent too many wrong ones. Credentials that are wrong are refused
+   * even where none is asked for: nobody is served as somebody else.
    */
   authenticate(credential: string | undefined, request: AuthenticationRequest): Promise<Principal>
   /** False once the credential that made this principal is no longer accepted. Throws as `find` does. */
@@ -46,23 +52,26 @@ const freshMs = 2000
 /** Keys a process remembers; the least recently verified goes first. */
 const rememberedMax = 10_000
 const usesPerBatch = 1000
+const holdersMax = 1000
 /** Compared where no row was found, so that both ways do the same work. */
 const noHash = Buffer.alloc(32)
 
 interface Remembered {
   readonly id: string
   readonly key: FoundApiKey
-  readonly readAt: number
+  readAt: number
 }
 
 /** One per process. Remembers keys by the hash of their whole text, so only a right one is ever found. */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const { configuredKey, configuredPrincipal, pepper, find } = options
+  const { configuredKey, configuredPrincipal, pepper, find, failedKeys } = options
   const now = options.now ?? (() => performance.now())
   const expected = configuredKey === undefined ? undefined : digest(configuredKey)
   const remembered = new Map<string, Remembered>()
   const pending = new Map<string, Promise<FoundApiKey | undefined>>()
   const usedAt = new Map<string, number>()
+  /** Addresses from which the configured key came. */
+  const holders = new Set<string>()
   /** Which secret of which key a principal was made of. */
   const origins = new WeakMap<Principal, { readonly id: string; readonly hash: Buffer }>()
 
@@ -81,7 +90,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
 
   /** The key that has this hash now, or undefined. Requests that come at once share one look-up. */
   const verify = async (id: string, hash: Buffer): Promise<FoundApiKey | undefined> => {
-    const name = hash.toString('base64')
+    const name = nameOf(hash)
     const known = remembered.get(name)
     if (known !== undefined && now() - known.readAt < freshMs) return known.key
     const running = pending.get(name) ?? read(name, id, hash).finally(() => pending.delete(name))
@@ -95,12 +104,30 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       throw invalid('This API key was mistyped or cut off: its checksum does not fit.')
     }
     const hash = hashApiKey(text, pepper)
+    // Who held a right key a moment ago goes on, whatever else comes from the same address.
+    if (!remembered.has(nameOf(hash))) failedKeys?.refuse(request.address)
     const key = await verify(id, hash)
     if (key === undefined) throw invalid('This API key is not valid here; it may have expired.')
     usedAt.set(id, now())
     const principal = principalOf(id, key, request)
     origins.set(principal, { id, hash })
     return principal
+  }
+
+  const holderOf = async (
+    credential: string,
+    request: AuthenticationRequest,
+  ): Promise<Principal> => {
+    if (looksLikeApiKey(credential)) return await withApiKey(credential, request)
+    const { address } = request
+    const isRight = expected !== undefined && timingSafeEqual(digest(credential), expected)
+    // A person chose this key, so guessing it is bounded: beyond the limit right and wrong look alike,
+    // but to the holder who called from this address before.
+    const isHolder = isRight && address !== undefined && holders.has(address)
+    if (!isHolder) failedKeys?.refuse(address)
+    if (!isRight) throw invalid('This API key is not valid here.')
+    if (address !== undefined && holders.size < holdersMax) holders.add(address)
+    return await configuredPrincipal(request)
   }
 
   return {
@@ -110,20 +137,22 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
         if (expected === undefined) return configuredPrincipal(request)
         throw new AppError('unauthenticated', 'Send the API key as `Authorization: Bearer KEY`.')
       }
-      // Digests have one length, so the comparison says nothing about the length of the key.
-      if (expected !== undefined && timingSafeEqual(digest(credential), expected)) {
-        return configuredPrincipal(request)
+      try {
+        return await holderOf(credential, request)
+      } catch (error) {
+        if (error instanceof AppError && error.code === 'unauthenticated') {
+          await failedKeys?.count(request.address)
+        }
+        throw error
       }
-      if (looksLikeApiKey(credential)) return withApiKey(credential, request)
-      throw invalid('This API key is not valid here.')
     },
     async isCurrent(principal) {
       const origin = origins.get(principal)
       return origin === undefined || (await verify(origin.id, origin.hash)) !== undefined
     },
     forget(ids) {
-      const gone = new Set(ids)
-      for (const [name, { id }] of remembered) if (gone.has(id)) remembered.delete(name)
+      const changed = new Set(ids)
+      for (const key of remembered.values()) if (changed.has(key.id)) key.readAt = -Infinity
     },
     takeUses() {
       const batch = [...usedAt].slice(0, usesPerBatch)
@@ -140,7 +169,6 @@ function principalOf(id: string, key: FoundApiKey, request: AuthenticationReques
     agent: key.agent,
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only `key.issue` writes them, from the closed list
     scopes: new Set(key.scopes.split(' ') as Scope[]),
-    plan: 'free',
     channel: request.channel,
     requestId: request.requestId,
     credential: {
@@ -150,6 +178,10 @@ function principalOf(id: string, key: FoundApiKey, request: AuthenticationReques
       adminTools: key.admin_tools,
     },
   }
+}
+
+function nameOf(hash: Buffer): string {
+  return hash.toString('base64')
 }
 
 /** RFC 6750 §3.1: one error code for what is malformed, wrong, expired or revoked. */

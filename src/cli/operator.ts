@@ -127,6 +127,7 @@ const repeatable: ReadonlySet<string> = new Set<OperatorCommand>([
   'auditQuery',
   'keyList',
   'keyRevoke',
+  'plan',
   'size',
   'keys.status',
   'keys.rewrap',

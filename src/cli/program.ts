@@ -69,6 +69,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addAudit(program, run, entry)
   addReview(program, run, entry)
   addApiKeyCommands(program, run, entry)
+  addPlan(program, run, entry)
   try {
     await program.parseAsync()
   } catch (error) {
@@ -161,6 +162,21 @@ function addDaemon(program: Command, run: Run): void {
   }
   talk('status', 'say whether it runs, and for whom')
   talk('stop', 'let it finish, close the database and leave')
+}
+
+function addPlan(program: Command, run: Run, entry: string): void {
+  program
+    .command('plan')
+    .description('say what the plan of the namespace allows and what it holds')
+    .option('--set <name>', 'put the namespace on another plan')
+    .option('--json', 'print JSON')
+    .allowExcessArguments()
+    .action(
+      run(async (config, { set, json }: { readonly set?: string; readonly json?: true }) => {
+        const { runPlan } = await import('./plan.ts')
+        return await runPlan({ config, version, entry, plan: set, isJson: json === true })
+      }),
+    )
 }
 
 interface AuditCommandOptions {

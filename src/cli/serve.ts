@@ -136,6 +136,8 @@ async function openListeners(app: App, version: string): Promise<Listeners> {
       bodyBytesMax: config.bodyBytesMax,
       drainSeconds: config.drainSeconds,
       authenticator: app.authenticator,
+      proxies: config.behindProxy,
+      principalFields: (principal) => app.rateLimitFields(principal),
       mounts: [{ path: '/mcp', ...endpoint }],
       onUnexpectedError(error, requestId) {
         metrics.failure('http')

@@ -1,5 +1,7 @@
 /** The kinds of values a setting may hold: how its text is parsed and what a wrong value is told. */
 
+import { isIP } from 'node:net'
+
 /** What is wrong with a value, in words that never repeat it: a misplaced secret must not be echoed. */
 export class SettingProblem extends Error {
   override readonly name = 'SettingProblem'
@@ -76,6 +78,36 @@ export function list<T>(parseItem: Parse<T>, countMax: number): Parse<readonly T
     }
     return Object.freeze(items.map((item) => parseItem(item)))
   }
+}
+
+/** Names with whole numbers, as in `free=60, pro=300`; `unlimited` is Infinity. */
+export function figures(max: number): Parse<Readonly<Record<string, number>>> {
+  const parseList = list(text(100), 50)
+  const parseFigure = integer(1, max)
+  return (value) => {
+    const entries = parseList(value).map((item) => {
+      const { name, figure } =
+        /^(?<name>[a-z][a-z0-9_-]{0,31}) *= *(?<figure>\S+)$/u.exec(item)?.groups ?? {}
+      if (name === undefined || figure === undefined) {
+        throw new SettingProblem('must list names with numbers, as in free=60,pro=300')
+      }
+      return [name, figure === 'unlimited' ? Infinity : parseFigure(figure)] as const
+    })
+    if (entries.length === 0) throw new SettingProblem('names no plan')
+    return Object.freeze(Object.fromEntries(entries))
+  }
+}
+
+/** An address or a block of them, as in `10.0.0.0/8` or `2001:db8::1`. */
+export const network: Parse<string> = (value) => {
+  const [address = '', bits, ...rest] = value.split('/')
+  const family = isIP(address)
+  const isBlock =
+    bits === undefined || (/^\d{1,3}$/u.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+  if (family === 0 || !isBlock || rest.length > 0) {
+    throw new SettingProblem('must be an address or a block such as 10.0.0.0/8')
+  }
+  return value
 }
 
 /** A secret of at least `lengthMin` characters; its text appears in no message. */

@@ -2,55 +2,11 @@
 import { homedir, userInfo } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import envPaths from 'env-paths'
-import { choice, integer, list, matching, secret, text, url, type Parse } from './kinds.ts'
+import { choice, integer, list, matching, network, secret, text, url, type Parse } from './kinds.ts'
+import { limitSettings } from './limit-settings.ts'
+import { secretSetting, unset, withDefault, type Setting } from './setting.ts'
 
-/** Headings of the documentation, in reading order. */
-export const settingGroups = {
-  storage: 'Where memories live',
-  identity: 'Who is remembering',
-  database: 'PostgreSQL and Redis',
-  embedder: 'Finding by meaning',
-  keys: 'Keys',
-  http: 'HTTP server',
-  sidecar: 'Health and metrics',
-  operation: 'Daemon, jobs and logs',
-} as const
-
-export type SettingGroup = keyof typeof settingGroups
-
-export interface Setting<T> {
-  /** Name of the environment variable. */
-  readonly name: string
-  readonly group: SettingGroup
-  /** What it does, for the person who sets it. */
-  readonly description: string
-  readonly unit?: string
-  /** Never printed, logged or hashed. A secret `X` may also be given as a file's path in `X_FILE`. */
-  readonly secret: boolean
-  readonly parse: Parse<T>
-  readonly fallback: () => T
-  /** How the documentation shows a default that depends on the machine. */
-  readonly fallbackText?: string
-}
-
-type Details = Pick<Setting<unknown>, 'group' | 'description'> &
-  Partial<Pick<Setting<unknown>, 'unit' | 'fallbackText'>>
-
-function withDefault<T>(name: string, parse: Parse<T>, fallback: T, details: Details): Setting<T> {
-  return { name, parse, fallback: () => fallback, secret: false, ...details }
-}
-
-function unset<T>(name: string, parse: Parse<T>, details: Details): Setting<T | undefined> {
-  return { name, parse, fallback: () => undefined, secret: false, ...details }
-}
-
-function secretSetting(
-  name: string,
-  parse: Parse<string>,
-  details: Details,
-): Setting<string | undefined> {
-  return { ...unset(name, parse, details), secret: true }
-}
+export { settingGroups, type Setting, type SettingGroup } from './setting.ts'
 
 const directories = envPaths('mindglue', { suffix: '' })
 
@@ -311,6 +267,18 @@ export const settings = {
     description: 'On SIGTERM: longest wait for running requests to finish.',
     unit: 'seconds',
   }),
+  behindProxy: withDefault<readonly string[]>(
+    'MINDGLUE_BEHIND_PROXY',
+    list(network, 50),
+    Object.freeze([]),
+    {
+      group: 'http',
+      description:
+        'Addresses or blocks (CIDR) of proxies in front, whose `X-Forwarded-For` names the client.',
+      fallbackText: 'none',
+    },
+  ),
+  ...limitSettings,
   sidecarHost: withDefault('MINDGLUE_SIDECAR_HOST', hostName, '127.0.0.1', {
     group: 'sidecar',
     description:
@@ -362,6 +330,15 @@ export function hasFileVariant(setting: Setting<unknown>): boolean {
 /** A value as people read it; never called with a secret. */
 export function showValue(value: unknown): string {
   if (value === undefined) return '(unset)'
+  if (isFigures(value)) {
+    return Object.entries(value)
+      .map(([name, figure]) => `${name}=${figure === Infinity ? 'unlimited' : figure}`)
+      .join(', ')
+  }
   if (Array.isArray(value)) return value.length === 0 ? '(none)' : value.join(', ')
   return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+function isFigures(value: unknown): value is Readonly<Record<string, number>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

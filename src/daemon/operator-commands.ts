@@ -3,17 +3,16 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { recordEvent } from '../audit/events.ts'
 import { embeddedDirectory } from '../database/embedded-template.ts'
-import type { NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import type { ExecuteOptions } from '../execute.ts'
 import type { KeyStatus, KeyUpkeep } from '../jobs/key-upkeep.ts'
 import type { ReembedOptions } from '../jobs/reembed.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import type { Principal } from '../principal.ts'
+import { planOf, type PlanHost, type PlanReport } from './plan.ts'
 
 /** What these commands need from the application; `App` has this shape. */
-export interface UpkeepHost {
-  readonly scope: NamespaceScope
+export interface UpkeepHost extends PlanHost {
   readonly embedded: { backup(directory: string): Promise<void> } | undefined
   readonly keyUpkeep: KeyUpkeep
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
@@ -27,6 +26,8 @@ export interface UpkeepCommands {
   readonly size: { readonly input: object; readonly output: { readonly versions: number } }
   /** Vectors of the configured embedder for the whole namespace, while it serves. */
   readonly reembed: { readonly input: object; readonly output: { readonly vectors: number } }
+  /** What the plan allows and what is held; with a name, after a change to that plan. */
+  readonly plan: { readonly input: { readonly plan?: string }; readonly output: PlanReport }
   readonly 'keys.status': { readonly input: object; readonly output: KeyStatus }
   readonly 'keys.rewrap': { readonly input: object; readonly output: { readonly keys: number } }
   readonly 'keys.encrypt': {
@@ -67,6 +68,7 @@ const upkeepCommands: {
     versions: await host.scope.withNamespace(principal, { readOnly: true }, countVersions),
   }),
   reembed: async ({ host, principal, work }) => ({ vectors: await host.reembed(principal, work) }),
+  plan: async ({ host, principal, input }) => await planOf(host, principal, input),
   'keys.status': async ({ host }) => await host.keyUpkeep.status(),
   'keys.rewrap': async ({ host, work }) => await host.keyUpkeep.rewrap(work),
   'keys.encrypt': async ({ host, principal, work }) =>

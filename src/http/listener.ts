@@ -11,6 +11,7 @@ import { AppError, toAppError } from '../errors.ts'
 import type { Principal } from '../principal.ts'
 import { isAllowedHost, isAllowedOrigin, type AllowedNames } from './allowed.ts'
 import { bearerToken } from './bearer.ts'
+import { clientAddress, trustedProxies } from './client-address.ts'
 import { problemResponse } from './problem.ts'
 import { securityText } from './security-text.ts'
 import { endWithCredential } from './stream-end.ts'
@@ -32,6 +33,10 @@ export interface ListenerOptions extends AllowedNames {
   /** Longest wait for running requests in `close`. */
   readonly drainSeconds: number
   readonly authenticator: Pick<Authenticator, 'required' | 'authenticate' | 'isCurrent'>
+  /** Proxies whose `X-Forwarded-For` is believed (CIDR blocks or addresses). */
+  readonly proxies?: readonly string[]
+  /** Header fields on every answer to a known principal; asked when the answer is ready. */
+  readonly principalFields?: (principal: Principal) => Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
   /** Told of failures that a client only sees as `internal`; gets no request content. */
   readonly onUnexpectedError?: (error: unknown, requestId: string) => void
@@ -60,9 +65,20 @@ const serverOptions = {
 /** Sockets one process holds open; each open event stream is one. */
 const connectionsMax = 4096
 
+/** What a page of an allowed origin may read of an answer. */
+const exposedHeaders = [
+  'mcp-session-id',
+  'ratelimit',
+  'ratelimit-policy',
+  'retry-after',
+  'www-authenticate',
+  'x-request-id',
+]
+
 interface Variables {
   requestId: string
-  principal: Principal
+  /** Undefined until the credentials were found right. */
+  principal: Principal | undefined
 }
 
 interface Environment {
@@ -104,11 +120,15 @@ export async function createListener(options: ListenerOptions): Promise<Listener
 
 function createRoutes(options: ListenerOptions): Hono<Environment> {
   const app = new Hono<Environment>()
+  const isProxy = trustedProxies(options.proxies ?? [])
   app.use('*', async (context, next) => {
     context.set('requestId', uuidv7())
     await next()
     const { headers } = context.res
     headers.set('x-request-id', context.var.requestId)
+    const { principal } = context.var
+    const fields = (principal && options.principalFields?.(principal)) ?? {}
+    for (const [name, value] of Object.entries(fields)) headers.set(name, value)
     headers.set('x-content-type-options', 'nosniff')
     if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
   })
@@ -125,7 +145,7 @@ function createRoutes(options: ListenerOptions): Hono<Environment> {
     cors({
       origin: (origin) => (isAllowedOrigin(origin, options) ? origin : null),
       allowMethods: ['GET', 'POST', 'DELETE'],
-      exposeHeaders: ['mcp-session-id', 'www-authenticate', 'x-request-id', 'retry-after'],
+      exposeHeaders: exposedHeaders,
       maxAge: 600,
     }),
   )
@@ -134,7 +154,12 @@ function createRoutes(options: ListenerOptions): Hono<Environment> {
   app.use('*', async (context, next) => {
     const { requestId } = context.var
     const credential = bearerToken(context.req.raw.headers)
-    const request = { channel: 'mcp-http' as const, requestId }
+    const address = clientAddress(
+      context.env.incoming.socket.remoteAddress,
+      context.req.header('x-forwarded-for'),
+      isProxy,
+    )
+    const request = { channel: 'mcp-http' as const, requestId, address }
     context.set('principal', await options.authenticator.authenticate(credential, request))
     await next()
   })
@@ -143,6 +168,7 @@ function createRoutes(options: ListenerOptions): Hono<Environment> {
   for (const mount of options.mounts) {
     app.all(mount.path, async (context) => {
       const { principal } = context.var
+      if (principal === undefined) throw new Error('a mount was reached without a principal')
       const response = await mount.handle(context.req.raw, principal)
       return endWithCredential(response, principal, options.authenticator)
     })

@@ -40,6 +40,7 @@ const titles: Record<AppError['code'], string> = {
   confirmation_required: 'A confirmation is required',
   payload_too_large: 'The request is too large',
   rate_limited: 'Too many requests',
+  quota_exceeded: 'The plan allows no more',
   unsupported: 'Not supported',
   misconfigured: 'The server is misconfigured',
   unavailable: 'Temporarily unavailable',

@@ -11,7 +11,6 @@ export function jobPrincipal(namespace: bigint): Principal {
     namespaceName: '',
     agent: 'mindglue',
     scopes: new Set(['admin']),
-    plan: 'internal',
     channel: 'job',
     requestId: uuidv7(),
   }

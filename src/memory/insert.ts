@@ -54,6 +54,15 @@ export function unmarkedDedupeKey(key: Buffer): Buffer {
   return key.subarray(0, key.length - quarantineMark.length)
 }
 
+function sizeOf(items: readonly PreparedMemory[]): { memories: number; bytes: number } {
+  const bytes = items.reduce(
+    (sum, { input }) =>
+      sum + Buffer.byteLength(input.content) + Buffer.byteLength(input.raw_content ?? ''),
+    0,
+  )
+  return { memories: items.length, bytes }
+}
+
 /** Inserts memories, new ones as version 1; returns those that went in (the others were there already). */
 export async function insertPrepared(
   context: CommitContext,
@@ -61,6 +70,7 @@ export async function insertPrepared(
 ): Promise<readonly PreparedMemory[]> {
   if (items.length === 0) return []
   const { tx, settings } = context
+  await context.reserveRoom(sizeOf(items))
   const written = items.map((item) => {
     const place = { id: item.id, version: item.origin?.version ?? 1 }
     return { ...writeFields(settings, place), ...place, item }

@@ -88,13 +88,40 @@ export async function takeDocuments(tx: NamespaceTransaction, count: number): Pr
   return row.first
 }
 
-/** Refreshes the estimates that BM25 uses; the job calls it, a store never does. */
+/** What the namespace was last found to hold, and when. */
+export async function readUsage(
+  tx: NamespaceTransaction,
+): Promise<{ memories: number; bytes: number; countedAt: Date }> {
+  const [row] = await tx<{ memory_count: bigint; byte_count: bigint; counted_at: Date }>`
+    select n.memory_count, n.byte_count, n.counted_at
+    from namespaces n where n.namespace = ${tx.namespace}`
+  if (!row) throw new TypeError('the namespace has no row')
+  const { memory_count: memories, byte_count: bytes, counted_at: countedAt } = row
+  return { memories: Number(memories), bytes: Number(bytes), countedAt }
+}
+
+/** Puts the namespace on another plan; the new revision makes every process read the settings again. */
+export async function changePlan(tx: NamespaceTransaction, plan: string): Promise<void> {
+  await tx`
+    update namespaces n set plan = ${plan}, revision = n.revision + 1
+    where n.namespace = ${tx.namespace}`
+}
+
+/**
+ * Refreshes the estimates that BM25 and plans use; the job calls it, a store never does. Lengths of texts
+ * are read from the rows, not the texts themselves. Reads every row of the namespace, locks its own.
+ */
 export async function refreshStatistics(tx: NamespaceTransaction): Promise<void> {
   await tx`
-    update namespaces n set document_count = s.count, mean_length = s.mean
+    update namespaces n set document_count = s.count, mean_length = s.mean,
+      memory_count = s.memories, byte_count = s.bytes, counted_at = statement_timestamp()
     from (
-      select count(*)::int as count, coalesce(avg(m.length), 12)::real as mean
-      from memories m where m.namespace = ${tx.namespace} and m.is_current and m.quarantine = 0
+      select count(*) filter (where m.is_current and m.quarantine = 0)::int as count,
+        coalesce(avg(m.length) filter (where m.is_current and m.quarantine = 0), 12)::real as mean,
+        count(*) filter (where m.is_current) as memories,
+        coalesce(sum(octet_length(m.content) + coalesce(octet_length(m.raw_content), 0)), 0)::bigint
+          as bytes
+      from memories m where m.namespace = ${tx.namespace}
     ) s
     where n.namespace = ${tx.namespace}`
 }

@@ -73,6 +73,7 @@ export function createNamespaces(
         namespace: actor.namespace,
         name: row.name,
         revision: row.revision,
+        plan: row.plan,
         profile: row.profile,
         embedderModel: row.embedder_model,
         embedderDimension: row.embedder_dimension,

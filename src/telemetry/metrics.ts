@@ -32,6 +32,10 @@ export interface Metrics {
   daemonConnections(count: number): void
   /** After a run of the purge: rows erased, and how long the oldest of them had been expired. */
   purged(rows: number, lagSeconds: number): void
+  /** Counts one request that a limit refused. */
+  rateLimited(limit: 'namespace' | 'key' | 'address'): void
+  /** Whether limits are kept by this process alone although Redis is configured. */
+  rateLimitDegraded(isDegraded: boolean): void
   /** Prometheus text of everything above. */
   text(): Promise<string>
   readonly contentType: string
@@ -93,6 +97,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       background.purgedRows.inc(rows)
       background.purgeLag.set(lagSeconds)
     },
+    rateLimited: (limit) => background.rateLimited.inc({ limit }),
+    rateLimitDegraded: (isDegraded) => background.rateLimitDegraded.set(isDegraded ? 1 : 0),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   }
@@ -133,6 +139,17 @@ function backgroundMetrics(registers: Registry[]) {
     purgedRows: new Counter({
       name: 'mindglue_expired_purged_total',
       help: 'Expired memories erased.',
+      registers,
+    }),
+    rateLimited: new Counter({
+      name: 'mindglue_rate_limited_total',
+      help: 'Requests refused by the limit of a namespace, a key, or wrong keys of an address.',
+      labelNames: ['limit'],
+      registers,
+    }),
+    rateLimitDegraded: new Gauge({
+      name: 'mindglue_rate_limit_degraded',
+      help: '1 while each process keeps to its part of the limits because Redis is away.',
       registers,
     }),
     purgeLag: new Gauge({

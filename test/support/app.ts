@@ -49,6 +49,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   const storage = testEngine === 'postgres' ? await onPostgres() : onEmbedded()
   const config = loadConfig({
     MINDGLUE_SECRET: randomBytes(32).toString('base64'),
+    // Tests ask more than a plan allows; those of limits switch them on.
+    MINDGLUE_LIMITS: 'off',
     MINDGLUE_LOG_LEVEL: 'silent',
     MINDGLUE_API_KEY: apiKey,
     MINDGLUE_HTTP_PORT: '0',
@@ -68,6 +70,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     bodyBytesMax: config.bodyBytesMax,
     drainSeconds: config.drainSeconds,
     authenticator: app.authenticator,
+    proxies: config.behindProxy,
+    principalFields: (principal) => app.rateLimitFields(principal),
     mounts: [{ path: '/mcp', ...endpoint }],
   })
   return {

@@ -105,7 +105,6 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
         namespaceName,
         agent: changes.agent ?? 'ada',
         scopes: new Set(changes.scopes ?? allScopes.filter((scope) => scope !== 'admin')),
-        plan: 'free',
         channel: changes.channel ?? 'stdio',
         requestId: uuidv7(),
       }

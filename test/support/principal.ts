@@ -7,7 +7,6 @@ export function testPrincipal(changes: Partial<Principal> = {}): Principal {
     namespaceName: 'default',
     agent: 'tester',
     scopes: new Set(allScopes),
-    plan: 'free',
     channel: 'mcp-http',
     requestId: '01890000-0000-7000-8000-000000000000',
     ...changes,

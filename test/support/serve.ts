@@ -25,6 +25,8 @@ export async function freshStore(): Promise<Store> {
   const directory = mkdtempSync(join(tmpdir(), 'mindglue-serve-'))
   const environment = {
     HOME: directory,
+    // Tests ask more than a plan allows.
+    MINDGLUE_LIMITS: 'off',
     MINDGLUE_DATA_DIR: join(directory, 'data'),
     MINDGLUE_KEY_DIR: join(directory, 'keys'),
   }

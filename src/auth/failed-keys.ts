@@ -1,0 +1,57 @@
+/** How many wrong keys an address may send in a minute before it is not listened to. */
+import { createHash } from 'node:crypto'
+import { isIPv6 } from 'node:net'
+import { AppError } from '../errors.ts'
+import type { RateLimiter } from './rate-limit.ts'
+
+export interface FailedKeys {
+  /** Throws AppError `rate_limited` for an address that sent too many. Asks nobody. */
+  refuse(address: string | undefined): void
+  /** Counts one wrong key. */
+  count(address: string | undefined): Promise<void>
+}
+
+/** `perMinute`: wrong keys of one address; an IPv6 network of 64 bits is one address. */
+export function createFailedKeys(
+  limiter: RateLimiter,
+  perMinute: number,
+  onRefusal: () => void = () => undefined,
+): FailedKeys {
+  const limit = { name: 'address', id: '', requests: perMinute } as const
+  return {
+    refuse(address) {
+      if (address === undefined) return
+      const waitMs = limiter.refusedForMs(groupOf(address), limit)
+      if (waitMs === 0) return
+      onRefusal()
+      const retryAfterSeconds = Math.ceil(waitMs / 1000)
+      throw new AppError(
+        'rate_limited',
+        `Too many wrong keys from your address. Wait ${retryAfterSeconds} s, and check the key.`,
+        { retryAfterSeconds, details: { limit: 'address' } },
+      )
+    },
+    async count(address) {
+      if (address !== undefined) await limiter.take(groupOf(address), [limit])
+    },
+  }
+}
+
+/** A digest, since an address is a person's: it is in memory and in Redis for a minute. */
+function groupOf(address: string): string {
+  return createHash('sha256').update(networkOf(address)).digest('base64url').slice(0, 22)
+}
+
+/** Who has an IPv6 address has 2^64 of them. */
+function networkOf(address: string): string {
+  if (!isIPv6(address)) return address
+  const [head = '', tail = ''] = address.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === '' ? [] : tail.split(':')
+  const zeros = address.includes('::') ? Math.max(0, 8 - left.length - right.length) : 0
+  const groups = [...left, ...Array.from({ length: zeros }, () => '0'), ...right]
+  return groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')
+}
