@@ -1,6 +1,14 @@
 /** Makes the secrets of compose.yaml once: each service gets a folder with those it needs, 0400. */
 import { randomBytes } from 'node:crypto'
-import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { argv, getuid, stdout } from 'node:process'
 
@@ -34,3 +42,10 @@ keep('migrate', 'migration-database-url', () => url('mindglue_admin', administra
 keep('server', 'database-url', () => url('mindglue_app', random()))
 keep('server', 'secret', () => randomBytes(32).toString('base64'))
 keep('server', 'api-key', random)
+keep('server', 'root-key', () => randomBytes(32).toString('base64'))
+
+// The server writes here; nobody else may look into it, or it refuses to start.
+const keystore = join(root, 'keystore')
+mkdirSync(keystore, { recursive: true })
+chmodSync(keystore, 0o700)
+if (getuid?.() === 0) chownSync(keystore, users.server, users.server)

@@ -170,7 +170,7 @@ describe('compose.yaml', () => {
     const folder = mkdtempSync(join(tmpdir(), 'mindglue-compose-'))
     const script = services['secrets']?.entrypoint?.at(-1)?.replace('/app/', '') ?? ''
     const make = () => execFileSync(process.execPath, [join(root, script), folder]).toString()
-    expect(make().trim().split('\n')).toHaveLength(5)
+    expect(make().trim().split('\n')).toHaveLength(6)
     expect(make()).toBe('')
     const places = new Map([
       ['/run/mindglue/', join(folder, 'server/')],
@@ -188,9 +188,11 @@ describe('compose.yaml', () => {
       expect(config.installationSecret).toBeDefined()
       expect(config.migrationDatabaseUrl !== undefined).toBe(name === 'migrate')
       expect(config.apiKey !== undefined).toBe(name === 'server')
+      expect(config.rootKey !== undefined).toBe(name === 'server')
     }
     if (process.platform !== 'win32') {
       expect(statSync(join(folder, 'server/api-key')).mode & 0o777).toBe(0o400)
+      expect(statSync(join(folder, 'keystore')).mode & 0o777).toBe(0o700)
     }
   })
 })
