@@ -197,18 +197,17 @@ async function assemble(parts: Parts): Promise<App> {
     pepper: config.apiKeyPepper,
     failedKeys,
   })
-  const touched = new Set<bigint>()
+  const written = new Set<bigint>()
   /** Memories stored or forgotten by this process. */
   let writes = 0
-  const onChange: ChangeListener = ({ namespace, operation, resourceIds: memoryIds }) => {
-    if (operation.startsWith('key.')) return keysChanged(memoryIds)
-    writes += Math.max(1, memoryIds.length)
-    touched.add(namespace)
-    changes.publish({
-      namespace,
-      memoryIds,
-      action: removing.has(operation) ? 'forgotten' : 'stored',
-    })
+  const onChange: ChangeListener = ({ namespace, operation, resourceIds, touched }) => {
+    if (operation.startsWith('key.')) return keysChanged(resourceIds)
+    writes += Math.max(1, resourceIds.length)
+    written.add(namespace)
+    const action = removing.has(operation) ? 'forgotten' : 'stored'
+    for (const { ids: memoryIds, audience } of touched) {
+      changes.publish({ namespace, memoryIds, action, ...(audience && { audience }) })
+    }
     return undefined
   }
   metrics.observePool(async () => {
@@ -219,7 +218,7 @@ async function assemble(parts: Parts): Promise<App> {
     [
       purgeJob({ scope, metrics, everySeconds: config.purgeIntervalSeconds }),
       ...(embedder ? [embedPendingJob({ scope, namespaces, embedder })] : []),
-      housekeepingJob(scope, touched),
+      housekeepingJob(scope, written),
       keyUsesJob(scope, authenticator),
       ...(embedded ? maintenanceJobs(embedded, () => writes) : []),
     ],

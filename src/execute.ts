@@ -14,6 +14,7 @@ import type {
   Operation,
   OperationName,
   PrepareContext,
+  Touched,
 } from './operation.ts'
 import type { Principal, Scope } from './principal.ts'
 import type { Log } from './telemetry/log.ts'
@@ -44,11 +45,12 @@ export type Authorize = (
   principal: Principal,
 ) => Promise<void>
 
-/** Told after the commit what an operation touched, memories or keys; ids only. */
+/** Told after the commit what an operation touched, memories or keys, and who may know; ids only. */
 export type ChangeListener = (change: {
   readonly namespace: bigint
   readonly operation: OperationName
   readonly resourceIds: readonly string[]
+  readonly touched: readonly Touched[]
 }) => void
 
 export interface ExecuteDependencies {
@@ -101,6 +103,7 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
           namespace: principal.namespace,
           operation: operation.name,
           resourceIds: committed.audit.resourceIds ?? [],
+          touched: committed.touched ?? [],
         })
       }
       return committed.output
@@ -255,7 +258,7 @@ function prepareContext(
     settings,
     now: new Date(),
     signal: options.signal ?? neverAborted,
-    reserveDocuments: (count) => namespaces.reserveDocuments(principal, count),
+    reserveDocuments: (space, count) => namespaces.reserveDocuments(principal, space, count),
     stage: async (name, step) => {
       const began = performance.now()
       try {

@@ -45,6 +45,9 @@ export interface NamespaceSettings {
   readonly meanLength: number
 }
 
+/** Private memories are numbered apart from those that every agent sees (namespaces/documents.ts). */
+export type DocumentSpace = 'common' | 'private'
+
 /** Given to `prepare`: no transaction is open, network calls are allowed. */
 export interface PrepareContext {
   readonly principal: Principal
@@ -53,7 +56,7 @@ export interface PrepareContext {
   readonly now: Date
   readonly signal: AbortSignal
   /** Takes `count` small document integers of the namespace, each used once ever. */
-  reserveDocuments(count: number): Promise<number[]>
+  reserveDocuments(space: DocumentSpace, count: number): Promise<number[]>
   /** Runs a step and adds its milliseconds to the request's stage timings. */
   stage<T>(name: string, step: () => T | Promise<T>): Promise<T>
   /** Milliseconds of the steps so far. */
@@ -75,9 +78,18 @@ export interface AuditDetails {
   readonly counts?: Readonly<Record<string, number>>
 }
 
+/** Memories that changed together for the same agents. */
+export interface Touched {
+  readonly ids: readonly string[]
+  /** Agents that may know of them, besides administrators; undefined: every agent of the namespace. */
+  readonly audience?: readonly string[]
+}
+
 export interface Committed<Output> {
   readonly output: Output
   readonly audit: AuditDetails
+  /** What a write changed, for those who watch; nobody is told of anything else. */
+  readonly touched?: readonly Touched[]
 }
 
 export interface Operation<

@@ -37,7 +37,8 @@ export function auditQueryOperation(): Operation<typeof auditInput, typeof audit
   return {
     name: 'audit.query',
     title: 'Read the audit log',
-    description: 'Who did what in this namespace, newest first: ids, counts and outcomes.',
+    description:
+      'Who did what in this namespace, newest first: ids, counts and outcomes. An agent is shown its own events, an administrator everybody’s.',
     scope: 'audit:read',
     effect: 'read',
     input: auditInput,

@@ -68,12 +68,12 @@ async function lockEntities(
   return entities.filter(({ key }) => !there.has(key))
 }
 
-/** Deletes mentions of removed documents, then entities that nothing mentions any more; returns how many. */
+/** Deletes mentions of removed documents, then entities that nothing mentions any more. */
 export async function deleteMentions(
   tx: NamespaceTransaction,
   mentions: readonly MentionRow[],
-): Promise<number> {
-  if (mentions.length === 0) return 0
+): Promise<void> {
+  if (mentions.length === 0) return
   // Found by the primary key inside a fence, deleted by place: see deletePostings.
   await tx`
     delete from mentions m where m.namespace = ${tx.namespace} and m.ctid = any(array(
@@ -89,13 +89,28 @@ export async function deleteMentions(
     select entity from entities
     where namespace = ${tx.namespace} and entity = any(${touched}::bigint[])
     order by entity for update`
-  const orphans = await tx`
+  await tx`
     delete from entities e
     where e.namespace = ${tx.namespace} and e.entity = any(${touched}::bigint[])
       and not exists (select from mentions m
-        where m.namespace = e.namespace and m.entity = e.entity)
-    returning e.entity`
-  return orphans.length
+        where m.namespace = e.namespace and m.entity = e.entity)`
+}
+
+/**
+ * How many of some entities no memory mentions that the caller may see. Not the number of rows that went:
+ * a name that stays because of a memory out of sight would tell of that memory.
+ */
+export async function countUnmentioned(
+  tx: NamespaceTransaction,
+  entities: readonly bigint[],
+): Promise<number> {
+  if (entities.length === 0) return 0
+  const [row] = await tx<{ count: number }>`
+    select count(*)::int as count from unnest(${entities}::bigint[]) as t (entity)
+    where not exists (
+      select from mentions n join memories m on m.namespace = n.namespace and m.document = n.document
+      where n.namespace = ${tx.namespace} and n.entity = t.entity)`
+  return row?.count ?? 0
 }
 
 /** Names of entities, in no order. Primary key. Ask only for what a visible memory mentions. */

@@ -7,6 +7,8 @@ export interface MemoryChange {
   readonly namespace: bigint
   readonly memoryIds: readonly string[]
   readonly action: 'stored' | 'forgotten'
+  /** Agents that may know, besides administrators; undefined: every agent of the namespace. */
+  readonly audience?: readonly string[]
 }
 
 export interface Changes {
@@ -21,6 +23,7 @@ const messageSchema = z.object({
   namespace: z.string(),
   memoryIds: z.array(z.string()),
   action: z.enum(['stored', 'forgotten']),
+  audience: z.array(z.string()).optional(),
 })
 /** Most ids that are told to other processes: more than anybody subscribes to. */
 export const changeIdsMax = 500
@@ -35,18 +38,19 @@ export async function openChanges(bus: RedisBus | undefined): Promise<Changes> {
   await bus?.subscribe(channel, (text) => {
     const parsed = messageSchema.safeParse(JSON.parse(text))
     if (!parsed.success || parsed.data.from === self) return
-    const { namespace, memoryIds, action } = parsed.data
-    tell({ namespace: BigInt(namespace), memoryIds, action })
+    const { namespace, memoryIds, action, audience } = parsed.data
+    tell({ namespace: BigInt(namespace), memoryIds, action, ...(audience && { audience }) })
   })
   return {
     publish: (change) => {
       tell(change)
-      const { namespace, action, memoryIds } = change
+      const { namespace, action, memoryIds, audience } = change
       const message = {
         from: self,
         namespace: `${namespace}`,
         action,
         memoryIds: memoryIds.slice(0, changeIdsMax),
+        audience,
       }
       bus?.publish(channel, JSON.stringify(message))
     },

@@ -14,10 +14,12 @@ import {
   updateFields,
   type PlainMemory,
 } from '../memory/plain-memories.sql.ts'
+import { lowestDocument } from '../namespaces/documents.ts'
 import { insertNamespaceKeys, setPlainBelow } from '../namespaces/namespace-keys.sql.ts'
 import {
   changeProfile,
   changeRevision,
+  levelDocuments,
   lockNamespace,
   readNamespace,
   readRevision,
@@ -56,7 +58,7 @@ export async function encryptNamespace(
   }
   const total = await scope.withNamespace(principal, { readOnly: true }, countPlainMemories)
   let done = 0
-  for (let after = 0; ;) {
+  for (let after = lowestDocument; ;) {
     const rows = await batch((tx) => encryptMemories(tx, settings, after))
     const last = rows.at(-1)
     if (last === undefined) break
@@ -92,7 +94,7 @@ async function begin({ scope, vault }: UpkeepDependencies, principal: Principal)
     }
     const salt = randomBytes(namespaceSaltBytes)
     const indexKey = keyring.namespace({ namespace, salt, epochs }).wrapIndexKey(row.index_key)
-    await insertNamespaceKeys(tx, { salt, indexKey, plainBelow: row.next_document })
+    await insertNamespaceKeys(tx, { salt, indexKey, plainBelow: await levelDocuments(tx) })
     await changeProfile(tx, 'field', indexKey.token)
     await recordEvent(tx, principal, 'keys.encrypt', 'ok', {})
   })

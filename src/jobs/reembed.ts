@@ -2,6 +2,7 @@
 import { recordEvent } from '../audit/events.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
+import { lowestDocument } from '../namespaces/documents.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import { lackingVector } from '../memory/vectors.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
@@ -49,7 +50,7 @@ export async function reembed(
   const settings = await namespaces.settings(principal, revision)
   const total = await scope.withNamespace(principal, { readOnly: true }, countVersions)
   let done = 0
-  let last = 0
+  let last = lowestDocument
   while (!signal.aborted) {
     const rows = await scope.withNamespace(principal, { readOnly: true }, (tx) =>
       lackingVector(tx, settings, last, batchRows),

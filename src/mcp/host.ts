@@ -20,6 +20,8 @@ export interface MemoryChange {
   readonly namespace: bigint
   readonly memoryIds: readonly string[]
   readonly action: 'stored' | 'forgotten'
+  /** Agents that may know, besides administrators; undefined: every agent of the namespace. */
+  readonly audience?: readonly string[]
 }
 
 export interface McpHost {

@@ -11,12 +11,12 @@ const listChangedIntervalMs = 1000
 /** Resources that one 2025 session can watch. */
 const watchedMax = 1000
 
-/** The feed of `subscriptions/listen`: a principal sees changes of its own namespace, no others. */
+/** The feed of `subscriptions/listen`: a principal hears of memories of its own namespace that it may see. */
 export function changeFeed(host: McpHost): ChangeFeed {
   return (principal, listener) => {
     const list = coalesced(() => listener({ kind: 'resources_list_changed' }))
     const end = host.events.onChange((change) => {
-      if (change.namespace !== principal.namespace) return
+      if (!mayKnow(principal, change)) return
       for (const event of updatedBy(change, principal)) listener(event)
       list.trigger()
     })
@@ -25,6 +25,15 @@ export function changeFeed(host: McpHost): ChangeFeed {
       list.cancel()
     }
   }
+}
+
+/** The time of a change tells something as well: of others' private memories nothing is announced. */
+function mayKnow(
+  { namespace, agent, scopes }: Principal,
+  { namespace: changed, audience }: MemoryChange,
+): boolean {
+  if (changed !== namespace) return false
+  return audience === undefined || scopes.has('admin') || audience.includes(agent)
 }
 
 function* updatedBy(change: MemoryChange, { namespaceName }: Principal): Iterable<ServerEvent> {

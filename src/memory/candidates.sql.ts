@@ -128,24 +128,18 @@ export async function allowedDocuments(
 }
 
 /**
- * Number of memories and their mean length in terms: exact up to `most`, beyond it the highest document
- * number (which is a little too high) and the mean of a sample.
+ * Number of memories that the caller sees and their mean length in terms, both of at most `most` of them:
+ * no document number and no row estimate, which would count what is out of sight.
  */
 export async function corpusSample(
   tx: NamespaceTransaction,
   most: number,
 ): Promise<{ size: number; meanLength: number }> {
-  const [row] = await tx<{ size: number; highest: number; mean_length: number }>`
-    select count(*)::int as size, coalesce(avg(s.length), 12)::float8 as mean_length,
-      coalesce((select max(h.document) from memories h where h.namespace = ${tx.namespace}), 0)
-        as highest
+  const [row] = await tx<{ size: number; mean_length: number }>`
+    select count(*)::int as size, coalesce(avg(s.length), 12)::float8 as mean_length
     from (select m.length from memories m
       where m.namespace = ${tx.namespace} and m.is_current and m.quarantine = 0 limit ${most}) s`
-  const size = row?.size ?? 0
-  return {
-    size: size < most ? size : Math.max(size, row?.highest ?? 0),
-    meanLength: row?.mean_length ?? 12,
-  }
+  return { size: row?.size ?? 0, meanLength: row?.mean_length ?? 12 }
 }
 
 /** Live memories around each of `documents` in its session: `reach` before and as many after. */

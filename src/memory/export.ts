@@ -3,7 +3,6 @@ import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { CommitContext, Operation } from '../operation.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { readersOf } from './agents.sql.ts'
 import { pageMemories } from './memories.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
 
@@ -104,10 +103,6 @@ function toKey([id, version]: readonly string[]): Key {
 
 async function readPage(context: CommitContext, after: Key, limit: number) {
   const rows = await pageMemories(context.tx, after, limit + 1)
-  const readers = await readersOf(
-    context.tx,
-    rows.filter((row) => row.access === 'private').map((row) => row.id),
-  )
   const lines: ExportLine[] = []
   let bytes = 0
   let next: Key | undefined
@@ -116,7 +111,6 @@ async function readPage(context: CommitContext, after: Key, limit: number) {
       next = lines.at(-1)
       break
     }
-    const allowed = readers.get(row.id)
     const memory = presentMemory(context.settings, row)
     // Who stored it here, with which client, is this installation's record and no part of the memory.
     const { agent: _agent, client: _client, ...source } = memory.source
@@ -129,7 +123,7 @@ async function readPage(context: CommitContext, after: Key, limit: number) {
       ...(row.valid_to && { valid_to: row.valid_to.toISOString() }),
       ...(row.event_to && { event_until: row.event_to.toISOString() }),
       ...(row.supersedes !== null && { supersedes: row.supersedes }),
-      ...(allowed && { allowed_agents: allowed }),
+      ...(row.readers && { allowed_agents: row.readers }),
     }
     bytes += Buffer.byteLength(toJsonLine(line))
     lines.push(line)

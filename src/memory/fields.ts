@@ -1,6 +1,7 @@
 /** How the text of a memory becomes a column and back: as it is, or under the key of its version. */
 import { envelopeFailure, open, seal } from '../crypto/envelope.ts'
 import { contentKeySlot, type WrappedKey } from '../crypto/namespace-keys.ts'
+import { ordinalOf } from '../namespaces/documents.ts'
 import type { NamespaceSettings } from '../operation.ts'
 
 /** The encoded columns of a memory; bound into the ciphertext, so a value fits its own column alone. */
@@ -64,7 +65,7 @@ export function readFields(
   { id, version, document, key_token: token }: StoredPlace,
 ): FieldReader {
   if (token === null) {
-    if (keys === undefined || document < (plainBelow ?? 0))
+    if (keys === undefined || ordinalOf(document) < (plainBelow ?? 0))
       return readerOf((_column, bytes) => bytes)
     throw envelopeFailure('version')
   }

@@ -149,6 +149,7 @@ async function remove(context: CommitContext, ids: readonly string[], missing?: 
       ...(missing !== undefined && { missing }),
     },
     audit: { resourceIds: removed.ids, counts },
+    touched: removed.touched,
   }
 }
 

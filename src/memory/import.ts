@@ -7,11 +7,24 @@ import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { CommitContext, Operation, PrepareContext } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
+import { touchedBy } from './audience.ts'
 import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
 import { embedAll } from './embed-inputs.ts'
-import { insertPrepared, type MemoryOrigin, type PreparedMemory } from './insert.ts'
+import {
+  insertPrepared,
+  reserveFor,
+  seenOf,
+  type MemoryOrigin,
+  type PreparedMemory,
+} from './insert.ts'
 import { existingVersions, readStandings, versionKey } from './memories.sql.ts'
-import { memoryFields, sourceKinds, timestamp } from './memory.ts'
+import {
+  memoryFields,
+  namesReadersInVain,
+  readersInVain,
+  sourceKinds,
+  timestamp,
+} from './memory.ts'
 import {
   importedSource,
   maySupersede,
@@ -25,29 +38,31 @@ import {
 const linesMax = 500
 
 /** One line of docs/export-format.md, version 1. Unknown fields are refused: they would be lost. */
-const importLine = z.strictObject({
-  ...memoryFields,
-  mindglue: z.literal(1),
-  id: z.uuid(),
-  version: z.int().min(1).max(1_000_000),
-  is_current: z.boolean(),
-  type: memoryFields.type.unwrap(),
-  occurred_at: timestamp,
-  recorded_at: timestamp,
-  valid_from: timestamp,
-  valid_to: timestamp.optional(),
-  supersedes: z.uuid().optional(),
-  event_date: timestamp.optional(),
-  event_until: timestamp.optional(),
-  event_grain: z.string().max(16).optional(),
-  owner_agent: z.string().min(1).max(128),
-  source: z.strictObject({
-    kind: z.enum(sourceKinds),
-    trust: z.int().min(0).max(3),
-    url: z.url().max(2048).optional(),
-  }),
-  quarantine: z.array(z.enum(quarantineReasons)).max(quarantineReasons.length).optional(),
-})
+const importLine = z
+  .strictObject({
+    ...memoryFields,
+    mindglue: z.literal(1),
+    id: z.uuid(),
+    version: z.int().min(1).max(1_000_000),
+    is_current: z.boolean(),
+    type: memoryFields.type.unwrap(),
+    occurred_at: timestamp,
+    recorded_at: timestamp,
+    valid_from: timestamp,
+    valid_to: timestamp.optional(),
+    supersedes: z.uuid().optional(),
+    event_date: timestamp.optional(),
+    event_until: timestamp.optional(),
+    event_grain: z.string().max(16).optional(),
+    owner_agent: z.string().min(1).max(128),
+    source: z.strictObject({
+      kind: z.enum(sourceKinds),
+      trust: z.int().min(0).max(3),
+      url: z.url().max(2048).optional(),
+    }),
+    quarantine: z.array(z.enum(quarantineReasons)).max(quarantineReasons.length).optional(),
+  })
+  .refine((line) => !namesReadersInVain(line), { path: ['allowed_agents'], error: readersInVain })
 
 const importInput = z
   .strictObject({
@@ -106,7 +121,10 @@ export function importOperation({
         items.map((item) => item.input),
         embedder,
       )
-      const documents = await context.reserveDocuments(items.length)
+      const documents = await reserveFor(
+        context,
+        items.map((item) => item.input),
+      )
       return items.map(({ input, line }, index) => ({
         ...(line ? fromLine(context, line, input, own) : fromElsewhere(context, input)),
         document: documents[index] ?? 0,
@@ -135,6 +153,7 @@ export function importOperation({
           resourceIds: inserted.map((item) => item.id),
           counts: { ...counts, ...(refused > 0 && { supersessions_refused: refused }) },
         },
+        touched: touchedBy(inserted.map((item) => seenOf(context, item))),
       }
     },
   }

@@ -1,14 +1,15 @@
 /** Writes prepared memories and everything derived from them, in the open transaction. */
-import type { CommitContext } from '../operation.ts'
+import type { CommitContext, PrepareContext } from '../operation.ts'
 import type { ClientName } from '../principal.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import { insertMentions } from '../graph/graph.sql.ts'
-import { insertReaders } from './agents.sql.ts'
+import type { Seen } from './audience.ts'
 import type { DerivedMemory, MemoryInput } from './derive.ts'
 import { writeFields, type FieldWriter } from './fields.ts'
 import { clientKey } from './keys.ts'
 import { insertMemoryKeys } from './memory-keys.sql.ts'
 import { insertMemories, versionKey, type NewMemoryRow } from './memories.sql.ts'
+import type { AccessLevel } from './memory.ts'
 import { packTerms } from './packed.ts'
 import { insertPostings, quarantinedTerm } from './postings.sql.ts'
 import { sourceOf, type Source } from './trust.ts'
@@ -97,10 +98,6 @@ export async function insertPrepared(
       return { document, embedding, writer: () => writer }
     }),
   )
-  await insertReaders(
-    tx,
-    kept.flatMap(({ id, input }) => (input.allowed_agents ?? []).map((agent) => ({ id, agent }))),
-  )
   // A quarantined memory names nobody: its mentions stand, so that forgetting a name finds it, but the
   // name itself is written by a memory that may be seen.
   const open = kept.filter((item) => item.quarantine === 0)
@@ -120,12 +117,12 @@ function memoryRow(
   fields: FieldWriter,
   item: PreparedMemory,
 ): NewMemoryRow {
-  const { id, document, input, derived, origin, quarantine } = item
+  const { document, input, derived, origin, quarantine } = item
   const { principal, settings } = context
   const { client } = principal
   const source = origin?.source ?? sourceOf(principal.channel)
   return {
-    id,
+    ...seenOf(context, item),
     version: origin?.version ?? 1,
     is_current: origin?.isCurrent ?? true,
     document,
@@ -146,8 +143,6 @@ function memoryRow(
     source_request: principal.requestId,
     trust: source.trust,
     quarantine,
-    owner_agent: origin?.ownerAgent ?? principal.agent,
-    access: input.access ?? 'shared',
     importance: input.importance ?? 0.5,
     occurred_at: derived.occurredAt,
     event_from: derived.event?.from ?? null,
@@ -165,6 +160,38 @@ function memoryRow(
     entities: packTerms(derived.entities.map((entity) => entity.key)),
     needs_embedding: !item.embedded,
   }
+}
+
+/** Document numbers for new memories, in their order. */
+export async function reserveFor(
+  context: PrepareContext,
+  memories: readonly { readonly access?: AccessLevel | undefined }[],
+): Promise<readonly number[]> {
+  const hidden = memories.filter((memory) => memory.access === 'private').length
+  const numbers = {
+    common: await context.reserveDocuments('common', memories.length - hidden),
+    private: await context.reserveDocuments('private', hidden),
+  }
+  return memories.map(({ access }) => {
+    const document = numbers[access === 'private' ? 'private' : 'common'].shift()
+    if (document === undefined) throw new TypeError('fewer documents than memories')
+    return document
+  })
+}
+
+/** Who sees a new memory, as its row will say. */
+export function seenOf({ principal }: CommitContext, { id, input, origin }: PreparedMemory): Seen {
+  return {
+    id,
+    access: input.access ?? 'shared',
+    owner_agent: origin?.ownerAgent ?? principal.agent,
+    readers: readerList(input.allowed_agents),
+  }
+}
+
+/** Sorted and each once; null when nobody is named, as in a memory that is not private. */
+export function readerList(agents: readonly string[] = []): readonly string[] | null {
+  return agents.length === 0 ? null : [...new Set(agents)].toSorted()
 }
 
 /** Terms with their frequency. Those of a quarantined memory lie apart: no search of others reads them. */

@@ -1,4 +1,5 @@
 /** Rows of the memories table. Every statement names the namespace besides the policies. */
+import { encodeParameter } from '../database/codec.ts'
 import { fragment, joinFragments, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { AccessLevel, MemoryType, SourceKind } from './memory.ts'
@@ -28,6 +29,8 @@ export interface MemoryRow {
   readonly quarantine: number
   readonly owner_agent: string
   readonly access: AccessLevel
+  /** Agents that read a private memory besides its owner; null: nobody. */
+  readonly readers: readonly string[] | null
   readonly importance: number
   readonly occurred_at: Date
   readonly event_from: Date | null
@@ -55,15 +58,6 @@ export interface NewMemoryRow extends Omit<MemoryRow, 'key_token'> {
   readonly needs_embedding: boolean
 }
 
-export interface RemovedRow {
-  readonly id: string
-  readonly version: number
-  readonly document: number
-  readonly terms: Buffer
-  readonly tag_terms: Buffer
-  readonly entities: Buffer
-}
-
 /** What a listing is narrowed by; keys are blind indexes, tag terms live among the postings. */
 export interface MemoryFilter {
   readonly ids?: readonly string[] | undefined
@@ -80,9 +74,9 @@ export interface MemoryFilter {
 /** Every column of a MemoryRow, on alias `m`. */
 export const columns = fragment`m.id, m.version, m.document, m.content, m.raw_content, m.type, m.metadata,
   m.tags, m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.source_url,
-  m.source_client, m.source_agent, m.trust, m.quarantine, m.owner_agent, m.access, m.importance,
-  m.occurred_at, m.event_from, m.event_to, m.event_grain, m.expires_at, m.valid_from, m.valid_to,
-  m.recorded_at, m.supersedes, m.length, ${keyToken}`
+  m.source_client, m.source_agent, m.trust, m.quarantine, m.owner_agent, m.access, m.readers,
+  m.importance, m.occurred_at, m.event_from, m.event_to, m.event_grain, m.expires_at, m.valid_from,
+  m.valid_to, m.recorded_at, m.supersedes, m.length, ${keyToken}`
 
 /**
  * Current, not retired, not expired (judged by the clock at the statement, not at the transaction's
@@ -121,6 +115,11 @@ export function filterSql(filter: MemoryFilter): SqlFragment {
   return parts.length === 0 ? fragment`true` : joinFragments(parts, ' and ')
 }
 
+const insertedColumns = fragment`id, version, document, is_current, content, raw_content, type, metadata,
+  tags, session_label, session_key, speaker, speaker_key, source_kind, source_url, source_client,
+  source_client_key, source_agent, source_request, trust, quarantine, owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at, valid_from, valid_to,
+  recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities, needs_embedding`
+
 /**
  * Inserts versions; a row whose dedupe key a current memory already holds is left out.
  * Returns the `id/version` that went in. Waits for a concurrent insert of the same key to end.
@@ -131,12 +130,8 @@ export async function insertMemories(
 ): Promise<ReadonlySet<string>> {
   const column = <Key extends keyof NewMemoryRow>(key: Key) => rows.map((row) => row[key])
   const inserted = await tx<{ id: string; version: number }>`
-    insert into memories (namespace, id, version, document, is_current, content, raw_content, type, metadata,
-      tags, session_label, session_key, speaker, speaker_key, source_kind, source_url,
-      source_client, source_client_key, source_agent, source_request, trust, quarantine, owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at,
-      valid_from, valid_to, recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities,
-      needs_embedding)
-    select ${tx.namespace}::bigint, r.* from unnest(
+    insert into memories (namespace, ${insertedColumns}, readers)
+    select ${tx.namespace}::bigint, ${insertedColumns}, r.reader_list::text[] from unnest(
       ${column('id')}::uuid[], ${column('version')}::int[], ${column('document')}::int[],
       ${column('is_current')}::boolean[],
       ${column('content')}::bytea[], ${column('raw_content')}::bytea[], ${column('type')}::text[],
@@ -155,8 +150,9 @@ export async function insertMemories(
       ${column('supersedes')}::uuid[], ${column('length')}::int[],
       ${column('dedupe_key')}::bytea[], ${column('terms')}::bytea[],
       ${column('tag_terms')}::bytea[], ${column('entities')}::bytea[],
-      ${column('needs_embedding')}::boolean[]
-    ) as r
+      ${column('needs_embedding')}::boolean[],
+      ${rows.map(({ readers }) => readers && encodeParameter(readers))}::text[]
+    ) as r (${insertedColumns}, reader_list)
     on conflict do nothing
     returning id, version`
   return new Set(inserted.map(versionKey))
@@ -240,35 +236,6 @@ export function selectIds(
     group by m.id order by m.id limit ${limit}`
 }
 
-/** Deletes every version of the given memories that the caller may see. Row locks in id order. */
-export function deleteMemories(
-  tx: NamespaceTransaction,
-  ids: readonly string[],
-): Promise<RemovedRow[]> {
-  return tx`
-    delete from memories m where m.namespace = ${tx.namespace} and (m.id, m.version) in (
-      select d.id, d.version from memories d
-      where d.namespace = ${tx.namespace} and d.id = any(${ids}::uuid[])
-      order by d.id, d.version for update)
-    returning m.id, m.version, m.document, m.terms, m.tag_terms, m.entities`
-}
-
-/**
- * Deletes current versions past their expiry, the longest expired first; skips what another process
- * purges. One statement and one pass over each row: locking first and deleting then wrote it twice.
- */
-export function deleteExpired(
-  tx: NamespaceTransaction,
-  limit: number,
-): Promise<(RemovedRow & { expires_at: Date })[]> {
-  return tx`
-    delete from memories m where m.namespace = ${tx.namespace} and m.ctid = any(array(
-      select e.ctid from memories e
-      where e.namespace = ${tx.namespace} and e.is_current and e.expires_at <= statement_timestamp()
-      order by e.expires_at limit ${limit} for update skip locked))
-    returning m.id, m.version, m.expires_at, m.document, m.terms, m.tag_terms, m.entities`
-}
-
 /** `id/version` of the versions that are there already, visible ones only. Primary key. */
 export async function existingVersions(
   tx: NamespaceTransaction,
@@ -311,8 +278,8 @@ export function needingEmbedding(
 }
 
 /**
- * Versions without a vector after a document, lowest first, quarantined ones left out: what is left to
- * embed. `vectors`: the table that holds the namespace's. Index memories_document.
+ * Versions without a vector after a document number, lowest first, quarantined ones left out: what is
+ * left to embed. `vectors`: the table that holds the namespace's. Index memories_document.
  */
 export function lackingEmbedding(
   tx: NamespaceTransaction,

@@ -49,6 +49,7 @@ export function boundedText(bytesMax: number, what: string): z.ZodString {
 export const memoryId = z.uuid().describe('Id of a memory, as returned by store, recall or export')
 export const label = (what: string) =>
   boundedText(256, what).refine((text) => text.trim() !== '', { error: `${what} is empty` })
+export const agentName = label('an agent').max(128)
 const isoInstant = z.union([z.iso.datetime({ offset: true }), z.iso.date()])
 /** An instant with an offset (RFC 3339); a date alone means its midnight in UTC. */
 export const timestamp = z
@@ -111,7 +112,7 @@ export const memoryFields = {
     .optional()
     .describe('private: only this agent; shared: every agent of the namespace (default); public'),
   allowed_agents: z
-    .array(label('an agent'))
+    .array(agentName)
     .max(readersMax)
     .optional()
     .describe('Further agents that may read a private memory'),
@@ -125,3 +126,14 @@ export const memoryFields = {
     .describe('Forget it by itself after so many seconds'),
   expires_at: timestamp.optional().describe('Forget it by itself at this time (ISO 8601)'),
 }
+
+/** A list of readers beside any other access would promise a secrecy that is not there. */
+export function namesReadersInVain(memory: {
+  readonly access?: AccessLevel | undefined
+  readonly allowed_agents?: readonly string[] | undefined
+}): boolean {
+  return (memory.allowed_agents ?? []).length > 0 && memory.access !== 'private'
+}
+
+export const readersInVain =
+  'only a private memory has readers of its own; add access: private, or leave allowed_agents out'

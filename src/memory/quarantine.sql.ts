@@ -3,7 +3,8 @@ import { fragment, joinFragments, type SqlFragment } from '../database/database.
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { FieldPlace } from './fields.ts'
 import { keyToken } from './memory-keys.sql.ts'
-import { columns, type MemoryRow, type RemovedRow, type StoredContent } from './memories.sql.ts'
+import { columns, type MemoryRow, type StoredContent } from './memories.sql.ts'
+import type { RemovedRow } from './removal.sql.ts'
 
 /** Who stored something here; parts narrow together. */
 export interface StoredBy {
@@ -83,10 +84,11 @@ function quarantineSql(filter: QuarantineFilter): SqlFragment {
   return joinFragments([alive, reasons, storedBySql(filter)], ' and ')
 }
 
-export type HeldRow = StoredContent & {
-  readonly terms: Buffer
-  readonly dedupe_key: Buffer
-}
+export type HeldRow = StoredContent &
+  Pick<MemoryRow, 'access' | 'owner_agent' | 'readers'> & {
+    readonly terms: Buffer
+    readonly dedupe_key: Buffer
+  }
 
 /** Quarantined versions of some memories, locked in key order. Index memories_quarantined. */
 export function lockQuarantined(
@@ -94,7 +96,9 @@ export function lockQuarantined(
   ids: readonly string[],
 ): Promise<HeldRow[]> {
   return tx`
-    select m.id, m.version, m.document, m.content, ${keyToken}, m.terms, m.dedupe_key from memories m
+    select m.id, m.version, m.document, m.content, ${keyToken}, m.terms, m.dedupe_key,
+      m.access, m.owner_agent, m.readers
+    from memories m
     where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and m.quarantine <> 0
     order by m.id, m.version for update of m`
 }
@@ -135,24 +139,25 @@ export function selectStoredBy(
 export function deleteVersions(
   tx: NamespaceTransaction,
   places: readonly FieldPlace[],
-): Promise<RemovedRow[]> {
+): Promise<(RemovedRow & Pick<MemoryRow, 'access' | 'owner_agent' | 'readers'>)[]> {
   return tx`
     delete from memories m where m.namespace = ${tx.namespace} and (m.id, m.version) in (
       select d.id, d.version from unnest(${places.map((place) => place.id)}::uuid[],
         ${places.map((place) => place.version)}::int[]) as w (id, version)
       join memories d on d.namespace = ${tx.namespace} and d.id = w.id and d.version = w.version
       order by d.id, d.version for update of d)
-    returning m.id, m.version, m.document, m.terms, m.tag_terms, m.entities`
+    returning m.id, m.version, m.document, m.terms, m.tag_terms, m.entities, m.access,
+      m.owner_agent, m.readers`
 }
 
 /**
  * Of memories that lost versions: makes the newest that is left current where none is, unless its words
- * are another memory's by now. Returns the ids that have any version left. Primary key.
+ * are another memory's by now. Primary key.
  */
 export async function restoreNewest(
   tx: NamespaceTransaction,
   ids: readonly string[],
-): Promise<ReadonlySet<string>> {
+): Promise<void> {
   await tx`
     update memories m set is_current = true
     where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[])
@@ -163,8 +168,4 @@ export async function restoreNewest(
       and not exists (select from memories o
         where o.namespace = m.namespace and o.dedupe_key = m.dedupe_key and o.is_current
           and o.valid_to is null)`
-  const left = await tx<{ id: string }>`
-    select distinct m.id from memories m
-    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[])`
-  return new Set(left.map((row) => row.id))
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { insertMentions } from '../graph/graph.sql.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import type { CommitContext, Operation } from '../operation.ts'
+import { touchedBy } from './audience.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { entitiesIn } from './derive.ts'
 import { readFields, type FieldPlace } from './fields.ts'
@@ -151,7 +152,11 @@ export function quarantineApproveOperation(): Operation<
         missing: missingOf(ids, held),
       }
       const resourceIds = [...new Set(fresh.map((row) => row.id))]
-      return { output, audit: { resourceIds, counts: { ...output, trust: normalTrust } } }
+      return {
+        output,
+        audit: { resourceIds, counts: { ...output, trust: normalTrust } },
+        touched: touchedBy(fresh),
+      }
     },
   }
 }
@@ -230,6 +235,7 @@ export function quarantineRejectOperation(): Operation<
       return {
         output: { ...counts, missing: missingOf(ids, held) },
         audit: { resourceIds: removed.ids, counts },
+        touched: removed.touched,
       }
     },
   }

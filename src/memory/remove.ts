@@ -1,10 +1,11 @@
 /** The only way a memory leaves: the row, its versions and everything derived from it, in one transaction. */
 import type { NamespaceTransaction } from '../database/scope.ts'
-import { deleteMentions } from '../graph/graph.sql.ts'
-import { deleteReaders } from './agents.sql.ts'
+import { countUnmentioned, deleteMentions } from '../graph/graph.sql.ts'
+import { touchedBy, type Seen } from './audience.ts'
 import type { FieldPlace } from './fields.ts'
 import { deleteMemoryKeys } from './memory-keys.sql.ts'
-import { deleteExpired, deleteMemories, type RemovedRow } from './memories.sql.ts'
+import { deleteExpired, deleteMemories, lockMemories, type RemovedRow } from './removal.sql.ts'
+import type { Touched } from '../operation.ts'
 import { unpackTerms } from './packed.ts'
 import { deletePostings } from './postings.sql.ts'
 import { deleteVersions, restoreNewest } from './quarantine.sql.ts'
@@ -16,8 +17,14 @@ const chunkRows = 5_000
 export interface Removed {
   readonly memories: number
   readonly versions: number
-  readonly entities: number
   readonly ids: readonly string[]
+}
+
+export interface Forgotten extends Removed {
+  /** Names that no memory mentions any more that the caller may see. */
+  readonly entities: number
+  /** Who may be told that they are gone. */
+  readonly touched: readonly Touched[]
 }
 
 /** Removes what the caller may see of `ids`; what it may not see counts as absent. */
@@ -25,23 +32,34 @@ export async function removeMemories(
   tx: NamespaceTransaction,
   ids: readonly string[],
   onProgress: (done: number) => void = () => undefined,
-): Promise<Removed> {
+): Promise<Forgotten> {
   const sorted = [...new Set(ids)].toSorted()
-  const gone = new Set<string>()
+  const gone = new Map<string, Seen>()
+  const entities = new Set<bigint>()
   let versions = 0
-  let entities = 0
   for (let start = 0; start < sorted.length; start += chunkRows) {
-    const rows = await deleteMemories(tx, sorted.slice(start, start + chunkRows))
+    const rows = await lockMemories(tx, sorted.slice(start, start + chunkRows))
     if (rows.length === 0) continue
-    entities += await removeDerived(tx, rows)
+    // Derived rows first: those of a private memory are visible beside the memory alone.
+    for (const entity of await removeDerived(tx, rows)) entities.add(entity)
+    await deleteMemories(tx, rows)
     versions += rows.length
-    for (const row of rows) gone.add(row.id)
+    for (const row of rows) gone.set(row.id, row)
     onProgress(Math.min(start + chunkRows, sorted.length))
   }
-  return { memories: gone.size, versions, entities, ids: [...gone] }
+  return {
+    memories: gone.size,
+    versions,
+    entities: await countUnmentioned(tx, [...entities]),
+    ids: [...gone.keys()],
+    touched: touchedBy([...gone.values()]),
+  }
 }
 
-/** Removes at most `limit` expired memories with all their versions; `oldestExpiry` of those, if any. */
+/**
+ * Removes at most `limit` expired memories with all their versions; `oldestExpiry` of those, if any. For a
+ * job, which sees everything: what is derived from a private memory can still be found after it.
+ */
 export async function removeExpired(
   tx: NamespaceTransaction,
   limit: number,
@@ -49,43 +67,48 @@ export async function removeExpired(
   const rows = await deleteExpired(tx, limit)
   const ids = rows.map((row) => row.id)
   const edited = rows.filter((row) => row.version > 1).map((row) => row.id)
-  const older = edited.length === 0 ? [] : await deleteMemories(tx, edited)
+  const older = edited.length === 0 ? [] : await lockMemories(tx, edited)
   const all = [...rows, ...older]
-  const entities = all.length === 0 ? 0 : await removeDerived(tx, all)
+  if (all.length > 0) await removeDerived(tx, all)
+  if (older.length > 0) await deleteMemories(tx, older)
   const oldestExpiry = rows
     .map((row) => row.expires_at)
     .reduce<Date | undefined>((least, at) => (least && least < at ? least : at), undefined)
-  return { memories: ids.length, versions: all.length, entities, ids, oldestExpiry }
+  return { memories: ids.length, versions: all.length, ids, oldestExpiry }
 }
 
-/** Removes exactly these versions; of a memory that keeps others the newest becomes current. */
+/** Removes exactly these versions; of a memory that keeps others the newest becomes current. For an administrator. */
 export async function removeVersions(
   tx: NamespaceTransaction,
   places: readonly FieldPlace[],
   onProgress: (done: number) => void = () => undefined,
-): Promise<Removed> {
-  const touched = new Set<string>()
+): Promise<Forgotten> {
+  const gone = new Map<string, Seen>()
+  const entities = new Set<bigint>()
   let versions = 0
-  let entities = 0
   for (let start = 0; start < places.length; start += chunkRows) {
     const rows = await deleteVersions(tx, places.slice(start, start + chunkRows))
     if (rows.length === 0) continue
-    const ids = [...new Set(rows.map((row) => row.id))]
-    const left = await restoreNewest(tx, ids)
-    entities += await removeDerived(tx, rows, left)
+    for (const row of rows) gone.set(row.id, row)
+    await restoreNewest(tx, [...new Set(rows.map((row) => row.id))])
+    for (const entity of await removeDerived(tx, rows)) entities.add(entity)
     versions += rows.length
-    for (const id of ids) touched.add(id)
     onProgress(Math.min(start + chunkRows, places.length))
   }
-  return { memories: touched.size, versions, entities, ids: [...touched] }
+  return {
+    memories: gone.size,
+    versions,
+    entities: await countUnmentioned(tx, [...entities]),
+    ids: [...gone.keys()],
+    touched: touchedBy([...gone.values()]),
+  }
 }
 
-/** `left`: memories that keep other versions, and with them their readers. */
+/** Returns the entities that the rows mentioned. */
 async function removeDerived(
   tx: NamespaceTransaction,
   rows: readonly RemovedRow[],
-  left: ReadonlySet<string> = new Set(),
-): Promise<number> {
+): Promise<readonly bigint[]> {
   await deletePostings(
     tx,
     rows.map(({ document, terms, tag_terms: tags }) => ({
@@ -97,13 +120,10 @@ async function removeDerived(
     tx,
     rows.map((row) => row.document),
   )
-  const ids = [...new Set(rows.map((row) => row.id))].filter((id) => !left.has(id))
   await deleteMemoryKeys(tx, rows)
-  await deleteReaders(tx, ids)
-  return deleteMentions(
-    tx,
-    rows.flatMap(({ document, entities }) =>
-      unpackTerms(entities).map((entity) => ({ entity, document })),
-    ),
+  const mentions = rows.flatMap(({ document, entities }) =>
+    unpackTerms(entities).map((entity) => ({ entity, document })),
   )
+  await deleteMentions(tx, mentions)
+  return mentions.map(({ entity }) => entity)
 }

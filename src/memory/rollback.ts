@@ -114,6 +114,7 @@ async function remove(context: CommitContext, places: readonly FieldPlace[]) {
   return {
     output: { status: 'forgotten' as const, ...counts },
     audit: { resourceIds: ids, counts },
+    touched: removed.touched,
   }
 }
 

@@ -38,6 +38,11 @@ const filteredDocumentsMax = 20_000
 const contextDocumentsMax = 100
 /** Below this many memories size and mean length are counted at once instead of estimated. */
 const exactCorpusMax = 500
+/**
+ * Memories counted where there is no estimate: a namespace that grew within the last minute, or one
+ * whose memories are private. A few milliseconds; a larger corpus hardly moves a weight.
+ */
+const countedMax = 4_000
 /** Least candidates of each of several questions. */
 const candidatesPerQuestionMin = 120
 
@@ -157,7 +162,7 @@ async function corpusOf({ tx, settings }: CommitContext): Promise<Corpus> {
   if (settings.documentCount > exactCorpusMax) {
     return { size: settings.documentCount, meanLength: settings.meanLength }
   }
-  return corpusSample(tx, exactCorpusMax)
+  return corpusSample(tx, countedMax)
 }
 
 function postingsOf({ tx }: CommitContext, questions: readonly PreparedQuestion[]) {

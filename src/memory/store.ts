@@ -5,6 +5,7 @@ import { blindIndex } from '../crypto/term-hash.ts'
 import { AppError } from '../errors.ts'
 import type { CommitContext, Operation, PrepareContext } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
+import { touchedBy } from './audience.ts'
 import { batchProgress } from './batch-progress.ts'
 import { deriveAll, type DerivedMemory, type MemoryInput } from './derive.ts'
 import { embedAll } from './embed-inputs.ts'
@@ -13,10 +14,18 @@ import {
   keepIdempotentResult,
   type IdempotencyClaim,
 } from './idempotency.sql.ts'
-import { batchBytesMax, batchItemsMax, label, memoryFields, memoryTypes } from './memory.ts'
+import {
+  batchBytesMax,
+  batchItemsMax,
+  label,
+  memoryFields,
+  memoryTypes,
+  namesReadersInVain,
+  readersInVain,
+} from './memory.ts'
 import { findByDedupeKeys } from './memories.sql.ts'
 import { removeMemories } from './remove.ts'
-import { dedupeKeyOf, insertPrepared, type PreparedMemory } from './insert.ts'
+import { dedupeKeyOf, insertPrepared, reserveFor, seenOf, type PreparedMemory } from './insert.ts'
 import { quarantineOf, sourceOf } from './trust.ts'
 
 const storeInput = z
@@ -46,11 +55,10 @@ const storeInput = z
       issue(single[0] ?? 'memories', 'with memories, put this field into each of them')
     }
     for (const [index, item] of (input.memories ?? [input]).entries()) {
+      const at = input.memories ? `memories.${index}.` : ''
+      if (namesReadersInVain(item)) issue(`${at}allowed_agents`, readersInVain)
       if (item.ttl_seconds !== undefined && item.expires_at !== undefined) {
-        issue(
-          input.memories ? `memories.${index}.expires_at` : 'expires_at',
-          'give ttl_seconds or expires_at, not both',
-        )
+        issue(`${at}expires_at`, 'give ttl_seconds or expires_at, not both')
       }
     }
   })
@@ -134,7 +142,7 @@ async function prepareItems(
   const progress = batchProgress(context, inputs.length)
   const derived = await context.stage('derive', () => deriveAll(context, inputs, progress.derived))
   const embeddings = await embedAll(context, inputs, embedder, progress.embedded)
-  const documents = await context.stage('reserve', () => context.reserveDocuments(inputs.length))
+  const documents = await context.stage('reserve', () => reserveFor(context, inputs))
   const source = sourceOf(context.principal.channel)
   return inputs.map((input, index) => {
     const item = derived[index] ?? missing()
@@ -182,7 +190,8 @@ async function commit(context: CommitContext, prepared: PreparedStore) {
   progress.written()
   const results = prepared.items.map((item, index) => describe(item, outcomes[index] ?? missing()))
   if (prepared.claim) await keepIdempotentResult(tx, prepared.claim, keep(results))
-  return reply(results)
+  const fresh = prepared.items.filter((_item, index) => results[index]?.status === 'stored')
+  return { ...reply(results), touched: touchedBy(fresh.map((item) => seenOf(context, item))) }
 }
 
 /** What an idempotency row keeps: names are content, so they are worked out again from the request. */

@@ -1,7 +1,7 @@
 /** Rows of the namespaces table and the name directory. */
 import { fragment, nothing, type Sql } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
-import type { NamespaceSettings } from '../operation.ts'
+import type { DocumentSpace, NamespaceSettings } from '../operation.ts'
 
 export interface NamespaceRow {
   readonly name: string
@@ -12,7 +12,6 @@ export interface NamespaceRow {
   readonly embedder_dimension: number
   readonly analyzer_version: number
   readonly index_key: Buffer
-  readonly next_document: number
   readonly document_count: number
   readonly mean_length: number
   /** Null in profile `off`. */
@@ -41,7 +40,7 @@ export async function registerNamespace(
 export async function readNamespace(tx: NamespaceTransaction): Promise<NamespaceRow | undefined> {
   const [row] = await tx<NamespaceRow>`
     select n.name, n.revision, n.profile, n.plan, n.embedder_model, n.embedder_dimension,
-      n.analyzer_version, n.index_key, n.next_document, n.document_count, n.mean_length, k.salt, k.plain_below
+      n.analyzer_version, n.index_key, n.document_count, n.mean_length, k.salt, k.plain_below
     from namespaces n left join namespace_keys k on k.namespace = n.namespace
     where n.namespace = ${tx.namespace}`
   return row
@@ -78,12 +77,17 @@ export async function insertNamespace(
     on conflict do nothing`
 }
 
-/** Takes `count` document integers; returns the first. The row lock lasts for this statement's transaction. */
-export async function takeDocuments(tx: NamespaceTransaction, count: number): Promise<number> {
+/** Takes `count` integers of a space; returns the first. The row lock lasts for this statement's transaction. */
+export async function takeDocuments(
+  tx: NamespaceTransaction,
+  space: DocumentSpace,
+  count: number,
+): Promise<number> {
+  const next = space === 'private' ? fragment`next_private_document` : fragment`next_document`
   const [row] = await tx<{ first: number }>`
-    update namespaces n set next_document = n.next_document + ${count}::int
+    update namespaces n set ${next} = n.${next} + ${count}::int
     where n.namespace = ${tx.namespace}
-    returning n.next_document - ${count}::int as first`
+    returning n.${next} - ${count}::int as first`
   if (!row) throw new TypeError('the namespace has no row')
   return row.first
 }
@@ -108,16 +112,33 @@ export async function changePlan(tx: NamespaceTransaction, plan: string): Promis
 }
 
 /**
+ * Lets both spaces go on from one integer and returns it: what either gave out before lies below it. The
+ * caller holds the namespace's lock.
+ */
+export async function levelDocuments(tx: NamespaceTransaction): Promise<number> {
+  const [row] = await tx<{ level: number }>`
+    update namespaces n set
+      next_document = greatest(n.next_document, n.next_private_document),
+      next_private_document = greatest(n.next_document, n.next_private_document)
+    where n.namespace = ${tx.namespace}
+    returning n.next_document as level`
+  if (!row) throw new TypeError('the namespace has no row')
+  return row.level
+}
+
+/**
  * Refreshes the estimates that BM25 and plans use; the job calls it, a store never does. Lengths of texts
- * are read from the rows, not the texts themselves. Reads every row of the namespace, locks its own.
+ * are read from the rows, not the texts themselves. Private memories do not count for BM25: every agent's
+ * scores rest on it. Reads every row of the namespace, locks its own.
  */
 export async function refreshStatistics(tx: NamespaceTransaction): Promise<void> {
   await tx`
     update namespaces n set document_count = s.count, mean_length = s.mean,
       memory_count = s.memories, byte_count = s.bytes, counted_at = statement_timestamp()
     from (
-      select count(*) filter (where m.is_current and m.quarantine = 0)::int as count,
-        coalesce(avg(m.length) filter (where m.is_current and m.quarantine = 0), 12)::real as mean,
+      select count(*) filter (where m.is_current and m.quarantine = 0 and m.access <> 'private')::int as count,
+        coalesce(avg(m.length) filter (where m.is_current and m.quarantine = 0
+          and m.access <> 'private'), 12)::real as mean,
         count(*) filter (where m.is_current) as memories,
         coalesce(sum(octet_length(m.content) + coalesce(octet_length(m.raw_content), 0)), 0)::bigint
           as bytes

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import type { Vault } from '../crypto/vault.ts'
 import type { Actor, NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
-import type { NamespaceSettings } from '../operation.ts'
+import type { DocumentSpace, NamespaceSettings } from '../operation.ts'
+import { documentIn } from './documents.ts'
 import { makeNamespaceKeys, openNamespaceKeys } from './namespace-keys.ts'
 import { insertNamespaceKeys } from './namespace-keys.sql.ts'
 import {
@@ -34,8 +35,8 @@ export interface Namespaces {
   resolve(name: string, options: { create: boolean }): Promise<bigint>
   /** Settings, from the cache unless it is older than `revision`. */
   settings(actor: Actor, freshest?: number): Promise<NamespaceSettings>
-  /** Document integers never given out before. */
-  reserveDocuments(actor: Actor, count: number): Promise<number[]>
+  /** Document numbers never given out before, ascending. */
+  reserveDocuments(actor: Actor, space: DocumentSpace, count: number): Promise<number[]>
 }
 
 /**
@@ -49,7 +50,10 @@ export function createNamespaces(
 ): Namespaces {
   const surrogates = new Map<string, bigint>()
   const settings = new Map<bigint, NamespaceSettings>()
-  const blocks = new Map<bigint, { next: number; end: number }>()
+  const blocks = {
+    common: new Map<bigint, { next: number; end: number }>(),
+    private: new Map<bigint, { next: number; end: number }>(),
+  }
 
   return {
     resolve: async (name, { create }) => {
@@ -86,13 +90,15 @@ export function createNamespaces(
       remember(settings, actor.namespace, read)
       return read
     },
-    reserveDocuments: async (actor, count) => {
-      const held = blocks.get(actor.namespace)
+    reserveDocuments: async (actor, space, count) => {
+      if (count === 0) return []
+      const held = blocks[space].get(actor.namespace)
       if (held && held.end - held.next >= count) return take(held, count)
       const size = Math.max(count, documentBlock)
-      const first = await scope.withNamespace(actor, {}, (tx) => takeDocuments(tx, size))
+      const ordinal = await scope.withNamespace(actor, {}, (tx) => takeDocuments(tx, space, size))
+      const first = documentIn(space, ordinal)
       const block = { next: first, end: first + size }
-      remember(blocks, actor.namespace, block)
+      remember(blocks[space], actor.namespace, block)
       return take(block, count)
     },
   }

@@ -29,10 +29,7 @@ export function spreadToNeighbours(scores: ReadonlyMap<number, number>): number[
       lent.set(doc + step, (lent.get(doc + step) ?? 0) + share * score)
     }
   }
-  return [...lent]
-    .filter(([doc]) => doc >= 0)
-    .toSorted(([a, x], [b, y]) => y - x || b - a)
-    .map(([doc]) => doc)
+  return [...lent].toSorted(([a, x], [b, y]) => y - x || b - a).map(([doc]) => doc)
 }
 
 /**

@@ -10,7 +10,6 @@ export interface Damage {
   readonly stray_embeddings: number
   readonly stray_mentions: number
   readonly stray_entities: number
-  readonly stray_readers: number
 }
 
 /**
@@ -46,9 +45,7 @@ export async function findDamage(owner: OwnerDatabase): Promise<Damage> {
           where m.id is null) as stray_mentions,
         (select count(*)::int from mindglue.entities n
           where not exists (select from mindglue.mentions x
-            where x.namespace = n.namespace and x.entity = n.entity)) as stray_entities,
-        (select count(*)::int from mindglue.memory_agents a left join m using (namespace, id)
-          where m.id is null) as stray_readers`,
+            where x.namespace = n.namespace and x.entity = n.entity)) as stray_entities`,
   )
   if (damage === undefined) throw new Error('the count gave no row')
   return damage
@@ -62,7 +59,6 @@ export const noDamage: Damage = {
   stray_embeddings: 0,
   stray_mentions: 0,
   stray_entities: 0,
-  stray_readers: 0,
 }
 
 export interface Held {

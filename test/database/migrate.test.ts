@@ -178,3 +178,44 @@ test('the product’s migrations apply to several databases of a cluster at the 
   expect(applied.map((names) => names.length)).toEqual(databases.map(() => migrations.length))
   await Promise.all(databases.map((database) => database.close()))
 })
+
+test('private memories stored before 0012 keep their readers and leave the common numbers', async () => {
+  const migrations = await readMigrations()
+  const before = migrations.findIndex(({ name }) => name.endsWith('_access'))
+  await migrate(empty.owner, migrations.slice(0, before))
+  await empty.owner.ownerTransaction(async (_sql, script) => {
+    await script(`
+      set local search_path = mindglue, public;
+      insert into namespaces (namespace, name, embedder_model, embedder_dimension, analyzer_version, index_key,
+        next_document) values (7, 'old', 'none', 0, 1, '', 257);
+      insert into memories (namespace, id, version, document, content, type, source_kind, owner_agent, access,
+        occurred_at, valid_from, recorded_at, dedupe_key, terms, tag_terms, entities, length)
+      select 7, ('01890000-0000-7000-8000-00000000000' || n)::uuid, 1, n, '', 'note', 'user', 'ada',
+        case n when 2 then 'private' else 'shared' end, now(), now(), now(), n::text::bytea, '', '', '', 1
+      from generate_series(1, 3) n;
+      insert into memory_agents select 7, id, agent from memories, unnest(array['grace', 'bob']) agent
+        where document > 1;
+      insert into postings select 7, 1, document, 1, 1 from memories;
+      insert into embeddings select 7, document, '[1,0]' from memories;
+      insert into mentions select 7, 1, document from memories;`)
+  })
+  await migrate(empty.owner, migrations)
+  const rows = await empty.owner.ownerTransaction(
+    (sql) => sql`
+      select m.id, m.document, m.readers,
+        (select array_agg(p.document) from mindglue.postings p where p.document = m.document) as postings,
+        (select array_agg(e.document) from mindglue.embeddings e where e.document = m.document) as vectors,
+        (select array_agg(n.document) from mindglue.mentions n where n.document = m.document) as mentions,
+        (select next_private_document from mindglue.namespaces) as next
+      from mindglue.memories m order by m.id`,
+  )
+  const expected = [1, 2 - 2 ** 31, 3].map((document) => ({
+    document,
+    readers: document < 0 ? ['bob', 'grace'] : null,
+    postings: [document],
+    vectors: [document],
+    mentions: [document],
+    next: 257,
+  }))
+  expect(rows).toMatchObject(expected)
+})

@@ -26,7 +26,7 @@ describe('a job', () => {
     [`insert into postings select * from postings`],
     [`insert into entities select * from entities`],
     [`insert into mentions select * from mentions`],
-    [`insert into memory_agents select namespace, id, 'eve' from memories`],
+    [`update memories set readers = array['eve']`],
     [`update entities set name = ''`],
     [`update namespaces set index_key = ''`],
     [`update namespaces set profile = 'off'`],

@@ -232,11 +232,6 @@ describe('with a valid context', () => {
       'adding a name elsewhere',
       ({ theirs: to }) => `insert into entities values (${to}, 1, '\\x41', 'person')`,
     ],
-    [
-      'adding a reader elsewhere',
-      ({ theirs: to }) =>
-        `insert into memory_agents values (${to}, '01890000-0000-7000-8000-000000000000', 'ada')`,
-    ],
     ['changing the audit', () => `update audit_events set outcome = 'ok'`],
     ['deleting from the audit', () => 'delete from audit_events'],
     ['adding to the audit by hand', () => 'insert into audit_events select * from audit_events'],

@@ -198,6 +198,8 @@ describe('turning encryption on', () => {
         metadata: { drawer: 'marigold' },
         session: 'marigold-week',
         speaker: 'Dorothy Vaughan',
+        // Private memories are numbered apart (namespaces/documents.ts).
+        ...(index % 5 === 0 && { access: 'private' }),
       })),
     })
     ids = results.map(({ id }) => id)

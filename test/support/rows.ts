@@ -5,7 +5,6 @@ import type { TestMemory } from './memory.ts'
 
 export const derivedTables = [
   'memories',
-  'memory_agents',
   'memory_keys',
   'embeddings',
   'sealed_embeddings',
