@@ -32,9 +32,11 @@ import { createKeyUpkeep, type KeyUpkeep } from './jobs/key-upkeep.ts'
 import { maintenanceJobs } from './jobs/maintenance.ts'
 import { purgeJob } from './jobs/purge.ts'
 import { reembed, type ReembedOptions } from './jobs/reembed.ts'
+import { vectorsJob } from './jobs/vectors.ts'
 import { startJobs } from './jobs/runner.ts'
 import { RankingTexts } from './memory/ranking-texts.ts'
 import { SealedVectors } from './memory/sealed-vectors.ts'
+import { partitionLimits } from './memory/vector-partitions.ts'
 import type { Plans } from './namespaces/plans.ts'
 import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
 import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
@@ -218,9 +220,11 @@ async function assemble(parts: Parts): Promise<App> {
     [
       purgeJob({ scope, metrics, everySeconds: config.purgeIntervalSeconds }),
       ...(embedder ? [embedPendingJob({ scope, namespaces, embedder })] : []),
-      housekeepingJob(scope, written),
+      housekeepingJob(scope, written, partitionLimits),
       keyUsesJob(scope, authenticator),
-      ...(embedded ? maintenanceJobs(embedded, () => writes) : []),
+      ...(embedded
+        ? maintenanceJobs(embedded, () => writes)
+        : [vectorsJob({ scope, log, metrics, limits: partitionLimits })]),
     ],
     log,
     metrics,

@@ -2,6 +2,7 @@
 import { AppError } from '../errors.ts'
 import { fragment, type Database, type Sql } from './database.ts'
 import { loginFindings } from './doctor-login.sql.ts'
+import { partitionFindings, vectorIndexFindings } from './doctor-partitions.sql.ts'
 import type { Finding } from './finding.ts'
 
 /**
@@ -43,6 +44,8 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'root_key_add(integer, bytea)',
   'root_key_remove(integer)',
   'root_keys_known()',
+  'vector_partition_build()',
+  'vector_partition_drop()',
   'verified_context()',
 ])
 
@@ -61,6 +64,8 @@ export async function inspectDatabase(database: Database): Promise<readonly Find
       ...(await openTables(sql, everybody)),
       ...(await freeRights(sql, everybody)),
       ...(await openPolicies(sql)),
+      ...(await partitionFindings(sql, everybody)),
+      ...(await vectorIndexFindings(sql)),
       ...(await openViews(sql)),
       ...(await definers(sql, everybody)),
     ]

@@ -4,8 +4,10 @@ import { AppError } from '../errors.ts'
 import type { Principal } from '../principal.ts'
 import { fragment, nothing, type Database, type Sql, type TransactionOptions } from './database.ts'
 
-/** Longest life of a signed context: longer than any statement may run, short enough to be worthless later. */
+/** Life of a signed context: longer than a statement may run, short enough to be worthless later. */
 const contextLifeSeconds = 300
+/** What a transaction with a statement timeout of its own gets beyond it. */
+const contextGraceSeconds = 60
 const hmacBlockBytes = 64
 
 /** Runs SQL inside one namespace; repositories bind `tx.namespace` in every statement besides the policies. */
@@ -53,7 +55,8 @@ export function createScope(database: Database, contextKey: Uint8Array): Namespa
     (actor, { seesQuarantined = actor.scopes.has('admin'), ...options }, work) =>
       database.transaction(options, async (sql) => {
         // Not awaited alone: pipelined ahead of the first statement, so it costs no round trip of its own.
-        const signed = signContext(actor, { seesQuarantined, isJob }, contextKey)
+        const lifeSeconds = contextLife(options)
+        const signed = signContext(actor, { seesQuarantined, isJob, lifeSeconds }, contextKey)
         const context = setContext(sql, signed, isJob)
         const tx = Object.assign(bindSql(sql), {
           namespace: actor.namespace,
@@ -120,13 +123,20 @@ const foreignSecret =
 interface Marks {
   readonly seesQuarantined: boolean
   readonly isJob: boolean
+  readonly lifeSeconds: number
 }
 
-function signContext(actor: Actor, { seesQuarantined, isJob }: Marks, key: Uint8Array): string {
+/** The policies of the last statement ask the context as well: it outlives the longest statement. */
+function contextLife({ statementTimeoutMs = 0 }: TransactionOptions): number {
+  return Math.max(contextLifeSeconds, Math.ceil(statementTimeoutMs / 1000) + contextGraceSeconds)
+}
+
+function signContext(actor: Actor, marks: Marks, key: Uint8Array): string {
+  const { seesQuarantined, isJob, lifeSeconds } = marks
   const isAdmin = actor.scopes.has('admin')
   const flags = `${isAdmin ? 'a' : '-'}${seesQuarantined ? 'q' : ''}${isJob ? 'j' : ''}`
   const agent = Buffer.from(actor.agent, 'utf8').toString('hex')
-  const expires = Math.floor(Date.now() / 1000) + contextLifeSeconds
+  const expires = Math.floor(Date.now() / 1000) + lifeSeconds
   const body = `${actor.namespace}|${agent}|${flags}|${expires}`
   return `${body}|${createHmac('sha256', key).update(body).digest('hex')}`
 }

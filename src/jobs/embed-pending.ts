@@ -8,7 +8,7 @@ import {
   type StoredContent,
 } from '../memory/memories.sql.ts'
 import { insertVectors } from '../memory/vectors.ts'
-import { clearDue, duePage } from '../namespaces/due.sql.ts'
+import { addDue, clearDue, duePage } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { readRevision } from '../namespaces/namespaces.sql.ts'
 import type { NamespaceSettings } from '../operation.ts'
@@ -86,7 +86,10 @@ export function embedPendingJob({ scope, namespaces, embedder }: EmbedPendingDep
       for (const { namespace } of page) {
         await embedNamespace(namespace, signal)
         const done = new Date(now.getTime() - bucketGraceMs)
-        await scope.withJob(jobPrincipal(namespace), {}, (tx) => clearDue(tx, 'embed', done))
+        await scope.withJob(jobPrincipal(namespace), {}, async (tx) => {
+          await clearDue(tx, 'embed', done)
+          await addDue(tx, 'statistics', [now])
+        })
       }
     },
   }

@@ -1,7 +1,9 @@
-/** Small upkeep of the namespaces this process served: search statistics, spent keys and confirmations. */
+/** Small upkeep of the namespaces this process served: search statistics, partitions, spent keys. */
 import type { NamespaceScope } from '../database/scope.ts'
 import { dropExpiredConfirmations } from '../memory/confirmations.sql.ts'
 import { dropIdempotencyKeys } from '../memory/idempotency.sql.ts'
+import { needsMaintenance, type PartitionLimits } from '../memory/vector-partitions.ts'
+import { addDue } from '../namespaces/due.sql.ts'
 import { refreshStatistics } from '../namespaces/namespaces.sql.ts'
 import { jobPrincipal } from './job-principal.ts'
 import type { Job } from './runner.ts'
@@ -11,7 +13,11 @@ const idempotencyKeyHours = 48
 const batchRows = 1_000
 
 /** `touched` holds namespaces written since the last run; the job empties it. */
-export function housekeepingJob(scope: NamespaceScope, touched: Set<bigint>): Job {
+export function housekeepingJob(
+  scope: NamespaceScope,
+  touched: Set<bigint>,
+  limits: PartitionLimits,
+): Job {
   return {
     name: 'housekeeping',
     everySeconds: 60,
@@ -25,6 +31,7 @@ export function housekeepingJob(scope: NamespaceScope, touched: Set<bigint>): Jo
           await refreshStatistics(tx)
           await dropIdempotencyKeys(tx, before, batchRows)
           await dropExpiredConfirmations(tx, batchRows)
+          if (await needsMaintenance(tx, limits)) await addDue(tx, 'statistics', [new Date()])
         })
       }
     },

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts'
 import { lowestDocument } from '../namespaces/documents.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import { lackingVector } from '../memory/vectors.ts'
+import { addDue } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { changeEmbedder, readRevision } from '../namespaces/namespaces.sql.ts'
 import type { Embedder } from '../pipeline/embed.ts'
@@ -41,6 +42,7 @@ export async function reembed(
   if (before.embedderModel !== embedder.model) {
     await scope.withNamespace(principal, { statementTimeoutMs: 600_000 }, async (tx) => {
       await changeEmbedder(tx, embedder)
+      await addDue(tx, 'statistics', [new Date()])
       await recordEvent(tx, principal, 'reembed', 'ok', {})
     })
   }
@@ -61,5 +63,6 @@ export async function reembed(
     last = rows.at(-1)?.document ?? last
     onProgress(done, Math.max(done, total))
   }
+  await scope.withNamespace(principal, {}, (tx) => addDue(tx, 'statistics', [new Date()]))
   return done
 }

@@ -1,5 +1,5 @@
-/** Vectors of memories: exact search within one namespace; no index ever spans namespaces. */
-import { fragment, nothing } from '../database/database.ts'
+/** Vectors of memories: search within one namespace, exact or by its own index; no index spans namespaces. */
+import { fragment, nothing, SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { filterSql, live, type MemoryFilter } from './memories.sql.ts'
 import { PackedReader } from './packed.ts'
@@ -25,10 +25,18 @@ export async function insertEmbeddings(
     on conflict (namespace, document) do update set embedding = excluded.embedding`
 }
 
+/** Rows a filter may keep and still be compared one by one: 2,000 take a few milliseconds. */
+const fewMax = 2_000
+/** Candidates the graph keeps in view; more find more and take longer (docs/decisions). */
+const searchWidth = 400
+/** Vectors a filtered search of the graph may look at before the exact scan is the better way. */
+const scannedMax = 40_000
+
 /**
- * The nearest documents by cosine, best first: exact, by a scan of the namespace (`+ 0` keeps the
- * planner from an approximate index, storage lab D). Without a filter no memory is looked at, so
- * hidden and expired ones may be among them; reading the candidates drops those.
+ * The nearest documents by cosine, best first. Exact, unless the namespace has a partition with an
+ * approximate index that is ready; then a filter that keeps few memories is still exact, and so is what
+ * the index cannot fill. Without a filter no memory is looked at, so hidden and expired ones may be
+ * among them; reading the candidates drops those.
  */
 export async function nearestDocuments(
   tx: NamespaceTransaction,
@@ -36,24 +44,134 @@ export async function nearestDocuments(
   filter: MemoryFilter | undefined,
   limit: number,
 ): Promise<Cosine[]> {
-  const vector = fragment`${vectorText(question)}::${tx.dialect.vectorType}`
+  const dimension = await indexedDimension(tx)
+  if (dimension === question.length) {
+    const few = filter && (await nearestOfFew(tx, question, filter, limit))
+    if (few !== undefined) return few
+    const found = await nearestByIndex(tx, question, filter, limit)
+    if (found.length >= limit) {
+      // Private memories are in no index: those that the caller may see are compared one by one.
+      const own = await nearestExact(tx, question, filter, limit, isPrivate)
+      return [...found, ...own].toSorted((a, b) => b.cosine - a.cosine).slice(0, limit)
+    }
+  }
+  return nearestExact(tx, question, filter, limit)
+}
+
+/** Dimension of the ready partition's index; undefined without one. Primary key. */
+async function indexedDimension(tx: NamespaceTransaction): Promise<number | undefined> {
+  if (tx.dialect.engine === 'embedded') return undefined
+  const [row] = await tx<{ dimension: number }>`
+    select v.dimension from vector_partitions v
+    where v.namespace = ${tx.namespace} and v.state = 'ready'`
+  return row?.dimension
+}
+
+/** By a scan of the namespace (`+ 0` keeps the planner from an approximate index, storage lab D). */
+async function nearestExact(
+  tx: NamespaceTransaction,
+  question: Float32Array,
+  filter: MemoryFilter | undefined,
+  limit: number,
+  part: SqlFragment = fragment`true`,
+): Promise<Cosine[]> {
   const passing = filter
     ? fragment`join memories m on m.namespace = e.namespace and m.document = e.document
         and ${live(tx)} and ${filterSql(filter)}`
     : nothing
-  // Vectors are of unit length: the inner product (`<#>` is its negative) is the cosine, at a third of
-  // the work. One expression for output and order, or it is computed twice a row.
+  // One expression for output and order, or it is computed twice a row.
   const [row] = await tx<{ packed: Buffer | null }>`
-    select string_agg(int4send(n.document) || float4send(-n.distance::real), ''::bytea
-      order by n.distance) as packed
+    select ${packedCosines} as packed
     from (
-      select e.document, (e.embedding <#> ${vector}) + 0 as distance
+      select e.document, ${distanceTo(tx, question)} + 0 as distance
       from embeddings e ${passing}
-      where e.namespace = ${tx.namespace}
+      where e.namespace = ${tx.namespace} and ${part}
       order by distance limit ${limit}
     ) n`
   return unpackCosines(row?.packed)
 }
+
+/** The number space of private memories (namespaces/documents.ts). */
+const isPrivate = fragment`e.document < 0`
+
+/**
+ * Exact among what the filter keeps, or undefined when that is more than `fewMax`: an index that is
+ * filtered afterwards finds too little of a small part. Reads at most fewMax + 1 memories that pass.
+ */
+async function nearestOfFew(
+  tx: NamespaceTransaction,
+  question: Float32Array,
+  filter: MemoryFilter,
+  limit: number,
+): Promise<Cosine[] | undefined> {
+  const [row] = await tx<{ few: boolean; packed: Buffer | null }>`
+    with passing as materialized (
+      select m.document from memories m
+      where m.namespace = ${tx.namespace} and ${live(tx)} and ${filterSql(filter)}
+      limit ${fewMax + 1}
+    ), size as materialized (select count(*) <= ${fewMax} as few from passing)
+    select s.few, case when s.few then (
+      select ${packedCosines} from (
+        select v.document, v.distance from passing p cross join lateral (
+          select e.document, ${distanceTo(tx, question)} + 0 as distance from embeddings e
+          where e.namespace = ${tx.namespace} and e.document = p.document offset 0) v
+        order by v.distance limit ${limit}
+      ) n) end as packed
+    from size s`
+  return row?.few === true ? unpackCosines(row.packed) : undefined
+}
+
+/**
+ * Approximate, from the namespace's own partition; it may be short of `limit`, when the filter keeps
+ * little of what is near or the partition was given up since. Index: hnsw of the partition, then
+ * memories_document. The plan is made for this namespace: one for any would lock every partition.
+ */
+async function nearestByIndex(
+  tx: NamespaceTransaction,
+  question: Float32Array,
+  filter: MemoryFilter | undefined,
+  limit: number,
+): Promise<Cosine[]> {
+  // Liveness as a value and no condition, as in candidates.sql.ts: else any partial index might be taken.
+  const passing = filter
+    ? fragment`cross join lateral (
+        select (${live(tx)} and ${filterSql(filter)}) as is_wanted from memories m
+        where m.namespace = ${tx.namespace} and m.document = g.document offset 0
+      ) found where found.is_wanted`
+    : nothing
+  const typed = new SqlFragment([`halfvec(${question.length})`], [])
+  const width = Math.min(1_000, Math.max(searchWidth, limit))
+  // Sent together; the settings hold for this transaction.
+  const [, [row]] = await Promise.all([
+    tx`select set_config('plan_cache_mode', 'force_custom_plan', true),
+      set_config('hnsw.ef_search', ${width}::int::text, true),
+      set_config('hnsw.iterative_scan', 'strict_order', true),
+      set_config('hnsw.max_scan_tuples', ${scannedMax}::int::text, true),
+      set_config('hnsw.scan_mem_multiplier', '8', true)`,
+    tx<{ packed: Buffer | null }>`
+      select ${packedCosines} as packed from (
+        select g.document, g.distance from (
+          select p.document, p.embedding::${typed} <#> ${vectorText(question)}::${typed} as distance
+          from partitioned_embeddings p
+          where p.namespace = ${tx.namespace} and exists (
+            select from vector_partitions v
+            where v.namespace = ${tx.namespace} and v.state = 'ready')
+          order by distance
+        ) g ${passing}
+        limit ${limit}
+      ) n`,
+    tx`select set_config('plan_cache_mode', 'auto', true)`,
+  ])
+  return unpackCosines(row?.packed)
+}
+
+/** Vectors are of unit length: the inner product (`<#>` is its negative) is the cosine, at a third of the work. */
+function distanceTo(tx: NamespaceTransaction, question: Float32Array): SqlFragment {
+  return fragment`(e.embedding <#> ${vectorText(question)}::${tx.dialect.vectorType})`
+}
+
+const packedCosines = fragment`string_agg(int4send(n.document) || float4send(-n.distance::real),
+  ''::bytea order by n.distance)`
 
 /** Cosines of given documents, for candidates that words alone found. Primary key. */
 export async function cosinesOf(
@@ -61,12 +179,10 @@ export async function cosinesOf(
   question: Float32Array,
   documents: readonly number[],
 ): Promise<Cosine[]> {
-  const vector = fragment`${vectorText(question)}::${tx.dialect.vectorType}`
   const [row] = await tx<{ packed: Buffer | null }>`
-    select string_agg(int4send(e.document) || float4send(-(e.embedding <#> ${vector})::real), ''::bytea)
-      as packed
-    from embeddings e
-    where e.namespace = ${tx.namespace} and e.document = any(${documents}::int[])`
+    select ${packedCosines} as packed from (
+      select e.document, ${distanceTo(tx, question)} as distance from embeddings e
+      where e.namespace = ${tx.namespace} and e.document = any(${documents}::int[])) n`
   return unpackCosines(row?.packed)
 }
 

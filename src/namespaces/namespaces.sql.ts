@@ -185,6 +185,10 @@ export async function changeEmbedder(
     update namespaces n set embedder_model = ${embedder.model},
       embedder_dimension = ${embedder.dimension}, revision = n.revision + 1
     where n.namespace = ${tx.namespace}`
+  // First, so that the copy in a partition is not emptied row by row: it is dropped as a whole.
+  if (tx.dialect.engine === 'postgres') {
+    await tx`delete from vector_partitions v where v.namespace = ${tx.namespace}`
+  }
   await tx`delete from embeddings e where e.namespace = ${tx.namespace}`
   await tx`delete from sealed_embeddings e where e.namespace = ${tx.namespace}`
 }

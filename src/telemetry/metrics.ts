@@ -36,6 +36,8 @@ export interface Metrics {
   rateLimited(limit: 'namespace' | 'key' | 'address'): void
   /** Whether limits are kept by this process alone although Redis is configured. */
   rateLimitDegraded(isDegraded: boolean): void
+  /** After a run of the job that gives namespaces a partition, for each that it changed. */
+  vectorPartition(outcome: 'promoted' | 'demoted' | 'failed', durationSeconds: number): void
   /** Prometheus text of everything above. */
   text(): Promise<string>
   readonly contentType: string
@@ -99,6 +101,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     rateLimited: (limit) => background.rateLimited.inc({ limit }),
     rateLimitDegraded: (isDegraded) => background.rateLimitDegraded.set(isDegraded ? 1 : 0),
+    vectorPartition(outcome, durationSeconds) {
+      background.partitions.inc({ outcome })
+      if (outcome === 'promoted') background.promotion.set(durationSeconds)
+    },
     text: () => registry.metrics(),
     contentType: registry.contentType,
   }
@@ -155,6 +161,17 @@ function backgroundMetrics(registers: Registry[]) {
     purgeLag: new Gauge({
       name: 'mindglue_purge_lag_seconds',
       help: 'How long the oldest memory of the last purge had been expired.',
+      registers,
+    }),
+    partitions: new Counter({
+      name: 'mindglue_vector_partitions_total',
+      help: 'Namespaces that were given a partition with an approximate index, or lost it.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    promotion: new Gauge({
+      name: 'mindglue_vector_promotion_seconds',
+      help: 'How long the last such partition took to build.',
       registers,
     }),
   }
