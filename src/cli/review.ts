@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline/promises'
 import type { OperatorCommands } from '../daemon/operate.ts'
 import { AppError } from '../errors.ts'
-import { cleanLine } from '../mcp/render.ts'
+import { cleanLine } from '../pipeline/clean.ts'
 import { withOperator, type Operator, type OperatorOptions } from './operator.ts'
 import { print, printJson, styleFor } from './output.ts'
 

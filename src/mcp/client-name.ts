@@ -2,7 +2,7 @@
 import { CLIENT_INFO_META_KEY, type Server, type ServerContext } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import type { ClientName } from '../principal.ts'
-import { cleanLine } from './render.ts'
+import { cleanLine } from '../pipeline/clean.ts'
 
 /** Characters kept of a name and of a version. */
 const nameLengthMax = 64

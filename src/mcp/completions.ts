@@ -2,7 +2,7 @@
 import type { CompleteRequest, CompleteResult } from '@modelcontextprotocol/server'
 import type { PresentedMemory } from '../memory/present.ts'
 import type { McpHost } from './host.ts'
-import { cleanLine } from './render.ts'
+import { cleanLine } from '../pipeline/clean.ts'
 import { asProtocolError, type ResourceCall } from './resources.ts'
 import { uriTemplates } from './resource-uri.ts'
 

@@ -6,6 +6,7 @@ import {
   type GetPromptResult,
   type Prompt,
 } from '@modelcontextprotocol/server'
+import { cleanLine } from '../pipeline/clean.ts'
 import type { McpHost } from './host.ts'
 import { fence, memoryText } from './render.ts'
 import { asProtocolError, type ResourceCall } from './resources.ts'
@@ -93,7 +94,10 @@ export async function getPrompt(
       throw invalid(`${key} is longer than ${argumentLengthMax} characters`)
     }
   }
-  const texts = await prompt.get(host, call, given)
+  const cleaned = Object.fromEntries(
+    Object.entries(given).map(([key, value]) => [key, cleanLine(value)]),
+  )
+  const texts = await prompt.get(host, call, cleaned)
   return {
     description: prompt.definition.description,
     messages: texts.map((text) => ({ role: 'user', content: { type: 'text', text } })),

@@ -1,6 +1,8 @@
 /** Operation output → text for a model. Stored words are fenced as data and cleaned of hidden characters. */
 import { randomBytes } from 'node:crypto'
 import type { PresentedMemory } from '../memory/present.ts'
+import { normalTrust } from '../memory/trust.ts'
+import { clean, cleanLine } from '../pipeline/clean.ts'
 import type { ExportOutput, ForgetOutput, RecallOutput, StoreOutput } from './host.ts'
 
 /** First line of every text that holds memories, always the same. */
@@ -10,26 +12,16 @@ export const dataNotice =
 /** Ids listed in the text of a batch; all of them are in the structured answer. */
 const idsShownMax = 20
 
-// Controls but tab and newline; bidirectional overrides and isolates; invisible tag characters, which
-// can smuggle text past a reader (Unicode TR 36). Joiners stay: scripts and emoji need them.
-const hidden =
-  // oxlint-disable-next-line no-control-regex -- control characters are exactly what is removed
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\u{e0000}-\u{e007f}]/gu
-
-/** Text without characters that a reader cannot see or that reorder what they see. */
-export function clean(text: string): string {
-  return text.replaceAll('\r\n', '\n').replaceAll(hidden, '')
-}
-
-/** One line: for labels, which must not break out of their heading. */
-export function cleanLine(text: string): string {
-  return clean(text).replaceAll(/\s+/gu, ' ').trim()
-}
+/** What our own marks look like, so that none stands in a text: also not where hidden characters were. */
+const marks = /<(?=\s{0,4}\/?\s{0,4}memory-)/giu
 
 /** Wraps texts in marks that stored words cannot guess, under the notice. */
 export function fence(texts: readonly string[]): string {
-  const mark = `memory-${randomBytes(6).toString('hex')}`
-  const blocks = texts.map((text, index) => `<${mark} n="${index + 1}">\n${text}\n</${mark}>`)
+  const mark = `memory-${randomBytes(12).toString('hex')}`
+  const blocks = texts.map((text, index) => {
+    const inside = clean(text).replaceAll(marks, '‹').replaceAll(dataNotice, '[…]')
+    return `<${mark} n="${index + 1}">\n${inside}\n</${mark}>`
+  })
   return [dataNotice, ...blocks].join('\n')
 }
 
@@ -43,10 +35,17 @@ export function memoryText(memory: PresentedMemory, score?: number): string {
     memory.event_date === undefined ? undefined : `speaks of ${memory.event_date}`,
     memory.tags.length === 0 ? undefined : memory.tags.map((tag) => `#${cleanLine(tag)}`).join(' '),
     memory.version > 1 ? `version ${memory.version}` : undefined,
+    originOf(memory),
     `id ${memory.id}`,
     score === undefined ? undefined : `score ${score.toFixed(2)}`,
   ].filter((fact) => fact !== undefined)
   return `${facts.join(' · ')}\n${clean(memory.content)}`
+}
+
+/** Said where it should give pause; the structured answer always has it. */
+function originOf({ source, quarantine }: PresentedMemory): string | undefined {
+  if (quarantine) return `QUARANTINED (${quarantine.join(', ')}), from ${source.kind}`
+  return source.trust < normalTrust ? `from ${source.kind}, trust ${source.trust}` : undefined
 }
 
 export function renderRecall(output: RecallOutput): string {
@@ -100,7 +99,7 @@ export function renderForget(output: ForgetOutput): string {
 
 export function renderExport(output: ExportOutput): string {
   const lines = [`${count(output.count, 'memory', 'memories')}, format ${output.format}.`]
-  if (output.count > 0) lines.push(fence([clean(output.content)]))
+  if (output.count > 0) lines.push(fence([output.content]))
   lines.push(
     output.next_cursor === undefined
       ? 'This was the last page.'

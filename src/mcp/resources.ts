@@ -10,10 +10,11 @@ import {
 } from '@modelcontextprotocol/server'
 import { toAppError } from '../errors.ts'
 import type { PresentedMemory } from '../memory/present.ts'
+import { cleanLine } from '../pipeline/clean.ts'
 import type { Principal } from '../principal.ts'
 import type { ExecuteOptions } from '../execute.ts'
 import type { McpHost, RecallOutput } from './host.ts'
-import { cleanLine, fence, memoryText } from './render.ts'
+import { fence, memoryText } from './render.ts'
 import { parseResourceUri, resourceUri, uriTemplates, type ResourceName } from './resource-uri.ts'
 
 /** Memories on a page of `resources/list`. */
@@ -190,7 +191,7 @@ export async function asProtocolError<T>(work: () => Promise<T>): Promise<T> {
     const isCallers = code === 'invalid_input' || code === 'not_found'
     throw new ProtocolError(
       isCallers ? ProtocolErrorCode.InvalidParams : ProtocolErrorCode.InternalError,
-      publicMessage,
+      cleanLine(publicMessage),
       { code, retryable },
     )
   }

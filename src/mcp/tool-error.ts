@@ -1,6 +1,7 @@
 /** A failed tool call as a tool result: what went wrong, what to do, which request. Never a stack. */
 import type { CallToolResult } from '@modelcontextprotocol/server'
 import { toAppError } from '../errors.ts'
+import { cleanLine } from '../pipeline/clean.ts'
 
 /** Key of the machine-readable form in the result's `_meta`. */
 export const errorMetaKey = 'io.github.mindglue/error'
@@ -11,13 +12,14 @@ export const errorMetaKey = 'io.github.mindglue/error'
  */
 export function toolError(thrown: unknown, requestId: string): CallToolResult {
   const error = toAppError(thrown)
+  const said = cleanLine(error.publicMessage)
   const issues = issuesOf(error.details?.['issues'])
   const retry =
     error.retryAfterSeconds === undefined
       ? 'The same call may succeed later.'
       : `The same call may succeed in ${Math.ceil(error.retryAfterSeconds)} s.`
   const lines = [
-    `${error.code}: ${error.publicMessage}`,
+    `${error.code}: ${said}`,
     ...issues.map(({ path, message }) => `- ${path === '' ? 'arguments' : path}: ${message}`),
     ...(error.retryable ? [retry] : []),
     `request ${requestId}`,
@@ -28,7 +30,7 @@ export function toolError(thrown: unknown, requestId: string): CallToolResult {
     _meta: {
       [errorMetaKey]: {
         code: error.code,
-        message: error.publicMessage,
+        message: said,
         retryable: error.retryable,
         request_id: requestId,
         ...(error.retryAfterSeconds !== undefined && {
@@ -53,7 +55,7 @@ function issuesOf(value: unknown): Issue[] {
   return value.slice(0, issuesMax).flatMap((item: unknown) => {
     if (typeof item !== 'object' || item === null) return []
     const { path, message }: { path?: unknown; message?: unknown } = item
-    return [{ path: pathText(path), message: String(message) }]
+    return [{ path: cleanLine(pathText(path)), message: cleanLine(String(message)) }]
   })
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { CommitContext, Operation } from '../operation.ts'
+import { clean, cleanLine } from '../pipeline/clean.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { pageMemories } from './memories.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
@@ -139,13 +140,15 @@ function toMarkdown(line: ExportLine): string {
   const facts = [
     line.type,
     line.occurred_at.slice(0, 10),
-    line.speaker,
-    line.session,
-    ...line.tags.map((tag) => `#${tag}`),
+    line.speaker && cleanLine(line.speaker),
+    line.session && cleanLine(line.session),
+    ...line.tags.map((tag) => `#${cleanLine(tag)}`),
     line.is_current ? undefined : `version ${line.version}, superseded`,
     line.quarantine && `quarantined: ${line.quarantine.join(', ')}`,
   ].filter((fact) => fact !== undefined)
   // Indented, so that a memory that is Markdown itself cannot end its own block.
-  const body = line.content.split(/\r?\n/u).map((row) => `    ${row}`)
+  const body = clean(line.content)
+    .split('\n')
+    .map((row) => `    ${row}`)
   return `- **${facts.join(' · ')}** \`${line.id}\`\n\n${body.join('\n')}\n\n`
 }

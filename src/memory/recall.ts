@@ -7,7 +7,13 @@ import { readDocuments, readNeighbours } from './candidates.sql.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
 import { boundedText, label, memoryId, memoryTypes, timestamp } from './memory.ts'
-import { browseMemories, readMemories, readVersions, type MemoryFilter } from './memories.sql.ts'
+import {
+  browseMemories,
+  readMemories,
+  readVersions,
+  type MemoryFilter,
+  type MemoryRow,
+} from './memories.sql.ts'
 import { presentedMemory, presentMemory } from './present.ts'
 import {
   prepareQuestion,
@@ -17,6 +23,7 @@ import {
   type OpenedBefore,
   type PreparedQuestion,
 } from './search.ts'
+import { fairShares } from './trust.ts'
 
 export const questionsMax = 5
 const questionBytesMax = 8 * 1024
@@ -195,23 +202,51 @@ async function answer(
   if (input.ids) return readByIds(context, input.ids, input.history === true)
   if (prepared.questions.length === 0) return browse(context, prepared.filter, input, cursorKey)
   const hits = await search(context, prepared.questions, prepared.filter, openedBefore)
-  const kept = hits
-    .filter((hit) => hit.score >= (input.min_score ?? 0))
-    .slice(0, input.limit ?? defaultResults)
-  return { results: await context.stage('read', () => present(context, kept, input)) }
+  const good = hits.filter((hit) => hit.score >= (input.min_score ?? 0))
+  return { results: await context.stage('read', () => present(context, good, input)) }
 }
 
-/** Whole memories for the hits, in their order; one that expired meanwhile is left out. */
+/**
+ * Rows of the best hits, in no order; one that expired meanwhile is left out. Where a source below
+ * normal trust has had its share (trust.ts), the next hits take its places.
+ */
+async function readBest(
+  { tx }: CommitContext,
+  hits: readonly Hit[],
+  limit: number,
+): Promise<MemoryRow[]> {
+  const mayTake = fairShares(limit)
+  const best: MemoryRow[] = []
+  let start = 0
+  while (start < hits.length && best.length < limit) {
+    // Mostly the first page is the answer; one source that filled it may have filled many more.
+    const page = hits.slice(start, start === 0 ? limit : start + resultsMax).map(documentOf)
+    start += page.length
+    const rows = new Map((await readDocuments(tx, page)).map((row) => [row.document, row]))
+    const fair = page.flatMap((document) => {
+      const row = rows.get(document)
+      if (!row) return []
+      const agent = row.source_agent ?? row.owner_agent
+      return mayTake({ kind: row.source_kind, trust: row.trust, agent }) ? [row] : []
+    })
+    best.push(...fair.slice(0, limit - best.length))
+    if (fair.length === rows.size) break
+  }
+  return best
+}
+
+function documentOf(hit: Hit): number {
+  return hit.document
+}
+
+/** Whole memories for the best of the hits, in their order. */
 async function present(
   context: CommitContext,
   hits: readonly Hit[],
   input: RecallInput,
 ): Promise<RecallResult[]> {
-  if (hits.length === 0) return []
-  const rows = await readDocuments(
-    context.tx,
-    hits.map((hit) => hit.document),
-  )
+  const rows = await readBest(context, hits, input.limit ?? defaultResults)
+  if (rows.length === 0) return []
   const byDocument = new Map(rows.map((row) => [row.document, row]))
   const around = await neighboursOf(context, [...byDocument.keys()], input.neighbours ?? 0)
   return hits.flatMap(({ document, score, parts }) => {

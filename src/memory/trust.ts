@@ -63,6 +63,27 @@ export function quarantineOf(
   return reasonBits(flags) | (trust < normalTrust ? reasonBits(['channel']) : 0)
 }
 
+/** Part of a list of answers that one source below normal trust may fill; at least one place. */
+const untrustedShareMax = 0.4
+
+/**
+ * Decides, best first, which hits a list of `limit` answers may hold: a source that nobody here vouches
+ * for cannot crowd out the others by its number.
+ */
+export function fairShares(
+  limit: number,
+): (hit: Pick<Source, 'kind' | 'trust'> & { readonly agent: string }) => boolean {
+  const placesMax = Math.max(1, Math.floor(limit * untrustedShareMax))
+  const taken = new Map<string, number>()
+  return ({ kind, trust, agent }) => {
+    if (trust >= normalTrust) return true
+    const source = `${kind}\0${agent}`
+    const places = (taken.get(source) ?? 0) + 1
+    taken.set(source, places)
+    return places <= placesMax
+  }
+}
+
 /** What a supersession looks at. */
 export interface Standing {
   readonly namespace: bigint

@@ -86,7 +86,7 @@ describe.each(['field', 'sealed'] as const)(
       return JSON.parse(
         text
           .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f-]{17}/gu, 'ID')
-          .replaceAll(/memory-[0-9a-f]{12}/gu, 'MARK')
+          .replaceAll(/memory-[0-9a-f]{24}/gu, 'MARK')
           .replaceAll(/twin-(?:plain|secret)-\w+/gu, 'NAME'),
       )
     }

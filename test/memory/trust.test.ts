@@ -301,6 +301,39 @@ describe('an import', () => {
   })
 })
 
+test('one source below normal trust fills at most two fifths of an answer', async () => {
+  const { operator, agent } = await people('shares')
+  const claim = (index: number, source: object, owner: string) => ({
+    mindglue: 1,
+    id: uuidv7(),
+    version: 1,
+    content: `Lantern report number ${index}: the lantern is lit.`,
+    type: 'fact',
+    tags: [],
+    occurred_at: '2026-03-01T00:00:00Z',
+    recorded_at: '2026-03-01T00:00:00Z',
+    valid_from: '2026-03-01T00:00:00Z',
+    importance: 0.5,
+    access: 'shared',
+    owner_agent: owner,
+    is_current: true,
+    source,
+  })
+  const lines = Array.from({ length: 40 }, (_, index) =>
+    index < 34
+      ? claim(index, { kind: 'web', trust: 1 }, 'crawler')
+      : claim(index, { kind: 'agent', trust: 2 }, 'ada'),
+  )
+  // An administrator vouches for the file, so nothing in it is quarantined.
+  await memory.execute(memory.operations.import, operator, { lines, own: true })
+  for (const limit of [10, 5, 1]) {
+    const { results } = await recall(agent, { query: 'Is the lantern lit?', limit })
+    const foreign = results.filter(({ source }) => source.trust < 2)
+    expect(foreign.length).toBeLessThanOrEqual(Math.max(1, Math.floor(limit * 0.4)))
+    expect(results.length).toBe(limit)
+  }
+})
+
 describe('the rules', () => {
   const standing: Standing = {
     namespace: 1n,
