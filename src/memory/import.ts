@@ -226,32 +226,41 @@ function fromElsewhere({ settings, principal, now }: PrepareContext, input: Memo
 
 /**
  * Takes `supersedes` off where the rule of trust.ts forbids it; both memories then stay as they are. One
- * that names nothing that is there is kept: what it took the place of has been forgotten.
+ * that names nothing that is here is taken off too: whatever came under that id later would be superseded
+ * without having been looked at.
  */
 async function withoutFalseSupersessions(context: CommitContext, items: readonly PreparedMemory[]) {
   const { namespace } = context.tx
   const named = items.flatMap(({ origin }) => (origin?.supersedes ? [origin.supersedes] : []))
+  if (named.length === 0) return { items, refused: 0 }
   const older = new Map<string, Standing>()
-  if (named.length > 0) {
-    for (const item of items) older.set(item.id, standingOf(namespace, item))
-    for (const { id, ...standing } of await readStandings(context.tx, named)) {
-      older.set(id, { namespace, ...standing })
-    }
+  for (const item of items) {
+    if (item.origin?.isCurrent === true) older.set(item.id, standingOf(namespace, item))
+  }
+  // What is here already comes last: a line of the file with the same id does not replace it.
+  for (const standing of await readStandings(context.tx, named)) {
+    older.set(standing.id, { namespace, ...standing })
   }
   let refused = 0
   const checked = items.map((item) => {
-    const replaced = older.get(item.origin?.supersedes ?? '')
-    if (!item.origin || !replaced || maySupersede(standingOf(namespace, item), replaced))
-      return item
+    const { origin } = item
+    if (!origin?.supersedes) return item
+    const replaced = older.get(origin.supersedes)
+    if (replaced && maySupersede(standingOf(namespace, item), replaced)) return item
     refused += 1
-    return { ...item, origin: { ...item.origin, supersedes: null } }
+    return { ...item, origin: { ...origin, supersedes: null } }
   })
   return { items: checked, refused }
 }
 
-function standingOf(namespace: bigint, { input, origin, quarantine }: PreparedMemory): Standing {
+function standingOf(
+  namespace: bigint,
+  { id, input, origin, quarantine }: PreparedMemory,
+): Standing {
   return {
     namespace,
+    id,
+    recordedAt: origin?.recordedAt ?? new Date(0),
     ownerAgent: origin?.ownerAgent ?? '',
     access: input.access ?? 'shared',
     trust: origin?.source.trust ?? 0,

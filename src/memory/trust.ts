@@ -87,6 +87,8 @@ export function fairShares(
 /** What a supersession looks at. */
 export interface Standing {
   readonly namespace: bigint
+  readonly id: string
+  readonly recordedAt: Date
   readonly ownerAgent: string
   readonly access: AccessLevel
   readonly trust: number
@@ -96,7 +98,7 @@ export interface Standing {
 
 /**
  * Whether a memory may take the place of another: within the same namespace, agent and access level, with
- * at least its trust, and never out of quarantine. Otherwise both stay.
+ * at least its trust, recorded after it, and never out of quarantine. Otherwise both stay.
  */
 export function maySupersede(newer: Standing, older: Standing): boolean {
   return (
@@ -104,6 +106,13 @@ export function maySupersede(newer: Standing, older: Standing): boolean {
     newer.ownerAgent === older.ownerAgent &&
     newer.access === older.access &&
     newer.trust >= older.trust &&
-    newer.quarantine === 0
+    newer.quarantine === 0 &&
+    isLater(newer, older)
   )
+}
+
+/** Of one millisecond, the higher UUIDv7 is the later. No two are later than each other, so none go in a ring. */
+function isLater(newer: Standing, older: Standing): boolean {
+  const between = newer.recordedAt.getTime() - older.recordedAt.getTime()
+  return between > 0 || (between === 0 && newer.id.toLowerCase() > older.id.toLowerCase())
 }

@@ -1,7 +1,5 @@
 /** Who is believed how far: what the server says of a memory's origin, and what is quarantined for it. */
-import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { z } from 'zod'
 import { sqlStateOf } from '../../src/database/faults.ts'
 import {
   importedSource,
@@ -208,135 +206,11 @@ describe('the database keeps trust', () => {
   })
 })
 
-describe('an import', () => {
-  const line = (more: object = {}, source: object = { kind: 'user', trust: 3 }) => ({
-    mindglue: 1,
-    id: uuidv7(),
-    version: 1,
-    content: `Line ${uuidv7()} of a file.`,
-    type: 'fact',
-    tags: [],
-    occurred_at: '2026-03-01T00:00:00Z',
-    recorded_at: '2026-03-01T00:00:00Z',
-    valid_from: '2026-03-01T00:00:00Z',
-    importance: 0.5,
-    access: 'shared',
-    owner_agent: 'ada',
-    is_current: true,
-    source,
-    ...more,
-  })
-  const exportedLine = z.object({ id: z.string(), supersedes: z.string().optional() })
-  const bring = (principal: Principal, input: object) =>
-    memory.execute(memory.operations.import, principal, input)
-
-  test('raises no trust: a claim beyond what a file may say becomes what is known', async () => {
-    const { operator } = await people('import-trust')
-    const lines = [
-      line(),
-      line({}, { kind: 'agent', trust: 2 }),
-      line({}, { kind: 'web', trust: 1 }),
-    ]
-    await bring(operator, { lines })
-    const { results } = await recall(operator, { ids: lines.map(({ id }) => id) })
-    expect(results.map((result) => result.source)).toEqual([
-      { kind: 'import', trust: 2, agent: 'root' },
-      { kind: 'agent', trust: 2, agent: 'root' },
-    ])
-    const held = await recall(operator, { ids: [lines[2]?.id], include_quarantined: true })
-    expect(held.results[0]).toMatchObject({
-      quarantine: ['channel'],
-      source: { kind: 'web', trust: 1 },
-    })
-  })
-
-  test('of one’s own export is believed as it stands, when the administrator says so', async () => {
-    const { operator } = await people('import-own')
-    const lines = [line(), line({ quarantine: ['tool'] }, { kind: 'agent', trust: 2 })]
-    await bring(operator, { lines, own: true })
-    const ids = lines.map(({ id }) => id)
-    const { results } = await recall(operator, { ids, include_quarantined: true })
-    expect(results.map(({ source, quarantine }) => [source.trust, quarantine])).toEqual([
-      [3, undefined],
-      [2, ['tool']],
-    ])
-  })
-
-  test('never takes a memory out of quarantine', async () => {
-    const { operator } = await people('import-marked')
-    const marked = line({ quarantine: ['instruction'] }, { kind: 'agent', trust: 2 })
-    await bring(operator, { lines: [marked] })
-    expect(await contents(operator, { ids: [marked.id] })).toEqual([])
-  })
-
-  test('from another program is marked as imported', async () => {
-    const { operator } = await people('import-foreign')
-    await bring(operator, { memories: [{ content: 'Brought from elsewhere.' }] })
-    const { results } = await recall(operator, {})
-    expect(results[0]?.source).toEqual({ kind: 'import', trust: 2 })
-    const again = await bring(operator, { memories: [{ content: 'Brought from elsewhere.' }] })
-    expect(again).toEqual({ imported: 0, skipped: 1 })
-  })
-
-  test('supersedes only what the rule allows; otherwise both stay', async () => {
-    const { operator } = await people('import-supersedes')
-    const old = line({}, { kind: 'agent', trust: 2 })
-    await bring(operator, { lines: [old] })
-    const supersedes = old.id
-    const allowed = line({ supersedes }, { kind: 'agent', trust: 2 })
-    const foreign = line({ supersedes, owner_agent: 'mallory' }, { kind: 'agent', trust: 2 })
-    const wider = line({ supersedes, access: 'public' }, { kind: 'agent', trust: 2 })
-    const lower = line({ supersedes }, { kind: 'agent', trust: 1 })
-    const dangling = line({ supersedes: uuidv7() }, { kind: 'agent', trust: 2 })
-    await bring(operator, { lines: [allowed, foreign, wider, lower, dangling] })
-    const { content } = await memory.execute(memory.operations.export, operator, {
-      include_quarantined: true,
-    })
-    const kept = content
-      .trim()
-      .split('\n')
-      .map((text) => exportedLine.parse(JSON.parse(text)))
-      .flatMap((exported) => (exported.supersedes === undefined ? [] : [exported.id]))
-    expect(kept).toEqual([allowed.id, dangling.id])
-  })
-})
-
-test('one source below normal trust fills at most two fifths of an answer', async () => {
-  const { operator, agent } = await people('shares')
-  const claim = (index: number, source: object, owner: string) => ({
-    mindglue: 1,
-    id: uuidv7(),
-    version: 1,
-    content: `Lantern report number ${index}: the lantern is lit.`,
-    type: 'fact',
-    tags: [],
-    occurred_at: '2026-03-01T00:00:00Z',
-    recorded_at: '2026-03-01T00:00:00Z',
-    valid_from: '2026-03-01T00:00:00Z',
-    importance: 0.5,
-    access: 'shared',
-    owner_agent: owner,
-    is_current: true,
-    source,
-  })
-  const lines = Array.from({ length: 40 }, (_, index) =>
-    index < 34
-      ? claim(index, { kind: 'web', trust: 1 }, 'crawler')
-      : claim(index, { kind: 'agent', trust: 2 }, 'ada'),
-  )
-  // An administrator vouches for the file, so nothing in it is quarantined.
-  await memory.execute(memory.operations.import, operator, { lines, own: true })
-  for (const limit of [10, 5, 1]) {
-    const { results } = await recall(agent, { query: 'Is the lantern lit?', limit })
-    const foreign = results.filter(({ source }) => source.trust < 2)
-    expect(foreign.length).toBeLessThanOrEqual(Math.max(1, Math.floor(limit * 0.4)))
-    expect(results.length).toBe(limit)
-  }
-})
-
 describe('the rules', () => {
   const standing: Standing = {
     namespace: 1n,
+    id: '01a00000-0000-7000-8000-000000000001',
+    recordedAt: new Date('2026-03-01T00:00:00Z'),
     ownerAgent: 'ada',
     access: 'shared',
     trust: 2,
@@ -353,8 +227,17 @@ describe('the rules', () => {
     ['a narrower access', { access: 'private' }, {}, false],
     ['a quarantined newer', { quarantine: 2 }, {}, false],
     ['a quarantined older', {}, { quarantine: 2 }, true],
+    ['recorded before it', { recordedAt: new Date('2026-02-01T00:00:00Z') }, {}, false],
+    [
+      'in the same instant, made before it',
+      { id: '01a00000-0000-7000-8000-000000000000' },
+      {},
+      false,
+    ],
+    ['itself', { id: standing.id }, {}, false],
   ])('a memory supersedes another: %s', (_name, newer, older, expected) => {
-    expect(maySupersede({ ...standing, ...newer }, { ...standing, ...older })).toBe(expected)
+    const id = '01a00000-0000-7000-8000-000000000002'
+    expect(maySupersede({ ...standing, id, ...newer }, { ...standing, ...older })).toBe(expected)
   })
 
   test('reasons keep their bits', () => {
