@@ -1,48 +1,62 @@
 /**
- * Purges expired memories on Postgres while stores and recalls go on, beside the same stores and recalls
- * without a purge in the same run. Needs TEST_DATABASE_URL (superuser).
- * Usage: npm run bench:purge -- [--expired 1000000]
+ * Purges expired memories while stores and recalls go on, beside the same stores and recalls without a
+ * purge in the same run. Postgres needs TEST_DATABASE_URL (superuser).
+ * Usage: npm run bench:purge -- [--expired 1000000] [--workers 2] [--engine postgres|embedded] [--scattered]
+ *   --scattered  the memories expire in no order, as under many different lifetimes
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { v7 as uuidv7 } from 'uuid'
-import { purgeNamespace } from '../src/jobs/purge.ts'
+import { fragment } from '../src/database/database.ts'
+import { purgeNamespaces } from '../src/jobs/purge.ts'
 import { jobPrincipal } from '../src/jobs/job-principal.ts'
-import { openTestMemory, type TestMemory } from '../test/support/memory.ts'
+import type { Principal } from '../src/principal.ts'
+import type { TestMemory } from '../test/support/memory.ts'
 import { questions, sampleMemories } from './support/texts.ts'
 
-const { values } = parseArgs({ options: { expired: { type: 'string', default: '1000000' } } })
+const { values } = parseArgs({
+  options: {
+    expired: { type: 'string', default: '1000000' },
+    workers: { type: 'string', default: '2' },
+    engine: { type: 'string', default: 'postgres' },
+    scattered: { type: 'boolean', default: false },
+  },
+})
 const expired = Number(values.expired)
 const kept = 5_000
 const foregroundMs = 10_000
 /** Pause between two calls of a foreground client: steady work, not as much as the machine can. */
 const paceMs = 50
 
-let started = 0
-process.env['TEST_DATABASE'] = 'postgres'
+// Read when the module is loaded: a static import would come before this line.
+process.env['TEST_DATABASE'] = values.engine
+const { openTestMemory } = await import('../test/support/memory.ts')
 const memory = await openTestMemory()
 try {
-  const principal = await memory.principal({ namespaceName: 'purge' })
+  if (memory.test.engine !== values.engine) throw new Error(`no engine ${values.engine}`)
+  const purged = await memory.principal({ namespaceName: 'purge' })
   const live = await memory.principal({ namespaceName: 'live' })
-  for (const part of batches(sampleMemories(kept), 500)) {
-    await memory.execute(memory.operations.store, principal, { memories: part })
-    await memory.execute(memory.operations.store, live, { memories: part })
+  for (const memories of batches(sampleMemories(kept), 500)) {
+    for (const principal of [purged, live]) {
+      await memory.execute(memory.operations.store, principal, { memories })
+    }
   }
-  await copyExpired(memory, principal.namespace)
-  const before = await foreground(memory, () => performance.now() - started > foregroundMs)
-  const signal = new AbortController().signal
-  const purging = performance.now()
-  let done = false
-  const purge = purgeNamespace(
-    memory.test.scope,
-    memory.metrics,
-    principal.namespace,
-    signal,
-  ).finally(() => (done = true))
-  const during = await foreground(memory, () => done)
-  const purged = await purge
-  const seconds = (performance.now() - purging) / 1000
-  report(before, during, purged, seconds)
+  await copyExpired(memory, purged.namespace)
+  await foreground(memory, live, until(foregroundMs / 5)) // code and caches are warm from here on
+  const before = await foreground(memory, live, until(foregroundMs))
+  const cpuBefore = process.cpuUsage()
+  const began = performance.now()
+  let isDone = false
+  const purge = purgeNamespaces(
+    { scope: memory.test.scope, metrics: memory.metrics, workers: Number(values.workers) },
+    [purged.namespace],
+    new AbortController().signal,
+  ).finally(() => (isDone = true))
+  const during = await foreground(memory, live, () => isDone)
+  const count = await purge
+  const seconds = (performance.now() - began) / 1000
+  const cpu = process.cpuUsage(cpuBefore)
+  report({ before, during, count, seconds, cpuSeconds: (cpu.user + cpu.system) / 1e6 })
 } finally {
   await memory.close()
 }
@@ -52,10 +66,17 @@ interface Foreground {
   readonly recallMs: number[]
 }
 
+function until(ms: number): () => boolean {
+  const started = performance.now()
+  return () => performance.now() - started > ms
+}
+
 /** One client that stores and one that asks, until `isOver`. */
-async function foreground(over: TestMemory, isOver: () => boolean): Promise<Foreground> {
-  started = performance.now()
-  const principal = await over.principal({ namespaceName: 'live' })
+async function foreground(
+  over: TestMemory,
+  principal: Principal,
+  isOver: () => boolean,
+): Promise<Foreground> {
   const storeMs: number[] = []
   const recallMs: number[] = []
   const loop = async (into: number[], call: (round: number) => Promise<unknown>) => {
@@ -82,9 +103,13 @@ async function foreground(over: TestMemory, isOver: () => boolean): Promise<Fore
 /** Copies the kept memories' rows, all derived ones included, as expired ones: real rows, made in bulk. */
 async function copyExpired({ test }: TestMemory, namespace: bigint): Promise<void> {
   const actor = jobPrincipal(namespace)
-  const copies = Math.ceil(expired / kept)
-  for (let copy = 1; copy <= copies; copy += 1) {
-    const shift = copy * 20_000
+  const expiry = values.scattered
+    ? fragment`clock_timestamp() - random() * interval '1 hour'`
+    : fragment`clock_timestamp()`
+  for (let copy = 1; copy <= Math.ceil(expired / kept); copy += 1) {
+    // Document numbers of the kept ones reach a little beyond their count.
+    const span = kept + 1_000
+    const shift = copy * span
     await test.scope.withNamespace(actor, { statementTimeoutMs: 600_000 }, async (tx) => {
       await tx`
         insert into memories (namespace, id, version, document, content, type, session_label,
@@ -92,21 +117,24 @@ async function copyExpired({ test }: TestMemory, namespace: bigint): Promise<voi
           expires_at, valid_from, recorded_at, dedupe_key, terms, tag_terms, entities, length)
         select m.namespace, gen_random_uuid(), 1, m.document + ${shift}::int, m.content, m.type,
           m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.trust,
-          m.owner_agent, m.occurred_at, clock_timestamp(), m.valid_from, m.recorded_at,
+          m.owner_agent, m.occurred_at, ${expiry}, m.valid_from, m.recorded_at,
           m.dedupe_key || int4send(${copy}::int), m.terms, m.tag_terms, m.entities, m.length
-        from memories m where m.namespace = ${tx.namespace} and m.expires_at is null`
+        from memories m where m.namespace = ${tx.namespace} and m.document < ${span}::int
+        order by m.document`
+      // In the order in which stores of ten memories each would have left them.
       await tx`
         insert into postings (namespace, term, document, frequency, length)
         select p.namespace, p.term, p.document + ${shift}::int, p.frequency, p.length
-        from postings p where p.namespace = ${tx.namespace} and p.document < 20000`
+        from postings p where p.namespace = ${tx.namespace} and p.document < ${span}::int
+        order by p.document / 10, p.term, p.document`
       await tx`
         insert into embeddings (namespace, document, embedding)
         select e.namespace, e.document + ${shift}::int, e.embedding
-        from embeddings e where e.namespace = ${tx.namespace} and e.document < 20000`
+        from embeddings e where e.namespace = ${tx.namespace} and e.document < ${span}::int`
       await tx`
         insert into mentions (namespace, entity, document)
         select e.namespace, e.entity, e.document + ${shift}::int
-        from mentions e where e.namespace = ${tx.namespace} and e.document < 20000`
+        from mentions e where e.namespace = ${tx.namespace} and e.document < ${span}::int`
     })
     if (copy % 20 === 0) process.stderr.write(`${copy * kept} expired rows made\n`)
   }
@@ -127,12 +155,20 @@ function* batches<Item>(items: Iterable<Item>, size: number): Generator<Item[]> 
   if (part.length > 0) yield part
 }
 
-function report(before: Foreground, during: Foreground, purged: number, seconds: number): void {
+interface Measured {
+  readonly before: Foreground
+  readonly during: Foreground
+  readonly count: number
+  readonly seconds: number
+  readonly cpuSeconds: number
+}
+
+function report({ before, during, count, seconds, cpuSeconds }: Measured): void {
   const at = (list: readonly number[], share: number) =>
     (list.toSorted((a, b) => a - b)[Math.floor(list.length * share)] ?? 0).toFixed(1)
   const out = (text: string) => process.stdout.write(`${text}\n`)
   out(
-    `\n${purged} expired memories purged in ${seconds.toFixed(1)} s (${Math.round(purged / seconds)}/s)`,
+    `\n${values.engine}, ${values.workers} workers${values.scattered ? ', scattered' : ''}: ${count} expired memories purged in ${seconds.toFixed(1)} s (${Math.round(count / seconds)}/s; this process ${cpuSeconds.toFixed(1)} s of CPU)`,
   )
   out('| call | idle p50 ms | idle p95 | purging p50 ms | purging p95 | calls while purging |')
   out('| --- | --- | --- | --- | --- | --- |')

@@ -218,7 +218,13 @@ async function assemble(parts: Parts): Promise<App> {
   })
   const jobs = startJobs(
     [
-      purgeJob({ scope, metrics, everySeconds: config.purgeIntervalSeconds }),
+      purgeJob({
+        scope,
+        metrics,
+        everySeconds: config.purgeIntervalSeconds,
+        // The embedded engine does one thing at a time: a second worker would only take others' turns.
+        workers: embedded ? 1 : config.purgeWorkers,
+      }),
       ...(embedder ? [embedPendingJob({ scope, namespaces, embedder })] : []),
       housekeepingJob(scope, written, partitionLimits),
       keyUsesJob(scope, authenticator),

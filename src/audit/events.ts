@@ -6,7 +6,7 @@ import type { Principal } from '../principal.ts'
 import { appendAudit } from './audit.sql.ts'
 
 /** Ids an event lists; the count is always whole. */
-const listedIdsMax = 1_000
+export const listedIdsMax = 1_000
 
 /** Writes the event in the operation's own transaction: no audit, no answer. */
 export function recordEvent(

@@ -309,6 +309,10 @@ export const settings = {
       'How often expired memories are erased. They are invisible the moment they expire.',
     unit: 'seconds',
   }),
+  purgeWorkers: withDefault('MINDGLUE_PURGE_WORKERS', integer(1, 8), 2, {
+    group: 'operation',
+    description: 'Batches of expired memories that a process erases at once on PostgreSQL.',
+  }),
   logLevel: withDefault(
     'MINDGLUE_LOG_LEVEL',
     choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),

@@ -36,7 +36,7 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'context_sees_quarantined()',
   'due_add(text, timestamp with time zone)',
   'due_done(text, timestamp with time zone)',
-  'due_page(text, timestamp with time zone, integer)',
+  'due_page(text, timestamp with time zone, integer, timestamp with time zone, bigint)',
   'namespace_find(text)',
   'namespace_page(bigint, integer)',
   'namespace_register(text, bigint)',

@@ -246,9 +246,6 @@ class EngineDatabase implements EmbeddedDatabase {
     work: (statements: Statements) => Promise<T>,
   ): Promise<T> {
     const release = await this.#queue.enter(signal)
-    // The engine answers in microtasks: transactions that follow one another would keep the timers,
-    // sockets and files of the process waiting for as long as they go on.
-    await setImmediate()
     const turn = new Turn(this.#statements, {
       idleTimeoutMs: this.#options.idleInTransactionTimeoutMs ?? idleTimeoutMsDefault,
       signal,

@@ -68,30 +68,24 @@ async function lockEntities(
   return entities.filter(({ key }) => !there.has(key))
 }
 
-/** Deletes mentions of removed documents, then entities that nothing mentions any more. */
-export async function deleteMentions(
+/**
+ * Deletes those of `entities` that nothing mentions any more, after the mentions of removed memories went
+ * by an earlier statement of the transaction.
+ */
+export async function deleteUnmentioned(
   tx: NamespaceTransaction,
-  mentions: readonly MentionRow[],
+  entities: readonly bigint[],
 ): Promise<void> {
-  if (mentions.length === 0) return
-  // Found by the primary key inside a fence, deleted by place: see deletePostings.
-  await tx`
-    delete from mentions m where m.namespace = ${tx.namespace} and m.ctid = any(array(
-      select q.place from unnest(${mentions.map((mention) => mention.entity)}::bigint[],
-        ${mentions.map((mention) => mention.document)}::int[]) as r (entity, document)
-      cross join lateral (
-        select q.ctid as place from mentions q
-        where q.namespace = ${tx.namespace} and q.entity = r.entity and q.document = r.document
-        offset 0) q))`
-  const touched = [...new Set(mentions.map((mention) => mention.entity))]
-  // The lock waits for stores that are adding a mention; the next statement then sees it.
+  if (entities.length === 0) return
+  // The lock waits for stores that are adding a mention and for other removals; the next statement then
+  // sees what they left. Last in a removal, since stores that mention one of them wait for it.
   await tx`
     select entity from entities
-    where namespace = ${tx.namespace} and entity = any(${touched}::bigint[])
+    where namespace = ${tx.namespace} and entity = any(${entities}::bigint[])
     order by entity for update`
   await tx`
     delete from entities e
-    where e.namespace = ${tx.namespace} and e.entity = any(${touched}::bigint[])
+    where e.namespace = ${tx.namespace} and e.entity = any(${entities}::bigint[])
       and not exists (select from mentions m
         where m.namespace = e.namespace and m.entity = e.entity)`
 }

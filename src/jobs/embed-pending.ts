@@ -8,18 +8,17 @@ import {
   type StoredContent,
 } from '../memory/memories.sql.ts'
 import { insertVectors } from '../memory/vectors.ts'
-import { addDue, clearDue, duePage } from '../namespaces/due.sql.ts'
+import { addDue, clearDue } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { readRevision } from '../namespaces/namespaces.sql.ts'
 import type { NamespaceSettings } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import type { Principal } from '../principal.ts'
-import { jobPrincipal, noNamespace } from './job-principal.ts'
+import { dueNamespaces, settledBefore } from './due.ts'
+import { jobPrincipal } from './job-principal.ts'
 import type { Job } from './runner.ts'
 
-const namespacesPerRun = 100
 const batchRows = 64
-const bucketGraceMs = 70_000
 
 interface Embedding {
   readonly within: InNamespace
@@ -80,14 +79,11 @@ export function embedPendingJob({ scope, namespaces, embedder }: EmbedPendingDep
     everySeconds: 5,
     run: async (signal) => {
       const now = new Date()
-      const page = await scope.withJob(jobPrincipal(noNamespace), { readOnly: true }, (tx) =>
-        duePage(tx, 'embed', now, namespacesPerRun),
-      )
-      for (const { namespace } of page) {
+      for (const namespace of await dueNamespaces(scope, 'embed', now)) {
         await embedNamespace(namespace, signal)
-        const done = new Date(now.getTime() - bucketGraceMs)
+        if (signal.aborted) return
         await scope.withJob(jobPrincipal(namespace), {}, async (tx) => {
-          await clearDue(tx, 'embed', done)
+          await clearDue(tx, 'embed', settledBefore(now))
           await addDue(tx, 'statistics', [now])
         })
       }

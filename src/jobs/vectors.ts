@@ -1,13 +1,13 @@
 /** Gives namespaces of many vectors a partition with an approximate index, and takes it from small ones (Postgres). */
 import type { NamespaceScope } from '../database/scope.ts'
 import { maintainPartition, type PartitionLimits } from '../memory/vector-partitions.ts'
-import { clearDue, duePage } from '../namespaces/due.sql.ts'
+import { clearDue } from '../namespaces/due.sql.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { jobPrincipal, noNamespace } from './job-principal.ts'
+import { dueNamespaces } from './due.ts'
+import { jobPrincipal } from './job-principal.ts'
 import type { Job } from './runner.ts'
 
-const namespacesPerRun = 100
 /** Two buckets of the directory: what is noted while a run works on the namespace is kept. */
 const bucketGraceMs = 20_000
 
@@ -26,10 +26,7 @@ export function vectorsJob(dependencies: VectorsDependencies): Job {
     everySeconds: 10,
     run: async (signal) => {
       const now = new Date()
-      const page = await scope.withJob(jobPrincipal(noNamespace), { readOnly: true }, (tx) =>
-        duePage(tx, 'statistics', now, namespacesPerRun),
-      )
-      for (const { namespace } of page) {
+      for (const namespace of await dueNamespaces(scope, 'statistics', now)) {
         if (signal.aborted) return
         if (!(await maintain(dependencies, namespace, signal))) continue
         const done = new Date(now.getTime() - bucketGraceMs)

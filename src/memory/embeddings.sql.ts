@@ -199,13 +199,11 @@ function unpackCosines(packed: Buffer | null | undefined): Cosine[] {
   return cosines
 }
 
-export async function deleteEmbeddings(
-  tx: NamespaceTransaction,
-  documents: readonly number[],
-): Promise<void> {
-  await tx`
+/** Part of a removal: for the CTE `gone` of remove.sql.ts. */
+export function deleteEmbeddings(tx: NamespaceTransaction): SqlFragment {
+  return fragment`
     delete from embeddings e
-    where e.namespace = ${tx.namespace} and e.document = any(${documents}::int[])`
+    where e.namespace = ${tx.namespace} and e.document = any(array(select g.document from gone g))`
 }
 
 function vectorText(vector: Float32Array): string {

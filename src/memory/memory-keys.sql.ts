@@ -1,6 +1,6 @@
 /** The wrapped content keys of memory versions: one row each in an encrypted namespace, none in a plain one. */
 import type { WrappedKey, WrapOrigin } from '../crypto/namespace-keys.ts'
-import { fragment } from '../database/database.ts'
+import { fragment, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { FieldPlace } from './fields.ts'
 
@@ -35,20 +35,15 @@ export function readMemoryKeys(
 }
 
 /**
- * The keys of removed versions: without them what they encrypted cannot be read. Found by the primary
- * key inside a fence, deleted by place: see deletePostings.
+ * Part of a removal, for the CTE `gone` of remove.sql.ts: without its key, what a version encrypted cannot
+ * be read. Found by the primary key inside a fence, deleted by place: see deleteListed.
  */
-export async function deleteMemoryKeys(
-  tx: NamespaceTransaction,
-  places: readonly FieldPlace[],
-): Promise<void> {
-  await tx`
+export function deleteMemoryKeys(tx: NamespaceTransaction): SqlFragment {
+  return fragment`
     delete from memory_keys k where k.namespace = ${tx.namespace} and k.ctid = any(array(
-      select q.place from unnest(${places.map((place) => place.id)}::uuid[],
-        ${places.map((place) => place.version)}::int[]) as r (id, version)
-      cross join lateral (
+      select q.place from gone g cross join lateral (
         select q.ctid as place from memory_keys q
-        where q.namespace = ${tx.namespace} and q.id = r.id and q.version = r.version
+        where q.namespace = ${tx.namespace} and q.id = g.id and q.version = g.version
         offset 0) q))`
 }
 

@@ -85,35 +85,16 @@ function unpack(term: bigint, entries: Buffer): TermPostings {
   return { term, documents, frequencies, lengths }
 }
 
-/** What a removed document leaves among the postings. */
-export interface RemovedTerms {
+/** A document and its words. */
+export interface DocumentTerms {
   readonly document: number
   readonly terms: readonly bigint[]
-}
-
-/**
- * Deletes the postings of removed documents. Rows are found by the primary key inside a fence and
- * deleted by their place: left to itself the planner reads and hashes every posting of the namespace.
- * Documents that lie close together (an expiry, a batch) go with one range of the key a term.
- */
-export async function deletePostings(
-  tx: NamespaceTransaction,
-  removed: readonly RemovedTerms[],
-): Promise<void> {
-  if (removed.length === 0) return
-  const documents = removed.map((entry) => entry.document)
-  const lowest = documents.reduce((least, document) => Math.min(least, document))
-  const highest = documents.reduce((most, document) => Math.max(most, document))
-  const isDense = documents.length > 50 && highest - lowest < documents.length * 8
-  const found = isDense ? inRange(tx, removed, { lowest, highest, documents }) : byPair(tx, removed)
-  await tx`
-    delete from postings p where p.namespace = ${tx.namespace} and p.ctid = any(array(${found}))`
 }
 
 /** Moves the words of quarantined documents to where those of others lie. By pair of the primary key. */
 export async function releasePostings(
   tx: NamespaceTransaction,
-  held: readonly RemovedTerms[],
+  held: readonly DocumentTerms[],
 ): Promise<void> {
   if (held.every((entry) => entry.terms.length === 0)) return
   await tx`
@@ -121,22 +102,7 @@ export async function releasePostings(
     where p.namespace = ${tx.namespace} and p.ctid = any(array(${byPair(tx, held)}))`
 }
 
-function inRange(
-  tx: NamespaceTransaction,
-  removed: readonly RemovedTerms[],
-  range: { lowest: number; highest: number; documents: readonly number[] },
-): SqlFragment {
-  const terms = [...new Set(removed.flatMap((entry) => entry.terms))]
-  // `+ 0` keeps the list out of the index condition, where it would be one search an element.
-  return fragment`
-    select q.place from unnest(${terms}::bigint[]) as r (term) cross join lateral (
-      select q.ctid as place from postings q
-      where q.namespace = ${tx.namespace} and q.term = r.term
-        and q.document between ${range.lowest}::int and ${range.highest}::int
-        and q.document + 0 = any(${range.documents}::int[]) offset 0) q`
-}
-
-function byPair(tx: NamespaceTransaction, removed: readonly RemovedTerms[]): SqlFragment {
+function byPair(tx: NamespaceTransaction, removed: readonly DocumentTerms[]): SqlFragment {
   const pairs = removed.flatMap(({ document, terms }) => terms.map((term) => ({ term, document })))
   return fragment`
     select q.place from unnest(${pairs.map((pair) => pair.term)}::bigint[],

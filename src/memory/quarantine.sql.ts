@@ -4,7 +4,6 @@ import type { NamespaceTransaction } from '../database/scope.ts'
 import type { FieldPlace } from './fields.ts'
 import { keyToken } from './memory-keys.sql.ts'
 import { columns, type MemoryRow, type StoredContent } from './memories.sql.ts'
-import type { RemovedRow } from './removal.sql.ts'
 
 /** Who stored something here; parts narrow together. */
 export interface StoredBy {
@@ -133,21 +132,6 @@ export function selectStoredBy(
     select m.id, m.version from memories m
     where m.namespace = ${tx.namespace} and ${storedBySql(by)}
     order by m.id, m.version limit ${limit}`
-}
-
-/** Deletes exactly these versions, of those that the caller may see. Row locks in key order. */
-export function deleteVersions(
-  tx: NamespaceTransaction,
-  places: readonly FieldPlace[],
-): Promise<(RemovedRow & Pick<MemoryRow, 'access' | 'owner_agent' | 'readers'>)[]> {
-  return tx`
-    delete from memories m where m.namespace = ${tx.namespace} and (m.id, m.version) in (
-      select d.id, d.version from unnest(${places.map((place) => place.id)}::uuid[],
-        ${places.map((place) => place.version)}::int[]) as w (id, version)
-      join memories d on d.namespace = ${tx.namespace} and d.id = w.id and d.version = w.version
-      order by d.id, d.version for update of d)
-    returning m.id, m.version, m.document, m.terms, m.tag_terms, m.entities, m.access,
-      m.owner_agent, m.readers`
 }
 
 /**

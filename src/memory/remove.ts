@@ -1,26 +1,25 @@
 /** The only way a memory leaves: the row, its versions and everything derived from it, in one transaction. */
 import type { NamespaceTransaction } from '../database/scope.ts'
-import { countUnmentioned, deleteMentions } from '../graph/graph.sql.ts'
-import { touchedBy, type Seen } from './audience.ts'
-import type { FieldPlace } from './fields.ts'
-import { deleteMemoryKeys } from './memory-keys.sql.ts'
-import { deleteExpired, deleteMemories, lockMemories, type RemovedRow } from './removal.sql.ts'
+import { countUnmentioned, deleteUnmentioned } from '../graph/graph.sql.ts'
 import type { Touched } from '../operation.ts'
-import { unpackTerms } from './packed.ts'
-import { deletePostings } from './postings.sql.ts'
-import { deleteVersions, restoreNewest } from './quarantine.sql.ts'
-import { deleteVectors } from './vectors.ts'
+import { touchedBy, type Seen } from './audience.ts'
+import { claimExpired, claimMemories, claimVersions, type ClaimedVersion } from './claims.sql.ts'
+import type { FieldPlace } from './fields.ts'
+import { restoreNewest } from './quarantine.sql.ts'
+import { deleteClaimed } from './remove.sql.ts'
 
-/** Rows a statement handles at once: bounds the memory of the process and of the engine. */
+/** Versions a statement handles at once: bounds the memory of the process and of the engine. */
 const chunkRows = 5_000
+/**
+ * Postings a statement deletes at once, where memories are long: one may have ten thousand, and a
+ * statement has seconds (about 0.3 s on Postgres, measured).
+ */
+const chunkPostings = 100_000
 
-export interface Removed {
+export interface Forgotten {
   readonly memories: number
   readonly versions: number
   readonly ids: readonly string[]
-}
-
-export interface Forgotten extends Removed {
   /** Names that no memory mentions any more that the caller may see. */
   readonly entities: number
   /** Who may be told that they are gone. */
@@ -28,53 +27,13 @@ export interface Forgotten extends Removed {
 }
 
 /** Removes what the caller may see of `ids`; what it may not see counts as absent. */
-export async function removeMemories(
+export function removeMemories(
   tx: NamespaceTransaction,
   ids: readonly string[],
   onProgress: (done: number) => void = () => undefined,
 ): Promise<Forgotten> {
   const sorted = [...new Set(ids)].toSorted()
-  const gone = new Map<string, Seen>()
-  const entities = new Set<bigint>()
-  let versions = 0
-  for (let start = 0; start < sorted.length; start += chunkRows) {
-    const rows = await lockMemories(tx, sorted.slice(start, start + chunkRows))
-    if (rows.length === 0) continue
-    // Derived rows first: those of a private memory are visible beside the memory alone.
-    for (const entity of await removeDerived(tx, rows)) entities.add(entity)
-    await deleteMemories(tx, rows)
-    versions += rows.length
-    for (const row of rows) gone.set(row.id, row)
-    onProgress(Math.min(start + chunkRows, sorted.length))
-  }
-  return {
-    memories: gone.size,
-    versions,
-    entities: await countUnmentioned(tx, [...entities]),
-    ids: [...gone.keys()],
-    touched: touchedBy([...gone.values()]),
-  }
-}
-
-/**
- * Removes at most `limit` expired memories with all their versions; `oldestExpiry` of those, if any. For a
- * job, which sees everything: what is derived from a private memory can still be found after it.
- */
-export async function removeExpired(
-  tx: NamespaceTransaction,
-  limit: number,
-): Promise<Removed & { readonly oldestExpiry: Date | undefined }> {
-  const rows = await deleteExpired(tx, limit)
-  const ids = rows.map((row) => row.id)
-  const edited = rows.filter((row) => row.version > 1).map((row) => row.id)
-  const older = edited.length === 0 ? [] : await lockMemories(tx, edited)
-  const all = [...rows, ...older]
-  if (all.length > 0) await removeDerived(tx, all)
-  if (older.length > 0) await deleteMemories(tx, older)
-  const oldestExpiry = rows
-    .map((row) => row.expires_at)
-    .reduce<Date | undefined>((least, at) => (least && least < at ? least : at), undefined)
-  return { memories: ids.length, versions: all.length, ids, oldestExpiry }
+  return removeInChunks(tx, sorted, (chunk) => claimMemories(tx, chunk), onProgress)
 }
 
 /** Removes exactly these versions; of a memory that keeps others the newest becomes current. For an administrator. */
@@ -83,47 +42,96 @@ export async function removeVersions(
   places: readonly FieldPlace[],
   onProgress: (done: number) => void = () => undefined,
 ): Promise<Forgotten> {
+  const forgotten = await removeInChunks(
+    tx,
+    places,
+    (chunk) => claimVersions(tx, chunk),
+    onProgress,
+  )
+  await restoreNewest(tx, forgotten.ids)
+  return forgotten
+}
+
+async function removeInChunks<Item>(
+  tx: NamespaceTransaction,
+  items: readonly Item[],
+  claim: (chunk: readonly Item[]) => Promise<readonly ClaimedVersion[]>,
+  onProgress: (done: number) => void,
+): Promise<Forgotten> {
   const gone = new Map<string, Seen>()
-  const entities = new Set<bigint>()
+  const mentioned = new Set<bigint>()
   let versions = 0
-  for (let start = 0; start < places.length; start += chunkRows) {
-    const rows = await deleteVersions(tx, places.slice(start, start + chunkRows))
-    if (rows.length === 0) continue
-    for (const row of rows) gone.set(row.id, row)
-    await restoreNewest(tx, [...new Set(rows.map((row) => row.id))])
-    for (const entity of await removeDerived(tx, rows)) entities.add(entity)
-    versions += rows.length
-    onProgress(Math.min(start + chunkRows, places.length))
+  for (let start = 0; start < items.length; start += chunkRows) {
+    const claimed = await claim(items.slice(start, start + chunkRows))
+    for (const entity of await deleteAll(tx, claimed)) mentioned.add(entity)
+    versions += claimed.length
+    for (const row of claimed) gone.set(row.id, row)
+    onProgress(Math.min(start + chunkRows, items.length))
   }
+  // Once, in order: two removals that lock the same entities then cannot wait for each other.
+  await deleteUnmentioned(tx, [...mentioned])
   return {
     memories: gone.size,
     versions,
-    entities: await countUnmentioned(tx, [...entities]),
+    entities: await countUnmentioned(tx, [...mentioned]),
     ids: [...gone.keys()],
     touched: touchedBy([...gone.values()]),
   }
 }
 
-/** Returns the entities that the rows mentioned. */
-async function removeDerived(
+export interface RemovedExpired {
+  readonly memories: readonly { readonly id: string; readonly versions: number }[]
+  /** When the first and the last of them had expired; undefined when there were none. */
+  readonly expired: { readonly first: Date; readonly last: Date } | undefined
+  /** True when the batch was full: more may be left. */
+  readonly isFull: boolean
+}
+
+/**
+ * Removes at most `limit` memories that expired at `from` or later, with all their versions; fewer when
+ * they are long, but at least one. Leaves alone what another transaction has locked.
+ */
+export async function removeExpired(
   tx: NamespaceTransaction,
-  rows: readonly RemovedRow[],
-): Promise<readonly bigint[]> {
-  await deletePostings(
-    tx,
-    rows.map(({ document, terms, tag_terms: tags }) => ({
-      document,
-      terms: [...unpackTerms(terms), ...unpackTerms(tags)],
-    })),
-  )
-  await deleteVectors(
-    tx,
-    rows.map((row) => row.document),
-  )
-  await deleteMemoryKeys(tx, rows)
-  const mentions = rows.flatMap(({ document, entities }) =>
-    unpackTerms(entities).map((entity) => ({ entity, document })),
-  )
-  await deleteMentions(tx, mentions)
-  return mentions.map(({ entity }) => entity)
+  limit: number,
+  from?: Date,
+): Promise<RemovedExpired> {
+  const claimed = await claimExpired(tx, limit, from)
+  const rows = firstChunk(claimed)
+  const edited = rows.filter((row) => row.version > 1).map((row) => row.id)
+  const lineages = edited.length === 0 ? [] : await claimMemories(tx, edited)
+  const versions = [...rows.filter((row) => row.version === 1), ...lineages]
+  await deleteUnmentioned(tx, [...(await deleteAll(tx, versions))])
+  const versionsOf = new Map<string, number>()
+  for (const { id } of versions) versionsOf.set(id, (versionsOf.get(id) ?? 0) + 1)
+  const [first, last] = [rows[0]?.expires_at, rows.at(-1)?.expires_at]
+  return {
+    memories: [...versionsOf].map(([id, count]) => ({ id, versions: count })),
+    expired: first && last ? { first, last } : undefined,
+    isFull: claimed.length === limit || rows.length < claimed.length,
+  }
+}
+
+/** Deletes locked versions in bounded statements; returns the entities that they mentioned. */
+async function deleteAll(
+  tx: NamespaceTransaction,
+  claimed: readonly ClaimedVersion[],
+): Promise<ReadonlySet<bigint>> {
+  const mentioned = new Set<bigint>()
+  for (let rest = claimed; rest.length > 0;) {
+    const chunk = firstChunk(rest)
+    for (const entity of await deleteClaimed(tx, chunk)) mentioned.add(entity)
+    rest = rest.slice(chunk.length)
+  }
+  return mentioned
+}
+
+/** The first versions that one statement may delete; at least one. */
+function firstChunk<Row extends ClaimedVersion>(rows: readonly Row[]): readonly Row[] {
+  let postings = 0
+  const end = rows.findIndex((row, index) => {
+    postings += row.postings
+    return index === chunkRows || (index > 0 && postings > chunkPostings)
+  })
+  return end === -1 ? rows : rows.slice(0, end)
 }

@@ -1,5 +1,5 @@
 /** Encrypted vectors: the database lists and hands them out; only a process with the keys can compare them. */
-import { fragment, nothing } from '../database/database.ts'
+import { fragment, nothing, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { StoredPlace } from './fields.ts'
 import { filterSql, live, type MemoryFilter } from './memories.sql.ts'
@@ -94,11 +94,9 @@ function* unpack(packed: Buffer): Generator<SealedEmbedding> {
   }
 }
 
-export async function deleteSealedEmbeddings(
-  tx: NamespaceTransaction,
-  documents: readonly number[],
-): Promise<void> {
-  await tx`
+/** Part of a removal: for the CTE `gone` of remove.sql.ts. */
+export function deleteSealedEmbeddings(tx: NamespaceTransaction): SqlFragment {
+  return fragment`
     delete from sealed_embeddings e
-    where e.namespace = ${tx.namespace} and e.document = any(${documents}::int[])`
+    where e.namespace = ${tx.namespace} and e.document = any(array(select g.document from gone g))`
 }

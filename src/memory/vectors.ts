@@ -1,9 +1,8 @@
-/** Vectors of memories as the namespace's profile keeps them: one way in, one way out, one way to search. */
+/** Vectors of memories as the namespace's profile keeps them: one way in, one way to search (out: remove.sql.ts). */
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { CommitContext, NamespaceSettings } from '../operation.ts'
 import {
   cosinesOf,
-  deleteEmbeddings,
   insertEmbeddings,
   nearestDocuments,
   plainTable,
@@ -12,7 +11,6 @@ import {
 import type { FieldWriter } from './fields.ts'
 import { lackingEmbedding, type MemoryFilter, type StoredContent } from './memories.sql.ts'
 import {
-  deleteSealedEmbeddings,
   insertSealedEmbeddings,
   listSealedEmbeddings,
   sealedTable,
@@ -38,15 +36,6 @@ export async function insertVectors(
     token: sealVector(writer(), embedding),
   }))
   return insertSealedEmbeddings(tx, sealed)
-}
-
-/** Deletes the vectors of some documents, whatever profile they were stored under. */
-export async function deleteVectors(
-  tx: NamespaceTransaction,
-  documents: readonly number[],
-): Promise<void> {
-  await deleteEmbeddings(tx, documents)
-  await deleteSealedEmbeddings(tx, documents)
 }
 
 /** Versions after a document that have no vector yet, lowest first. */

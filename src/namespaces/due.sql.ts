@@ -3,6 +3,15 @@ import type { NamespaceTransaction } from '../database/scope.ts'
 
 export type DueKind = 'expiry' | 'embed' | 'statistics'
 
+/** Width of a bucket (`due_add`): work noted at a time lies in the bucket that begins before it. */
+export const dueBucketMs = 10_000
+
+/** A namespace with the oldest of its due buckets. */
+export interface DueNamespace {
+  readonly namespace: bigint
+  readonly bucket: Date
+}
+
 /** Notes work of the transaction's namespace at given times; nearby times share a bucket of ten seconds. */
 export async function addDue(
   tx: NamespaceTransaction,
@@ -16,14 +25,21 @@ export async function addDue(
       from unnest(${times}::timestamptz[]) as u (at) order by 1) t`
 }
 
-/** Namespaces with due work, the longest waiting first. Opens to a job's context alone. */
+/**
+ * Namespaces with due work, the longest waiting first, after the last one of the page before. Opens to a
+ * job's context alone.
+ */
 export function duePage(
   tx: NamespaceTransaction,
   kind: DueKind,
   until: Date,
   limit: number,
-): Promise<{ namespace: bigint; bucket: Date }[]> {
-  return tx`select namespace, bucket from due_page(${kind}, ${until}, ${limit})`
+  after: DueNamespace | undefined,
+): Promise<DueNamespace[]> {
+  return after
+    ? tx`select namespace, bucket
+        from due_page(${kind}, ${until}, ${limit}, ${after.bucket}, ${after.namespace})`
+    : tx`select namespace, bucket from due_page(${kind}, ${until}, ${limit})`
 }
 
 /** Forgets the buckets of the transaction's namespace up to a time; a job's context alone does. */

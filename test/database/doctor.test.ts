@@ -105,7 +105,7 @@ const faults: readonly (readonly [string, string, string])[] = [
   ],
   [
     'a function without a fixed search_path',
-    'alter function mindglue.due_page(text, timestamptz, integer) reset search_path',
+    'alter function mindglue.due_page(text, timestamptz, integer, timestamptz, bigint) reset search_path',
     'has no fixed search_path',
   ],
   [

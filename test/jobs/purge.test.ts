@@ -12,7 +12,12 @@ beforeAll(async () => {
 afterAll(() => memory.close())
 
 test('expired memories of every namespace go with all their rows, the others stay', async () => {
-  const job = purgeJob({ scope: memory.test.scope, metrics: memory.metrics, everySeconds: 10 })
+  const job = purgeJob({
+    scope: memory.test.scope,
+    metrics: memory.metrics,
+    everySeconds: 10,
+    workers: 2,
+  })
   const names = ['purge-a', 'purge-b']
   for (const namespaceName of names) {
     const principal = await memory.principal({ namespaceName })

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createExecute } from '../../src/execute.ts'
 import { embedPendingJob } from '../../src/jobs/embed-pending.ts'
-import { purgeNamespace } from '../../src/jobs/purge.ts'
+import { purgeNamespaces } from '../../src/jobs/purge.ts'
 import { reembed } from '../../src/jobs/reembed.ts'
 import { RankingTexts } from '../../src/memory/ranking-texts.ts'
 import { SealedVectors } from '../../src/memory/sealed-vectors.ts'
@@ -237,7 +237,8 @@ describe('upkeep', () => {
         where namespace = ${principal.namespace} and expires_at is not null`
     })
     const { signal } = new AbortController()
-    await purgeNamespace(memory.test.scope, memory.metrics, principal.namespace, signal)
+    const purge = { scope: memory.test.scope, metrics: memory.metrics, workers: 1 }
+    await purgeNamespaces(purge, [principal.namespace], signal)
     expect(await countRows(memory, principal, 'sealed_embeddings')).toBe(1)
   })
 
