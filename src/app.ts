@@ -226,7 +226,7 @@ async function assemble(parts: Parts): Promise<App> {
         workers: embedded ? 1 : config.purgeWorkers,
       }),
       ...(embedder ? [embedPendingJob({ scope, namespaces, embedder })] : []),
-      housekeepingJob(scope, written, partitionLimits),
+      housekeepingJob({ scope, namespaces, touched: written, limits: partitionLimits }),
       keyUsesJob(scope, authenticator),
       ...(embedded
         ? maintenanceJobs(embedded, () => writes)

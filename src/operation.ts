@@ -40,6 +40,8 @@ export interface NamespaceSettings {
   readonly keys: NamespaceKeys | undefined
   /** While the namespace is being encrypted: memories with a lower document may still be plain. */
   readonly plainBelow: number | undefined
+  /** Terms that the namespace keeps no postings of: stored nowhere, asked for nowhere. */
+  readonly commonTerms: ReadonlySet<bigint>
   /** Estimates refreshed by a job; BM25's corpus size and mean length in terms. */
   readonly documentCount: number
   readonly meanLength: number

@@ -89,18 +89,21 @@ export function deriveMemory(
   now: Date,
   event: DerivedMemory['event'] = eventOf(input, now),
 ): DerivedMemory {
-  const { indexKey } = settings
+  const { indexKey, commonTerms } = settings
   const occurredAt = input.occurred_at ?? now
   const tags = [...new Set(input.tags ?? [])]
   const { frequencies, length } = analyze([input.content, ...tags].join('\n'))
   const words = [...frequencies.keys()]
-  const hashes = hashTerms(indexKey, words)
+  const terms = new Map<bigint, number>()
+  for (const [index, term] of hashTerms(indexKey, words).entries()) {
+    if (!commonTerms.has(term)) terms.set(term, frequencies.get(words[index] ?? '') ?? 1)
+  }
   return {
     type: input.type ?? classify(input.content),
     occurredAt,
     expiresAt: expiryOf(input, now),
     event,
-    terms: new Map(hashes.map((hash, index) => [hash, frequencies.get(words[index] ?? '') ?? 1])),
+    terms,
     length,
     tags,
     tagTerms: [...new Set(tags.map((tag) => tagTerm(indexKey, tag)))],

@@ -74,14 +74,21 @@ export async function prepareQuestion(
 ): Promise<PreparedQuestion> {
   // A namespace with vectors of another model answers by its words until it is re-embedded.
   const model = embedder?.model === context.settings.embedderModel ? embedder : undefined
+  const { indexKey, commonTerms } = context.settings
   const weights = [...analyzeQuestion(text)]
   const hashes = hashTerms(
-    context.settings.indexKey,
+    indexKey,
     weights.map(([term]) => term),
   )
+  const terms = weights.map(([term, weight], index) => ({
+    term,
+    hash: hashes[index] ?? 0n,
+    weight,
+  }))
   return {
     text,
-    terms: weights.map(([term, weight], index) => ({ term, hash: hashes[index] ?? 0n, weight })),
+    // A term without postings would pass for the rarest of all.
+    terms: terms.filter(({ hash }) => !commonTerms.has(hash)),
     vector: await embedQuestion(context, model, text),
     dates: questionDates(text, context.now),
     embedderCoverage: model?.coverage?.(text) ?? (model === undefined ? 0 : 1),

@@ -12,6 +12,7 @@ export interface NamespaceRow {
   readonly embedder_dimension: number
   readonly analyzer_version: number
   readonly index_key: Buffer
+  readonly common_terms: readonly bigint[]
   readonly document_count: number
   readonly mean_length: number
   /** Null in profile `off`. */
@@ -40,7 +41,8 @@ export async function registerNamespace(
 export async function readNamespace(tx: NamespaceTransaction): Promise<NamespaceRow | undefined> {
   const [row] = await tx<NamespaceRow>`
     select n.name, n.revision, n.profile, n.plan, n.embedder_model, n.embedder_dimension,
-      n.analyzer_version, n.index_key, n.document_count, n.mean_length, k.salt, k.plain_below
+      n.analyzer_version, n.index_key, n.common_terms, n.document_count, n.mean_length, k.salt,
+      k.plain_below
     from namespaces n left join namespace_keys k on k.namespace = n.namespace
     where n.namespace = ${tx.namespace}`
   return row
@@ -129,10 +131,11 @@ export async function levelDocuments(tx: NamespaceTransaction): Promise<number> 
 /**
  * Refreshes the estimates that BM25 and plans use; the job calls it, a store never does. Lengths of texts
  * are read from the rows, not the texts themselves. Private memories do not count for BM25: every agent's
- * scores rest on it. Reads every row of the namespace, locks its own.
+ * scores rest on it. Reads every row of the namespace, locks its own. Returns the number of
+ * memories that count.
  */
-export async function refreshStatistics(tx: NamespaceTransaction): Promise<void> {
-  await tx`
+export async function refreshStatistics(tx: NamespaceTransaction): Promise<number> {
+  const [row] = await tx<{ count: number }>`
     update namespaces n set document_count = s.count, mean_length = s.mean,
       memory_count = s.memories, byte_count = s.bytes, counted_at = statement_timestamp()
     from (
@@ -144,7 +147,9 @@ export async function refreshStatistics(tx: NamespaceTransaction): Promise<void>
           as bytes
       from memories m where m.namespace = ${tx.namespace}
     ) s
-    where n.namespace = ${tx.namespace}`
+    where n.namespace = ${tx.namespace}
+    returning s.count`
+  return row?.count ?? 0
 }
 
 /**

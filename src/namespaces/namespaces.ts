@@ -84,6 +84,7 @@ export function createNamespaces(
         analyzerVersion: row.analyzer_version,
         ...opened,
         plainBelow: row.plain_below ?? undefined,
+        commonTerms: new Set(row.common_terms),
         documentCount: row.document_count,
         meanLength: row.mean_length,
       }

@@ -25,6 +25,9 @@ export async function findDamage(owner: OwnerDatabase): Promise<Damage> {
           select namespace, id, document, octet_length(terms) / 8 + octet_length(tag_terms) / 8 as terms,
             octet_length(entities) / 8 as entities
           from mindglue.memories),
+        v as materialized (
+          select namespace, document from mindglue.embeddings
+          union all select namespace, document from mindglue.sealed_embeddings),
         p as materialized (
           select namespace, document, count(*) as rows from mindglue.postings group by 1, 2),
         e as materialized (
@@ -33,13 +36,13 @@ export async function findDamage(owner: OwnerDatabase): Promise<Damage> {
       select
         (select count(*)::int from m left join p using (namespace, document)
           where m.terms <> coalesce(p.rows, 0)) as without_postings,
-        (select count(*)::int from m left join mindglue.embeddings v using (namespace, document)
+        (select count(*)::int from m left join v using (namespace, document)
           where v.document is null) as without_embedding,
         (select count(*)::int from m left join e using (namespace, document)
           where m.entities <> coalesce(e.rows, 0)) as without_mentions,
         (select count(*)::int from p left join m using (namespace, document)
           where m.id is null) as stray_postings,
-        (select count(*)::int from mindglue.embeddings v left join m using (namespace, document)
+        (select count(*)::int from v left join m using (namespace, document)
           where m.id is null) as stray_embeddings,
         (select count(*)::int from mindglue.mentions n left join m using (namespace, document)
           where m.id is null) as stray_mentions,

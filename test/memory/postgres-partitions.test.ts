@@ -58,7 +58,7 @@ describe('a namespace', () => {
     const log = createLog({ level: 'silent' })
     const { scope } = memory.test
     const jobs = [
-      housekeepingJob(scope, touched, smallLimits),
+      housekeepingJob({ scope, namespaces: memory.namespaces, touched, limits: smallLimits }),
       vectorsJob({ scope, metrics: memory.metrics, log, limits: smallLimits }),
     ]
     const run = async () => {
