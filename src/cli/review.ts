@@ -132,15 +132,19 @@ export async function runRollback(options: RollbackOptions): Promise<number> {
       print('There is nothing to forget.')
       return 0
     }
-    const size = `${memories.toLocaleString('en')} memories (${versions.toLocaleString('en')} versions)`
+    const size = `${counted(memories, 'memory', 'memories')} (${counted(versions, 'version', 'versions')})`
     if (!options.isConfirmed && !(await agrees(`Forget ${size} for good? [y/N] `))) {
       print(`Nothing was forgotten. It would be ${size}; --yes does it without asking.`)
       return 1
     }
     const done = await operator.run('rollback', { confirm_token: token })
-    print(`Forgotten for good: ${done.memories.toLocaleString('en')} memories.`)
+    print(`Forgotten for good: ${counted(done.memories, 'memory', 'memories')}.`)
     return 0
   })
+}
+
+function counted(number: number, one: string, many: string): string {
+  return `${number.toLocaleString('en')} ${number === 1 ? one : many}`
 }
 
 /** A pipe cannot be asked, so it never agrees. */
