@@ -51,6 +51,27 @@ describe('one name and one version', () => {
   })
 })
 
+test('the lock file serves every platform: each optional build of a package is in it', () => {
+  const lock = z
+    .looseObject({
+      packages: z.record(
+        z.string(),
+        z.looseObject({ optionalDependencies: z.record(z.string(), z.string()).optional() }),
+      ),
+    })
+    .parse(JSON.parse(read('package-lock.json')))
+  const builds = Object.entries(lock.packages).flatMap(([path, entry]) =>
+    Object.keys(entry.optionalDependencies ?? {}).map((name) => ({ path, name })),
+  )
+  const missing = builds.filter(
+    ({ path, name }) =>
+      !(`${path}/node_modules/${name}` in lock.packages) &&
+      !(`node_modules/${name}` in lock.packages),
+  )
+  expect(builds.length).toBeGreaterThan(20)
+  expect(missing).toEqual([])
+})
+
 describe('client configurations', () => {
   const launch = z.looseObject({
     command: z.string(),
