@@ -121,6 +121,15 @@ async function copyExpired({ test }: TestMemory, namespace: bigint): Promise<voi
           m.dedupe_key || int4send(${copy}::int), m.terms, m.tag_terms, m.entities, m.length
         from memories m where m.namespace = ${tx.namespace} and m.document < ${span}::int
         order by m.document`
+      // The keys of the originals do not open the copies, which nobody reads; they are rows to remove.
+      await tx`
+        insert into memory_keys (namespace, id, version, key_id, epoch, token)
+        select c.namespace, c.id, c.version, k.key_id, k.epoch, k.token
+        from memories c
+        join memories m on m.namespace = c.namespace and m.document = c.document - ${shift}::int
+        join memory_keys k on k.namespace = m.namespace and k.id = m.id and k.version = m.version
+        where c.namespace = ${tx.namespace}
+          and c.document >= ${shift}::int and c.document < ${shift + span}::int`
       // In the order in which stores of ten memories each would have left them.
       await tx`
         insert into postings (namespace, term, document, frequency, length)
@@ -139,7 +148,9 @@ async function copyExpired({ test }: TestMemory, namespace: bigint): Promise<voi
     if (copy % 20 === 0) process.stderr.write(`${copy * kept} expired rows made\n`)
   }
   await test.owner.ownerTransaction((_sql, script) =>
-    script('analyze mindglue.memories, mindglue.postings, mindglue.embeddings, mindglue.mentions'),
+    script(
+      'analyze mindglue.memories, mindglue.memory_keys, mindglue.postings, mindglue.embeddings, mindglue.mentions',
+    ),
   )
 }
 

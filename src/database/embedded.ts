@@ -33,6 +33,7 @@ import {
   type Statements,
 } from './session.ts'
 import { Turn } from './turn.ts'
+import { engineVersions } from './versions.sql.ts'
 
 export interface EmbeddedOptions {
   /**
@@ -167,15 +168,9 @@ class EngineDatabase implements EmbeddedDatabase {
   }
 
   async status(): Promise<DatabaseStatus> {
-    const row = await this.ownerTransaction(async (sql) => {
-      const rows = await sql<{ server: string; vector: string | null }>`
-        select current_setting('server_version') as server,
-          (select extversion from pg_extension where extname = 'vector') as vector`
-      return rows[0]
-    })
+    const versions = await this.ownerTransaction(engineVersions)
     return {
-      serverVersion: row?.server ?? '',
-      vectorVersion: row?.vector ?? '',
+      ...versions,
       poolInUse: this.#queue.running,
       poolWaiting: this.#queue.waiting,
     }

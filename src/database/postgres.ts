@@ -17,6 +17,7 @@ import { PostgresConnection } from './postgres-connection.ts'
 import { parsePostgresUrl, type PostgresTarget } from './postgres-url.ts'
 import { Queue } from './queue.ts'
 import { beginText, NestingGuard, repeatWhenUndone, Transaction } from './session.ts'
+import { engineVersions } from './versions.sql.ts'
 
 export interface PostgresOptions {
   readonly url: string
@@ -115,15 +116,9 @@ class PooledDatabase implements PostgresDatabase {
 
   async status(): Promise<DatabaseStatus> {
     const limits = { readOnly: true, statementTimeoutMs: this.#limits.connectTimeoutMs }
-    const row = await this.transaction(limits, async (sql) => {
-      const rows = await sql<{ server: string; vector: string | null }>`
-        select current_setting('server_version') as server,
-          (select extversion from pg_extension where extname = 'vector') as vector`
-      return rows[0]
-    })
+    const versions = await this.transaction(limits, engineVersions)
     return {
-      serverVersion: row?.server ?? '',
-      vectorVersion: row?.vector ?? '',
+      ...versions,
       poolInUse: this.#queue.running,
       poolWaiting: this.#queue.waiting,
     }

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openPostgres } from '../../src/database/postgres.ts'
-import { AppError } from '../../src/errors.ts'
 import { openTestDatabase, type TestDatabase } from '../support/database.ts'
+import { codeOf, through } from './fixtures/postgres.ts'
 import { openProxy } from './fixtures/proxy.ts'
 
 let fresh: TestDatabase
@@ -20,22 +20,6 @@ beforeAll(async () => {
   server = { host: url.hostname, port: Number(url.port || '5432') }
 })
 afterAll(() => fresh.close())
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  const error: unknown = await promise.then(
-    () => 'resolved',
-    (reason: unknown) => reason,
-  )
-  return error instanceof AppError ? error.code : `not an AppError: ${String(error)}`
-}
-
-function through(port: number, query = ''): string {
-  const url = new URL(fresh.url)
-  url.hostname = '127.0.0.1'
-  url.port = String(port)
-  url.search = query
-  return url.href
-}
 
 describe('TLS', () => {
   let directory: string
@@ -59,7 +43,7 @@ describe('TLS', () => {
 
   async function tryWith(host: string, query: string, tls: SecureContext | undefined) {
     const proxy = await openProxy(server, tls)
-    const url = new URL(through(proxy.port, query))
+    const url = new URL(through(fresh.url, proxy.port, query))
     url.hostname = host
     const outcome = await codeOf(
       openPostgres({ url: url.href, connectTimeoutMs: 3000 }).then((database) => database.close()),

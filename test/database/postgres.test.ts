@@ -8,6 +8,7 @@ import { parsePostgresUrl } from '../../src/database/postgres-url.ts'
 import { AppError } from '../../src/errors.ts'
 import { openTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
+import { codeOf, through } from './fixtures/postgres.ts'
 import { openProxy } from './fixtures/proxy.ts'
 
 let fresh: TestDatabase
@@ -25,22 +26,6 @@ beforeAll(async () => {
   })
 })
 afterAll(() => fresh.close())
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  const error: unknown = await promise.then(
-    () => 'resolved',
-    (reason: unknown) => reason,
-  )
-  return error instanceof AppError ? error.code : `not an AppError: ${String(error)}`
-}
-
-function through(port: number, query = ''): string {
-  const url = new URL(fresh.url)
-  url.hostname = '127.0.0.1'
-  url.port = String(port)
-  url.search = query
-  return url.href
-}
 
 /** Ends every connection of the application role to this test's database; returns how many. */
 async function terminateAll(): Promise<number> {
@@ -147,7 +132,7 @@ describe('a server that goes away', () => {
 
   test('whose network cuts every connection is reached again at once by work that may run again', async () => {
     const proxy = await openProxy(server)
-    const database = await openPostgres({ url: through(proxy.port), poolMax: 2 })
+    const database = await openPostgres({ url: through(fresh.url, proxy.port), poolMax: 2 })
     const sleeping = database.transaction({}, (sql) => sql`select pg_sleep(30)`)
     await until(async () => (await database.status()).poolInUse === 1)
     proxy.cut()
@@ -161,7 +146,7 @@ describe('a server that goes away', () => {
   test('whose network swallows everything: callers are answered at their deadline', async () => {
     const proxy = await openProxy(server)
     const limits = { poolMax: 1, statementTimeoutMs: 200, connectTimeoutMs: 500 }
-    const database = await openPostgres({ url: through(proxy.port), ...limits })
+    const database = await openPostgres({ url: through(fresh.url, proxy.port), ...limits })
     proxy.freeze()
     const startedAt = performance.now()
     expect(await codeOf(database.transaction({}, (sql) => sql`select 1`))).toBe('timeout')
@@ -188,7 +173,7 @@ describe('opening', () => {
     const address = silent.address()
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0
     const startedAt = performance.now()
-    expect(await open({ url: through(port) })).toMatch(/unavailable|timeout/)
+    expect(await open({ url: through(fresh.url, port) })).toMatch(/unavailable|timeout/)
     expect(performance.now() - startedAt).toBeLessThan(3000)
     silent.close()
   })
