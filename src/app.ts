@@ -271,7 +271,7 @@ async function assemble(parts: Parts): Promise<App> {
       scope,
       namespaces,
       vault,
-      rewriteTables: () => rewriteTables(config, database),
+      rewriteTables: (target) => rewriteTables(config, database, target),
     }),
     reembed: (principal, options) => reembed({ scope, namespaces, embedder }, principal, options),
     secret: keys,

@@ -61,12 +61,15 @@ export function addKeys(program: Command, run: Run, entry: string): void {
 function addNamespaceKeys(keys: Command, run: Run, entry: string): void {
   keys
     .command('encrypt')
-    .description('encrypt a namespace that is plain, while it serves')
+    .description(
+      'encrypt a namespace that is plain, or the vectors of one that is not, while it serves',
+    )
+    .option('--profile <profile>', 'field: texts and names; sealed: vectors as well', 'field')
     .allowExcessArguments()
     .action(
-      run(async (config) => {
+      run(async (config, { profile }: { readonly profile: string }) => {
         const { keysEncrypt } = await import('./keys.ts')
-        return await keysEncrypt({ config, version, entry })
+        return await keysEncrypt({ config, version, entry, profile })
       }),
     )
   keys

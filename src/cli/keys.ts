@@ -103,14 +103,20 @@ export async function keysRetire(options: OperatorOptions & { keyId: string }): 
   return 0
 }
 
-/** Exit code 0 when the namespace holds no plain text; 1 when its files still do. */
-export async function keysEncrypt(options: OperatorOptions): Promise<number> {
+/** Exit code 0 when the namespace holds nothing plain that `profile` encrypts; 1 when its files still do. */
+export async function keysEncrypt(options: OperatorOptions & { profile: string }): Promise<number> {
+  const { profile } = options
+  if (profile !== 'field' && profile !== 'sealed') {
+    throw new AppError('invalid_input', '--profile takes field or sealed.')
+  }
   const { namespaceName } = options.config
-  const done = await withProgress(options, 'Encrypting', 'memories', 'keys.encrypt', {})
-  print(`Encrypted ${many(done.versions, 'memory version')} of ${namespaceName}.`)
+  const done = await withProgress(options, 'Encrypting', 'memories', 'keys.encrypt', { profile })
+  const vectors = profile === 'sealed' ? ` and ${many(done.vectors, 'vector')}` : ''
+  print(`Encrypted ${many(done.versions, 'memory version')}${vectors} of ${namespaceName}.`)
   if (done.rewritten) return 0
+  const tables = ['memories', 'entities', 'namespaces', ...(vectors === '' ? [] : ['embeddings'])]
   print('The files of PostgreSQL still hold the plain rows. As an administrator, run:')
-  print('  vacuum (full, analyze) mindglue.memories, mindglue.entities, mindglue.namespaces;')
+  print(`  vacuum (full, analyze) ${tables.map((table) => `mindglue.${table}`).join(', ')};`)
   print('or run this command again with MIGRATION_DATABASE_URL set.')
   return 1
 }

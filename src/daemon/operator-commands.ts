@@ -5,7 +5,7 @@ import { recordEvent } from '../audit/events.ts'
 import { embeddedDirectory } from '../database/embedded-template.ts'
 import { AppError } from '../errors.ts'
 import type { ExecuteOptions } from '../execute.ts'
-import type { KeyStatus, KeyUpkeep } from '../jobs/key-upkeep.ts'
+import type { Encrypted, EncryptingProfile, KeyStatus, KeyUpkeep } from '../jobs/key-upkeep.ts'
 import type { ReembedOptions } from '../jobs/reembed.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import type { Principal } from '../principal.ts'
@@ -31,8 +31,8 @@ export interface UpkeepCommands {
   readonly 'keys.status': { readonly input: object; readonly output: KeyStatus }
   readonly 'keys.rewrap': { readonly input: object; readonly output: { readonly keys: number } }
   readonly 'keys.encrypt': {
-    readonly input: object
-    readonly output: { readonly versions: number; readonly rewritten: boolean }
+    readonly input: { readonly profile?: EncryptingProfile }
+    readonly output: Encrypted
   }
   readonly 'keys.shred': { readonly input: object; readonly output: { readonly keys: number } }
   readonly 'keys.retire': { readonly input: { readonly key_id: number }; readonly output: object }
@@ -46,6 +46,7 @@ interface Call {
 }
 
 const backupInput = z.strictObject({ directory: z.string().min(1).max(4096).refine(isAbsolute) })
+const encryptInput = z.strictObject({ profile: z.enum(['field', 'sealed']).optional() })
 const retireInput = z.strictObject({ key_id: z.int().min(1) })
 
 const upkeepCommands: {
@@ -71,8 +72,13 @@ const upkeepCommands: {
   plan: async ({ host, principal, input }) => await planOf(host, principal, input),
   'keys.status': async ({ host }) => await host.keyUpkeep.status(),
   'keys.rewrap': async ({ host, work }) => await host.keyUpkeep.rewrap(work),
-  'keys.encrypt': async ({ host, principal, work }) =>
-    await host.keyUpkeep.encrypt(principal, work),
+  'keys.encrypt': async ({ host, principal, input, work }) => {
+    const parsed = encryptInput.safeParse(input)
+    if (!parsed.success) {
+      throw new AppError('invalid_input', 'A namespace is encrypted as `field` or `sealed`.')
+    }
+    return await host.keyUpkeep.encrypt(principal, work, parsed.data.profile)
+  },
   'keys.shred': async ({ host, principal, work }) => await host.keyUpkeep.shred(principal, work),
   'keys.retire': async ({ host, input }) => {
     const parsed = retireInput.safeParse(input)

@@ -106,8 +106,11 @@ export interface OwnerDatabase {
   ): Promise<T>
 }
 
-/** `rewrite`: VACUUM FULL, which leaves nothing of dead rows in the table's files. */
-export type MaintenanceTask = 'checkpoint' | 'vacuum' | 'analyze' | 'rewrite'
+/**
+ * `rewrite`: VACUUM FULL, which leaves nothing of dead rows in the table's files. `overwrite-log`: the same
+ * for the write-ahead log, whose old segments are kept for later use with all that was in them.
+ */
+export type MaintenanceTask = 'checkpoint' | 'vacuum' | 'analyze' | 'rewrite' | 'overwrite-log'
 
 export interface DatabaseStatus {
   readonly serverVersion: string

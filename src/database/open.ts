@@ -53,15 +53,22 @@ export async function openDatabase(
   return { database, embedded: undefined }
 }
 
-/** Tables that held plain text before their namespace was encrypted. */
-const plainTables = ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces'] as const
+/** Tables that held something plain before their namespace was encrypted, in either profile. */
+const plainTables = {
+  field: ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces'],
+  sealed: ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces', 'mindglue.embeddings'],
+} as const
 const rewriteTimeoutMs = 3_600_000
 
 /**
- * Leaves nothing of plain rows in the files of those tables. The embedded engine does it by itself, a
- * server lets its administrator alone: false without one.
+ * Leaves nothing of plain rows in the files of those tables, and on the embedded engine in its log. That
+ * does it by itself, a server lets its administrator alone: false without one.
  */
-export async function rewriteTables(config: Config, database: Database): Promise<boolean> {
+export async function rewriteTables(
+  config: Pick<Config, 'databaseUrl' | 'migrationDatabaseUrl'>,
+  database: Database,
+  profile: keyof typeof plainTables,
+): Promise<boolean> {
   const { databaseUrl, migrationDatabaseUrl: url } = config
   if (databaseUrl !== undefined && url === undefined) return false
   const administrator =
@@ -69,8 +76,10 @@ export async function rewriteTables(config: Config, database: Database): Promise
       ? undefined
       : await openPostgres({ url, poolMax: 1, statementTimeoutMs: rewriteTimeoutMs })
   try {
-    for (const table of plainTables) await (administrator ?? database).maintain('rewrite', table)
-    await (administrator ?? database).maintain('checkpoint')
+    const rewriter = administrator ?? database
+    for (const table of plainTables[profile]) await rewriter.maintain('rewrite', table)
+    // A server's log belongs to its replicas and archives as well: it goes with time.
+    await rewriter.maintain(administrator ? 'checkpoint' : 'overwrite-log')
     return true
   } finally {
     await administrator?.close()

@@ -14,6 +14,7 @@ import {
   type UpkeepDependencies,
   type UpkeepOptions,
 } from './rewrap.ts'
+import { sealVectors } from './seal-vectors.ts'
 
 export interface NamespaceKeyStatus {
   readonly name: string
@@ -35,18 +36,31 @@ export interface KeyStatus {
   readonly namespaces: readonly NamespaceKeyStatus[]
 }
 
+export type EncryptingProfile = Exclude<Profile, 'off'>
+
+/** What a run did. */
+export interface Encrypted {
+  /** Memory versions whose texts were encrypted. */
+  readonly versions: number
+  /** Vectors that were encrypted, in `sealed`. */
+  readonly vectors: number
+  readonly rewritten: boolean
+}
+
 export interface KeyUpkeep {
   status(): Promise<KeyStatus>
   /** Every namespace under the writing root key; returns the number of keys wrapped anew. */
   rewrap(options: UpkeepOptions): Promise<{ readonly keys: number }>
   /**
-   * The principal's namespace from plain to `field`. `rewritten`: the plain rows are gone from the
-   * tables' files as well; false where that takes an administrator's login.
+   * The principal's namespace to `profile`; one that is encrypted further stays as it is. `rewritten`:
+   * the plain rows are gone from the tables' files as well; false where that takes an administrator's
+   * login.
    */
   encrypt(
     principal: Principal,
     options: UpkeepOptions,
-  ): Promise<{ readonly versions: number; readonly rewritten: boolean }>
+    profile?: EncryptingProfile,
+  ): Promise<Encrypted>
   /** Destroys what the principal's namespace has forgotten until now. */
   shred(principal: Principal, options: UpkeepOptions): Promise<{ readonly keys: number }>
   /** Lets a root key go. Throws `conflict` while anything is wrapped with it. */
@@ -59,8 +73,8 @@ const nowhere = jobPrincipal(noNamespace)
 
 export interface KeyUpkeepDependencies extends Omit<UpkeepDependencies, 'vault'> {
   readonly vault: Vault | undefined
-  /** Rewrites tables whose old rows held plain text; false when this process has no right to. */
-  rewriteTables(): Promise<boolean>
+  /** Rewrites tables whose old rows were plain before `profile`; false when this process has no right to. */
+  rewriteTables(profile: EncryptingProfile): Promise<boolean>
 }
 
 export function createKeyUpkeep(dependencies: KeyUpkeepDependencies): KeyUpkeep {
@@ -114,9 +128,20 @@ export function createKeyUpkeep(dependencies: KeyUpkeepDependencies): KeyUpkeep 
       }
       return { keys }
     },
-    encrypt: async (principal, options) => {
-      const versions = await encryptNamespace(withVault(), principal, options)
-      return { versions, rewritten: await dependencies.rewriteTables() }
+    encrypt: async (operator, options, profile = 'field') => {
+      const upkeep = withVault()
+      // Whoever asks: what is out of sight would stay plain.
+      const principal = { ...operator, scopes: new Set(['admin'] as const) }
+      const versions = await encryptNamespace(upkeep, principal, options)
+      const { signal, onProgress } = options
+      const vectors =
+        profile === 'sealed'
+          ? await sealVectors(upkeep, principal, {
+              signal,
+              onProgress: (done, total) => onProgress(versions + done, versions + total),
+            })
+          : 0
+      return { versions, vectors, rewritten: await dependencies.rewriteTables(profile) }
     },
     shred: async (principal, options) => ({
       keys: await shredNamespace(withVault(), principal, options),

@@ -31,6 +31,39 @@ export async function insertSealedEmbeddings(
     on conflict (namespace, document) do update set token = excluded.token`
 }
 
+/** A vector that is stored in plain, with the version it belongs to and that version's key. */
+export interface UnsealedEmbedding extends StoredPlace {
+  /** As the database writes it: `[0.1,0.2]`. */
+  readonly embedding: string
+}
+
+/**
+ * The next vectors by document that have no token yet. Holds locks on their memories, so that none is
+ * forgotten before its token is there to go with it. Primary keys and memories_document.
+ */
+export function unsealedEmbeddings(
+  tx: NamespaceTransaction,
+  afterDocument: number,
+  limit: number,
+): Promise<UnsealedEmbedding[]> {
+  return tx`
+    select m.id, m.version, m.document, e.embedding::text as embedding,
+      (select k.token from memory_keys k
+        where k.namespace = m.namespace and k.id = m.id and k.version = m.version) as key_token
+    from embeddings e join memories m on m.namespace = e.namespace and m.document = e.document
+    where e.namespace = ${tx.namespace} and e.document > ${afterDocument}
+      and not exists (select from sealed_embeddings s
+        where s.namespace = e.namespace and s.document = e.document)
+    order by e.document limit ${limit} for key share of m`
+}
+
+/** How many vectors are stored in plain. */
+export async function countPlainEmbeddings(tx: NamespaceTransaction): Promise<number> {
+  const [row] = await tx<{ vectors: number }>`
+    select count(*)::int as vectors from embeddings e where e.namespace = ${tx.namespace}`
+  return row?.vectors ?? 0
+}
+
 /**
  * Documents that have a vector, the highest number first, at most `limit`. Without a filter no memory is
  * looked at (as in nearestDocuments); primary key.

@@ -190,10 +190,15 @@ export async function changeEmbedder(
     update namespaces n set embedder_model = ${embedder.model},
       embedder_dimension = ${embedder.dimension}, revision = n.revision + 1
     where n.namespace = ${tx.namespace}`
+  await deletePlainVectors(tx)
+  await tx`delete from sealed_embeddings e where e.namespace = ${tx.namespace}`
+}
+
+/** Drops every vector that is not encrypted, and gives up the partition that copies them. */
+export async function deletePlainVectors(tx: NamespaceTransaction): Promise<void> {
   // First, so that the copy in a partition is not emptied row by row: it is dropped as a whole.
   if (tx.dialect.engine === 'postgres') {
     await tx`delete from vector_partitions v where v.namespace = ${tx.namespace}`
   }
   await tx`delete from embeddings e where e.namespace = ${tx.namespace}`
-  await tx`delete from sealed_embeddings e where e.namespace = ${tx.namespace}`
 }
