@@ -72,8 +72,13 @@ function memoryOfRelation({ from, to, relationType }: z.output<typeof relation>)
 }
 
 function tagsOf(entityType: string): string[] {
-  const tag = words(entityType).toLowerCase().slice(0, tagLengthMax).trim()
+  const tag = cut(words(entityType).toLowerCase(), tagLengthMax).trim()
   return tag === '' || tag === knowledgeGraphTag ? [knowledgeGraphTag] : [knowledgeGraphTag, tag]
+}
+
+/** Not within a surrogate pair: half of one is no text, and the whole file would be refused for it. */
+function cut(text: string, lengthMax: number): string {
+  return text.slice(0, lengthMax).replace(/[\ud800-\udbff]$/, '')
 }
 
 /** `John_Smith` is how that server's prompts write names; people and questions write `John Smith`. */

@@ -12,7 +12,7 @@ const controlTokens =
 
 /** Tags by which models are told of roles, tools and their results. */
 const roleTags =
-  /<\/?\s{0,3}(?:system(?:[-_](?:prompt|message|instructions?|reminder|note|override))?|assistant|developer|tool_(?:call|calls|result|results|response|use)|function_(?:call|calls|results?)|function_result|invoke(?:\s+name=["'\w-]{1,40})?|antml:\w{3,20}|user_query|human|instructions?|admin|important|user_message|end_of_(?:memory|data|document|context))\s{0,3}\/?>/giu
+  /<\/?\s{0,3}(?:system(?:[-_](?:prompt|message|instructions?|reminder|note|override))?|assistant|developer|tool_(?:call|calls|result|results|response|use)|function_(?:call|calls|results?)|function_result|invoke(?:\s+name=["'\w-]{1,40})?|antml:\w{3,20}|user_query|human|instructions?|admin|important|user_message|stored_data|memories|untrusted|external_content|end_of_(?:memory|data|document|context))\s{0,3}\/?>/giu
 
 /** A line that begins a turn of somebody who may give orders, or of the reader itself. */
 const roleLine =
@@ -22,9 +22,28 @@ const headed =
 const endOf =
   /(?:^|\n)[\s\-=*#[<]{0,12}end (?:of )?(?:the )?(?:memory|memories|stored data|context|document|data|results?|untrusted (?:text|content)|user (?:input|message)|system prompt)\b/iu
 
+/** Fields of a record that the server alone sets, given values as data would: JSON, a form, SQL, a header. */
+const recordField =
+  /\b(trust(?:[_ ]level)?|source[_. ]kind|quarantined?|approved|verified)["']?\s{0,2}(?::|=)\s{0,2}["']?(?:\d\b|true|false|none|null|user|admin|\[\]|0)/giu
+
+/** One is how people write about them; two different ones close together are a claim. */
+function claimsRecord(text: string): boolean {
+  const found = [...text.matchAll(recordField)]
+  return found.some((field, index) => {
+    const next = found[index + 1]
+    return (
+      next !== undefined &&
+      next.index - field.index < claimWindow &&
+      next[1]?.toLowerCase() !== field[1]?.toLowerCase()
+    )
+  })
+}
+
+const claimWindow = 120
+
 /** Looks at visible text. */
 export function forgeryOf(text: string): Forgery {
-  if (ownMarks.test(text)) return 'strong'
+  if (ownMarks.test(text) || claimsRecord(text)) return 'strong'
   const tokens = [...text.matchAll(controlTokens)]
   const tags = [...text.matchAll(roleTags)]
   // One alone, in the middle of a sentence, is how people write about them.

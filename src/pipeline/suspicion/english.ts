@@ -1,7 +1,8 @@
 /** What instructions to a model look like in English. A weight of 4 is enough by itself; see suspicion.ts. */
 import type { Phrase } from './phrases.ts'
 
-const drop = 'ignore|disregard|forget|bypass|override|overrule|discard|abandon|circumvent|neglect'
+const drop =
+  'overwrite|ignore|disregard|forget|bypass|override|overrule|discard|abandon|circumvent|neglect'
 const gone = 'void|obsolete|superseded|invalid|cancelled|canceled|revoked|replaced|outdated|null'
 const model = 'ai|assistant|llm|chatbot|agent|model|copilot|claude|chatgpt|gpt|gemini'
 const call = 'call|invoke|execute|run|trigger'
@@ -35,13 +36,18 @@ export const english: readonly Phrase[] = [
   ],
   [
     'override',
+    4,
+    `${drop} 1 everything|anything|whatever|all 2 you 2 told|taught|given|instructed|learned 1 before|previously|earlier|so`,
+  ],
+  [
+    'override',
     3,
     'ignore|disregard|forget 2 everything|anything|whatever|all 3 above|before|previously|earlier|told|said|learned|instructed',
   ],
   [
     'override',
     4,
-    `stop|${not} 1 follow*|obey*|comply*|adhere* 4 previous|prior|above|earlier|system|original|your|initial 2 instruction*|prompt*|rule|rules|guideline*|polic*`,
+    `stop|${not} 1 follow*|obey*|comply*|adhere* 4 previous|prior|above|earlier|system|developer|developers|original|your|initial 2 instruction*|prompt*|rule|rules|guideline*|polic*`,
   ],
   [
     'override',
@@ -71,6 +77,11 @@ export const english: readonly Phrase[] = [
     'prompt',
     4,
     'reveal|print|show|repeat|output|leak|display|dump|disclose|recite|expose|share|tell|give|quote|paste 4 your 2 system|hidden|initial|original|internal|secret|full 1 prompt*|instruction*|message*|rules|configuration|guidelines',
+  ],
+  [
+    'prompt',
+    4,
+    'reveal|print|show|repeat|output|leak|display|disclose|recite|quote 3 hidden|initial|original|secret 1 instruction*|prompt*|message*|rules 3 you 2 given|received|got|started',
   ],
   [
     'prompt',
@@ -189,7 +200,7 @@ export const english: readonly Phrase[] = [
   [
     'trigger',
     4,
-    'when|whenever|if|every|each|anytime|time 3 user|human 2 ask*|mention*|request*|say|says|want*|quer*|type* 7 insert|append|refuse|claim|recommend|call|deny|promote|forward|delete|switch',
+    'when|whenever|if|every|each|anytime|time 3 user|human 2 ask*|mention*|request*|say|says|want*|quer*|type* 7 insert|append|refuse|claim|recommend|call|deny|promote|forward|delete|switch|insist|assure|persuade|convince|steer',
   ],
   [
     'trigger',

@@ -21,7 +21,7 @@ const vocabularies: readonly Vocabulary[] = [
       'in 1 allen|jeder|zukunftigen|kunftigen 2 antwort*|gesprach*|sitzung*|unterhaltung*',
     ],
     standing: ['ab 0 sofort|jetzt 3 immer|du|antwort*|jede*|musst'],
-    say: 'empfiehl*|empfehlen|empfehl*|antworte|antwortest|bestatige*|genehmige*|behaupte*|lob|lobe|verweigere',
+    say: 'empfiehl*|empfehlen|empfehl*|antworte|antwortest|bestatige*|genehmige*|behaupte*|lob|lobe|verweigere|gehorch*|befolg*',
     always: 'immer|stets|nur|ausschliesslich|niemals',
     manner: 'heimlich|unbemerkt|stillschweigend',
     call: 'ruf|rufe|aufrufen|aufruf|ausfuhren|fuhre|benutze|verwende|nutze|starte',
@@ -54,7 +54,7 @@ const vocabularies: readonly Vocabulary[] = [
       'dans|a 1 toutes|chaque|tes|vos|prochaines 2 reponses|reponse|conversations|conversation|sessions',
     ],
     standing: ['desormais|dorenavant 3 tu|vous|toujours|chaque|reponds|repondez|toutes'],
-    say: 'recommande*|recommander|conseille*|conseiller|reponds|repondez|approuve*|confirme*|affirme*|refuse*|vante*',
+    say: 'recommande*|recommander|conseille*|conseiller|reponds|repondez|approuve*|confirme*|affirme*|refuse*|vante*|obei*|obeir',
     always: 'toujours|jamais|uniquement|seulement',
     manner: 'secretement|discretement|silence|cachette',
     call: 'appelle*|appeler|invoque*|execute*|utilise*|lance*|lancer',
@@ -87,7 +87,7 @@ const vocabularies: readonly Vocabulary[] = [
       'en 1 todas|cada|tus|futuras|todas 2 respuestas|respuesta|conversaciones|sesiones',
     ],
     standing: ['a 0 partir 0 de 0 ahora 3 siempre|debes|cada|todas|responde|responderas'],
-    say: 'recomienda*|recomendar|responde*|responder|aprueba*|aprobar|confirma*|afirma*|rechaza*|elogia*',
+    say: 'recomienda*|recomendar|responde*|responder|aprueba*|aprobar|confirma*|afirma*|rechaza*|elogia*|obedec*|obedez*',
     always: 'siempre|nunca|solo|solamente|unicamente',
     manner: 'secretamente|silenciosamente|silencio|escondidas',
     call: 'llama*|llamar|invoca*|ejecuta*|usa|usar|utiliza*',
@@ -121,7 +121,7 @@ const vocabularies: readonly Vocabulary[] = [
       'em 1 todas|cada|suas|futuras 2 respostas|resposta|conversas|sessoes',
     ],
     standing: ['a 0 partir 0 de 0 agora 3 sempre|voce|deve|cada|todas|responda'],
-    say: 'recomend*|recomende*|responda*|responder|aprove*|aprovar|confirme*|afirme*|recuse*|elogie*',
+    say: 'recomend*|recomende*|responda*|responder|aprove*|aprovar|confirme*|afirme*|recuse*|elogie*|obedec*|obedeca*',
     always: 'sempre|nunca|somente|apenas',
     manner: 'secretamente|silenciosamente|silencio|escondido',
     call: 'chame|chama|chamar|invoque|execute*|execut*|use|usar|utilize*',
@@ -153,7 +153,7 @@ const vocabularies: readonly Vocabulary[] = [
       'in 1 tutte|ogni|tue|future 2 risposte|risposta|conversazioni|sessioni',
     ],
     standing: ['d|da 1 ora 1 in 0 poi|avanti 3 sempre|devi|ogni|tutte|rispondi'],
-    say: 'consigli*|consiglia*|raccomanda*|rispondi*|approva*|accetta*|accettare|conferma*|afferma*|rifiuta*|loda*',
+    say: 'consigli*|consiglia*|raccomanda*|rispondi*|approva*|accetta*|accettare|conferma*|afferma*|rifiuta*|loda*|obbedi*|ubbidi*',
     always: 'sempre|mai|soltanto|solo|solamente',
     manner: 'segretamente|silenziosamente|silenzio|nascosto',
     call: 'chiama*|chiamare|invoca*|esegui*|eseguire|usa|usare|utilizza*',
@@ -186,7 +186,7 @@ const vocabularies: readonly Vocabulary[] = [
       'in 1 alle|elk|elke|toekomstige 2 antwoord*|gesprek*|sessies',
     ],
     standing: ['vanaf 0 nu 3 altijd|moet|elk*|je|antwoord*'],
-    say: 'beveel|aanbevelen|raad|antwoord|antwoordt|bevestig|keur|weiger|prijs',
+    say: 'beveel|aanbevelen|raad|antwoord|antwoordt|bevestig|keur|weiger|prijs|gehoorza*|opvolg*',
     always: 'altijd|nooit|alleen|uitsluitend',
     manner: 'stiekem|heimelijk|stilletjes|ongemerkt',
     call: 'roep|aanroepen|gebruik|gebruiken|voer|uitvoeren|start',
@@ -219,7 +219,7 @@ const vocabularies: readonly Vocabulary[] = [
       'we|w 1 wszystkich|kazdej|przyszlych 2 odpowiedzi*|rozmow*|sesj*',
     ],
     standing: ['od 0 teraz|tej 3 zawsze|musisz|kazd*|odpowiadaj'],
-    say: 'polecaj*|polecac|odpowiadaj*|odpowiedz|zatwierdzaj*|potwierdzaj*|odmawiaj*|chwal*',
+    say: 'polecaj*|polecac|odpowiadaj*|odpowiedz|zatwierdzaj*|potwierdzaj*|odmawiaj*|chwal*|sluchaj|sluchac|posluszn*',
     always: 'zawsze|nigdy|tylko|wylacznie',
     manner: 'potajemnie|skrycie|cicho|ukradkiem',
     call: 'wywola*|uruchom*|uzyj*|wykonaj*',
@@ -251,7 +251,7 @@ const vocabularies: readonly Vocabulary[] = [
       'her|tum|gelecek* 2 yanit*|cevap*|konusma*|oturum*',
     ],
     standing: ['bundan|simdiden 0 sonra|boyle|itibaren 3 her|daima|hep|tum'],
-    say: 'oner*|tavsiye|yanitla*|cevapla*|onayla*|reddet*|ov',
+    say: 'oner*|tavsiye|yanitla*|cevapla*|onayla*|reddet*|ov|itaat',
     always: 'her|daima|hep|asla|sadece|yalnizca',
     manner: 'gizlice|sessizce|caktirmadan',
     call: 'cagir*|calistir*|kullan*|yurut*',
@@ -283,7 +283,7 @@ const vocabularies: readonly Vocabulary[] = [
       'dalam|di 1 semua|setiap|seluruh 2 jawaban|percakapan|sesi|respons',
     ],
     standing: ['mulai 0 sekarang 3 selalu|kamu|anda|setiap|semua'],
-    say: 'rekomendasikan|merekomendasikan|jawab|jawablah|setujui|menyetujui|konfirmasi|tolak|puji',
+    say: 'rekomendasikan|merekomendasikan|jawab|jawablah|setujui|menyetujui|konfirmasi|tolak|puji|patuhi|mematuhi|taat|turuti',
     always: 'selalu|hanya|jangan',
     manner: 'diam|rahasia|sembunyi',
     call: 'panggil*|jalankan|gunakan|eksekusi*',
@@ -299,4 +299,25 @@ const vocabularies: readonly Vocabulary[] = [
   },
 ]
 
-export const latinLanguages: readonly Phrase[] = vocabularies.flatMap(phrasesOf)
+/** Where the shapes do not fit: two words for one verb. */
+const idioms: readonly Phrase[] = [
+  [
+    'override',
+    4,
+    'tiens|tenez|tenir 2 compte 3 instruction*|consigne*|regles 3 precedent*|initial*|anterieur*',
+  ],
+  [
+    'override',
+    4,
+    'hagas|haga|hacer 1 caso 3 instruccion*|reglas|indicaciones 3 anterior*|previa*|iniciales',
+  ],
+  [
+    'override',
+    4,
+    'tener|tengas|tenga 1 en 0 cuenta 3 instruccion*|reglas 3 anterior*|previa*|iniciales',
+  ],
+  ['override', 4, 'leve|levar 0 em 0 conta 3 instruco*|regras 3 anterior*|iniciais'],
+  ['override', 4, 'tenere|tieni 0 conto 3 istruzion*|regole 3 precedent*|inizial*'],
+]
+
+export const latinLanguages: readonly Phrase[] = [...vocabularies.flatMap(phrasesOf), ...idioms]
