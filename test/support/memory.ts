@@ -45,10 +45,12 @@ export interface TestMemoryOptions {
   readonly embedder?: Embedder | null
   /** Encryption of new namespaces; `field`, as the product has it, when left out. */
   readonly profile?: Profile
+  /** Connections to a Postgres server; 10 when left out. */
+  readonly poolMax?: number
 }
 
 export async function openTestMemory(options: TestMemoryOptions = {}): Promise<TestMemory> {
-  const test = await openTestDatabase({ postgres: { poolMax: 10 } })
+  const test = await openTestDatabase({ postgres: { poolMax: options.poolMax ?? 10 } })
   const embedder =
     options.embedder === undefined
       ? createEmbedder({ embedder: 'static' })
