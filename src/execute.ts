@@ -98,6 +98,13 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
       if (operation.quarantine?.(parsed) === 'shown') requireScope('admin', principal)
       const request = { operation, principal, input: parsed, options, stageMs }
       const committed = await run(dependencies, request, settings)
+      if (committed.unreadable) {
+        dependencies.metrics.failure('encryption')
+        dependencies.log.error('memories do not decrypt', {
+          request_id: principal.requestId,
+          rows: committed.unreadable,
+        })
+      }
       if (operation.effect !== 'read') {
         dependencies.onChange({
           namespace: principal.namespace,

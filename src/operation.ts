@@ -90,6 +90,8 @@ export interface Touched {
 export interface Committed<Output> {
   readonly output: Output
   readonly audit: AuditDetails
+  /** Memories that were left out since a stored value of theirs does not decrypt. */
+  readonly unreadable?: number
   /** What a write changed, for those who watch; nobody is told of anything else. */
   readonly touched?: readonly Touched[]
 }

@@ -91,7 +91,7 @@ export function envelopeFailure(failure: EnvelopeFailure): AppError {
 }
 
 /** True for what `envelopeFailure` made: a stored value that did not open. */
-export function isEnvelopeFailure(error: unknown): boolean {
+export function isEnvelopeFailure(error: unknown): error is AppError {
   return error instanceof AppError && error.cause instanceof EnvelopeError
 }
 

@@ -67,6 +67,9 @@ export function renderRecall(output: RecallOutput): string {
     )
   } else lines.push('Nothing was found.')
   if (output.missing !== undefined) lines.push(`Not there: ${output.missing.join(', ')}`)
+  if (output.unreadable !== undefined) {
+    lines.push(`Damaged, tell the operator: ${output.unreadable.join(', ')}`)
+  }
   if (output.next_cursor !== undefined) lines.push(`More: cursor ${output.next_cursor}`)
   return lines.join('\n')
 }

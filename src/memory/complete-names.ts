@@ -6,6 +6,7 @@ import type { CommitContext, Operation } from '../operation.ts'
 import { entityKey, normaliseLabel } from './keys.ts'
 import { boundedText } from './memory.ts'
 import { isMentioned, recentMentions } from './mentions.sql.ts'
+import { Unreadable } from './unreadable.ts'
 
 /** Newest memories whose mentions are counted: bounds a keystroke's work in a namespace of any size. */
 const memoriesLookedAt = 5_000
@@ -42,12 +43,15 @@ export function entityNamesOperation(): Operation<
     commit: async (context, _prepared, { prefix, limit = namesMax }) => {
       const typed = normaliseLabel(prefix)
       const entities = await entitiesFor(context, typed)
-      const names = (await namesOf(context, entities)).filter((name) =>
+      const unreadable = new Unreadable()
+      const names = (await namesOf(context, entities, unreadable)).filter((name) =>
         normaliseLabel(name).startsWith(typed),
       )
+      await unreadable.requireCurrent(context)
       return {
         output: { names: names.slice(0, limit), total: names.length },
         audit: { counts: { names: Math.min(names.length, limit) } },
+        unreadable: unreadable.count,
       }
     },
   }
@@ -66,10 +70,19 @@ async function entitiesFor(context: CommitContext, typed: string): Promise<reado
   return (await isMentioned(context.tx, exact)) ? [exact, ...entities] : entities
 }
 
-/** Names in the order of `entities`. */
-async function namesOf(context: CommitContext, entities: readonly bigint[]): Promise<string[]> {
+/** Names in the order of `entities`, without those that do not decrypt. */
+async function namesOf(
+  context: CommitContext,
+  entities: readonly bigint[],
+  unreadable: Unreadable,
+): Promise<string[]> {
   if (entities.length === 0) return []
   const rows = await readEntities(context.tx, entities)
-  const byEntity = new Map(rows.map((row) => [row.entity, readEntityName(context.settings, row)]))
+  const byEntity = new Map(
+    rows.map((row) => [
+      row.entity,
+      unreadable.skip(String(row.entity), () => readEntityName(context.settings, row)),
+    ]),
+  )
   return entities.flatMap((entity) => byEntity.get(entity) ?? [])
 }

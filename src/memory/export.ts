@@ -1,10 +1,11 @@
 /** The operation `export`: everything the caller may read, in pages of JSON Lines or Markdown. */
 import { z } from 'zod'
+import { isEnvelopeFailure } from '../crypto/envelope.ts'
 import { AppError } from '../errors.ts'
-import type { CommitContext, Operation } from '../operation.ts'
+import type { CommitContext, NamespaceSettings, Operation } from '../operation.ts'
 import { clean, cleanLine } from '../pipeline/clean.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { pageMemories } from './memories.sql.ts'
+import { pageMemories, type MemoryRow } from './memories.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
 
 const pageMax = 500
@@ -112,7 +113,7 @@ async function readPage(context: CommitContext, after: Key, limit: number) {
       next = lines.at(-1)
       break
     }
-    const memory = presentMemory(context.settings, row)
+    const memory = presentOrName(context.settings, row)
     // Who stored it here, with which client, is this installation's record and no part of the memory.
     const { agent: _agent, client: _client, ...source } = memory.source
     const line: ExportLine = {
@@ -130,6 +131,19 @@ async function readPage(context: CommitContext, after: Key, limit: number) {
     lines.push(line)
   }
   return { lines, next }
+}
+
+/** An export leaves nothing out: what does not decrypt ends it, named, so that it can be forgotten. */
+function presentOrName(settings: NamespaceSettings, row: MemoryRow): PresentedMemory {
+  try {
+    return presentMemory(settings, row)
+  } catch (error) {
+    if (!isEnvelopeFailure(error)) throw error
+    throw new AppError(error.code, `${error.publicMessage} Damaged: memory ${row.id}.`, {
+      cause: error.cause,
+      details: { id: row.id, version: row.version },
+    })
+  }
 }
 
 function toJsonLine(line: ExportLine): string {

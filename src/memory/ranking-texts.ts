@@ -10,6 +10,7 @@ import type { NamespaceSettings } from '../operation.ts'
 import type { CandidateRow } from './candidates.sql.ts'
 import { readFields } from './fields.ts'
 import { readMemoryKeys } from './memory-keys.sql.ts'
+import type { Unreadable } from './unreadable.ts'
 
 export interface RankingText {
   /** The beginning of the content, in characters. */
@@ -47,11 +48,12 @@ export class RankingTexts {
     this.#sweep = setInterval(() => this.#dropOlderThan(Date.now() - lifeMs), sweepMs).unref()
   }
 
-  /** The rows, which this transaction has read, with their text; in no order. Throws as `readFields` does. */
+  /** The rows, which this transaction has read, with their text; in no order, without what does not decrypt. */
   async read(
     tx: NamespaceTransaction,
     settings: NamespaceSettings,
     rows: readonly CandidateRow[],
+    unreadable: Unreadable,
   ): Promise<readonly ReadableCandidate[]> {
     const readable: ReadableCandidate[] = []
     const unknown: CandidateRow[] = []
@@ -69,11 +71,14 @@ export class RankingTexts {
     }
     for (const row of unknown) {
       const token = tokens.get(`${row.id}/${row.version}`) ?? null
-      const fields = readFields(settings, { ...row, key_token: token })
-      const text = {
-        text: fields.decode('content', row.content).slice(0, rankedCharactersMax),
-        speakerName: fields.decodeOptional('speaker', row.speaker) ?? null,
-      }
+      const text = unreadable.skip(row.id, () => {
+        const fields = readFields(settings, { ...row, key_token: token })
+        return {
+          text: fields.decode('content', row.content).slice(0, rankedCharactersMax),
+          speakerName: fields.decodeOptional('speaker', row.speaker) ?? null,
+        }
+      })
+      if (text === undefined) continue
       readable.push({ ...row, ...text })
       if (token !== null) this.#keep(settings.namespace, row, text)
     }

@@ -14,7 +14,7 @@ import {
   type MemoryFilter,
   type MemoryRow,
 } from './memories.sql.ts'
-import { presentedMemory, presentMemory } from './present.ts'
+import { presentedMemory, presentMemory, type PresentedMemory } from './present.ts'
 import {
   prepareQuestion,
   search,
@@ -24,6 +24,7 @@ import {
   type PreparedQuestion,
 } from './search.ts'
 import { fairShares } from './trust.ts'
+import { Unreadable } from './unreadable.ts'
 
 export const questionsMax = 5
 const questionBytesMax = 8 * 1024
@@ -127,6 +128,10 @@ const result = presentedMemory.extend({
 const recallOutput = z.object({
   results: z.array(result),
   missing: z.array(z.string()).optional().describe('Asked ids that are not there for you'),
+  unreadable: z
+    .array(z.string())
+    .optional()
+    .describe('Memories with a stored value that does not decrypt: damaged, and left out'),
   next_cursor: z.string().optional(),
   stages_ms: z
     .record(z.string(), z.number())
@@ -172,7 +177,13 @@ export function recallOperation({
       return { questions: asked, filter: toFilter(context.settings, input) }
     },
     commit: async (context, prepared, input) => {
-      const output = await answer(context, prepared, input, { cursorKey, ...openedBefore })
+      const unreadable = new Unreadable()
+      const output = await answer(context, prepared, input, {
+        cursorKey,
+        unreadable,
+        ...openedBefore,
+      })
+      await unreadable.requireCurrent(context)
       // The statement's clock judged expiry; time went on since. Not for a millisecond.
       const now = Date.now()
       const alive = (memory: { expires_at?: string | undefined }) =>
@@ -183,7 +194,13 @@ export function recallOperation({
       }))
       const explained = input.explain === true && { stages_ms: context.stages() }
       return {
-        output: { ...output, results, ...explained },
+        output: {
+          ...output,
+          results,
+          ...(unreadable.count > 0 && { unreadable: unreadable.ids }),
+          ...explained,
+        },
+        unreadable: unreadable.count,
         audit: {
           resourceIds: results.map((entry) => entry.id),
           counts: { results: results.length, questions: prepared.questions.length },
@@ -193,17 +210,34 @@ export function recallOperation({
   }
 }
 
+type Answering = Omit<RecallDependencies, 'embedder'> & { readonly unreadable: Unreadable }
+
 async function answer(
   context: CommitContext,
   prepared: PreparedRecall,
   input: RecallInput,
-  { cursorKey, ...openedBefore }: Omit<RecallDependencies, 'embedder'>,
+  { cursorKey, ...reading }: Answering,
 ): Promise<z.output<typeof recallOutput>> {
-  if (input.ids) return readByIds(context, input.ids, input.history === true)
-  if (prepared.questions.length === 0) return browse(context, prepared.filter, input, cursorKey)
-  const hits = await search(context, prepared.questions, prepared.filter, openedBefore)
+  const show = presenter(context, reading.unreadable)
+  if (input.ids) {
+    const output = await readByIds(context, input.ids, input.history === true, show)
+    reading.unreadable.requireAny(output.results)
+    return output
+  }
+  if (prepared.questions.length === 0) {
+    return browse({ ...context, show }, prepared.filter, input, cursorKey)
+  }
+  const hits = await search(context, prepared.questions, prepared.filter, reading)
   const good = hits.filter((hit) => hit.score >= (input.min_score ?? 0))
-  return { results: await context.stage('read', () => present(context, good, input)) }
+  return { results: await context.stage('read', () => present({ ...context, show }, good, input)) }
+}
+
+/** A row as callers see it; undefined when a value of it does not decrypt. */
+type Show = (row: MemoryRow) => PresentedMemory | undefined
+type ShowContext = CommitContext & { readonly show: Show }
+
+function presenter({ settings }: CommitContext, unreadable: Unreadable): Show {
+  return (row) => unreadable.skip(row.id, () => presentMemory(settings, row))
 }
 
 /**
@@ -241,7 +275,7 @@ function documentOf(hit: Hit): number {
 
 /** Whole memories for the best of the hits, in their order. */
 async function present(
-  context: CommitContext,
+  context: ShowContext,
   hits: readonly Hit[],
   input: RecallInput,
 ): Promise<RecallResult[]> {
@@ -251,9 +285,10 @@ async function present(
   const around = await neighboursOf(context, [...byDocument.keys()], input.neighbours ?? 0)
   return hits.flatMap(({ document, score, parts }) => {
     const row = byDocument.get(document)
-    if (!row) return []
+    const memory = row && context.show(row)
+    if (!memory) return []
     return {
-      ...presentMemory(context.settings, row),
+      ...memory,
       score: Math.round(score * 10_000) / 10_000,
       ...(input.explain === true && { parts: { ...parts } }),
       ...(around.size > 0 && { neighbours: around.get(document) ?? [] }),
@@ -261,18 +296,26 @@ async function present(
   })
 }
 
-async function readByIds(context: CommitContext, ids: readonly string[], history: boolean) {
+async function readByIds(
+  context: CommitContext,
+  ids: readonly string[],
+  history: boolean,
+  show: Show,
+) {
   const wanted = [...new Set(ids.map((id) => id.toLowerCase()))]
   const found = new Map<string, RecallResult[]>()
-  const add = (memory: RecallResult) =>
-    found.set(memory.id, [...(found.get(memory.id) ?? []), memory])
+  const add = (row: MemoryRow, more: Pick<RecallResult, 'is_current'>) => {
+    const memory = show(row)
+    const versions = found.get(row.id) ?? []
+    found.set(row.id, memory ? [...versions, { ...memory, ...more }] : versions)
+  }
   if (history) {
     for (const row of await readVersions(context.tx, wanted)) {
-      add({ ...presentMemory(context.settings, row), is_current: row.is_current })
+      add(row, { is_current: row.is_current })
     }
   } else {
     for (const row of await readMemories(context.tx, wanted)) {
-      add(presentMemory(context.settings, row))
+      add(row, {})
     }
   }
   const absent = wanted.filter((id) => !found.has(id))
@@ -283,7 +326,7 @@ async function readByIds(context: CommitContext, ids: readonly string[], history
 }
 
 async function browse(
-  context: CommitContext,
+  context: ShowContext,
   filter: MemoryFilter,
   input: RecallInput,
   cursorKey: Uint8Array,
@@ -302,7 +345,7 @@ async function browse(
   const last = page.at(-1)
   const more = rows.length > limit && last !== undefined
   return {
-    results: page.map((row) => presentMemory(context.settings, row)),
+    results: page.flatMap((row) => context.show(row) ?? []),
     ...(more && {
       next_cursor: sealCursor(cursorKey, binding, [last.recorded_at.toISOString(), last.id]),
     }),
@@ -316,13 +359,14 @@ function toPosition([recordedAt, id]: readonly string[]) {
   return { recordedAt: new Date(recordedAt), id }
 }
 
-async function neighboursOf(context: CommitContext, documents: readonly number[], reach: number) {
+async function neighboursOf(context: ShowContext, documents: readonly number[], reach: number) {
   type Neighbour = NonNullable<RecallResult['neighbours']>[number]
   const around = new Map<number, Neighbour[]>()
   if (reach === 0) return around
   for (const document of documents) around.set(document, [])
   for (const row of await readNeighbours(context.tx, documents, reach)) {
-    around.get(row.hit)?.push({ ...presentMemory(context.settings, row), place: row.place })
+    const memory = context.show(row)
+    if (memory) around.get(row.hit)?.push({ ...memory, place: row.place })
   }
   return around
 }

@@ -10,6 +10,7 @@ import type { NamespaceTransaction } from '../database/scope.ts'
 import type { NamespaceSettings } from '../operation.ts'
 import type { Cosine } from './embeddings.sql.ts'
 import { readSealedEmbeddings, type SealedEmbedding } from './sealed-embeddings.sql.ts'
+import type { Unreadable } from './unreadable.ts'
 import { openVector } from './vector-token.ts'
 
 /** Vectors of a namespace that are searched: about 30 ms of work in 100 dimensions. */
@@ -39,6 +40,12 @@ class Turn {
     await setImmediate()
     this.#endsAt = performance.now() + turnMs
   }
+}
+
+/** Where vectors are read, and the keys that open them. */
+interface VectorPlace {
+  readonly tx: NamespaceTransaction
+  readonly settings: NamespaceSettings
 }
 
 /**
@@ -100,19 +107,19 @@ export class NamespaceVectors {
   }
 
   /**
-   * Makes the vectors of `documents` available, in turns with other requests. Throws AppError `internal`
-   * for one that is not its memory's, or not encrypted.
+   * Makes the vectors of `documents` available, in turns with other requests. One that is not its memory's,
+   * or not encrypted, is left out and noted: its memory is still found by its words.
    */
   async open(
-    tx: NamespaceTransaction,
-    settings: NamespaceSettings,
+    place: VectorPlace,
     documents: readonly number[] | Int32Array,
+    unreadable: Unreadable,
   ): Promise<void> {
     if (this.#missing(documents).length === 0) return
     // Two recalls of a cold namespace would both decrypt all of it. A wait that is too long for an idle
     // transaction ends: then both do.
     const ours = Promise.race([this.#opening, delay(waitMs, undefined, { ref: false })]).then(() =>
-      this.#openMissing(tx, settings, documents),
+      this.#openMissing(place, documents, unreadable),
     )
     // One that fails fails for its own caller; the next opens what is still missing.
     this.#opening = ours.catch(() => undefined)
@@ -159,15 +166,16 @@ export class NamespaceVectors {
   }
 
   async #openMissing(
-    tx: NamespaceTransaction,
-    settings: NamespaceSettings,
+    { tx, settings }: VectorPlace,
     documents: readonly number[] | Int32Array,
+    unreadable: Unreadable,
   ): Promise<void> {
     const missing = this.#missing(documents)
     const turn = new Turn()
     for (let start = 0; start < missing.length; start += batchRows) {
       for (const row of await readSealedEmbeddings(tx, missing.slice(start, start + batchRows))) {
-        this.#keep(row, openVector(settings, row, this.dimension))
+        const vector = unreadable.skip(row.id, () => openVector(settings, row, this.dimension))
+        if (vector !== undefined) this.#keep(row, vector)
         await turn.pass()
       }
     }

@@ -28,6 +28,7 @@ import type { RankingTexts, ReadableCandidate } from './ranking-texts.ts'
 import { quarantinedTerm, readPostings, type TermPostings } from './postings.sql.ts'
 import type { SealedVectors } from './sealed-vectors.ts'
 import { linkSessions } from './session-links.ts'
+import type { Unreadable } from './unreadable.ts'
 import { searchVectors, type VectorSearch } from './vectors.ts'
 
 /** Postings of one term that are read; a term beyond this is so common that it hardly tells. */
@@ -124,15 +125,21 @@ export interface OpenedBefore {
   readonly sealedVectors: SealedVectors
 }
 
-/** Ranks the namespace's visible memories for one to five questions, best first. */
+/**
+ * Ranks the namespace's visible memories for one to five questions, best first. What does not decrypt is
+ * no candidate; a memory whose vector alone is damaged is ranked by its words.
+ */
 export async function search(
   context: CommitContext,
   questions: readonly PreparedQuestion[],
   filter: MemoryFilter,
-  { rankingTexts, sealedVectors }: OpenedBefore,
+  { rankingTexts, sealedVectors, unreadable }: OpenedBefore & { readonly unreadable: Unreadable },
 ): Promise<Hit[]> {
   const isFiltered = Object.values(filter).some((value) => value !== undefined)
-  const vectors = searchVectors(context, isFiltered ? filter : undefined, sealedVectors)
+  const vectors = searchVectors(context, isFiltered ? filter : undefined, {
+    sealedVectors,
+    unreadable,
+  })
   // Independent reads, sent together: on Postgres they share one round trip.
   const [corpus, postings, cosines] = await Promise.all([
     context.stage('corpus', () => corpusOf(context)),
@@ -160,7 +167,7 @@ export async function search(
   )
   await context.stage('cosines', () => completeCosines(vectors, questions, rows, cosines))
   const readable = await context.stage('open', () =>
-    rankingTexts.read(context.tx, context.settings, rows),
+    rankingTexts.read(context.tx, context.settings, rows, unreadable),
   )
   return context.stage('rank', () => rankRows(context, questions, readable, found))
 }

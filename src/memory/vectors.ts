@@ -16,6 +16,7 @@ import {
   sealedTable,
 } from './sealed-embeddings.sql.ts'
 import type { SealedVectors } from './sealed-vectors.ts'
+import type { Unreadable } from './unreadable.ts'
 import { sealVector } from './vector-token.ts'
 
 export interface NewVector {
@@ -56,11 +57,16 @@ export interface VectorSearch {
   cosines(question: Float32Array, documents: readonly number[]): Promise<readonly Cosine[]>
 }
 
+interface SealedSearch {
+  readonly sealedVectors: SealedVectors
+  readonly unreadable: Unreadable
+}
+
 /** `filter`: undefined when the recall has none. */
 export function searchVectors(
   { tx, settings }: Pick<CommitContext, 'tx' | 'settings'>,
   filter: MemoryFilter | undefined,
-  sealedVectors: SealedVectors,
+  { sealedVectors, unreadable }: SealedSearch,
 ): VectorSearch {
   if (settings.profile !== 'sealed') {
     return {
@@ -70,7 +76,7 @@ export function searchVectors(
   }
   const vectors = sealedVectors.of(settings)
   const open = async (documents: readonly number[] | Int32Array) => {
-    await vectors.open(tx, settings, documents)
+    await vectors.open({ tx, settings }, documents, unreadable)
     sealedVectors.trim()
   }
   const list = async (): Promise<Int32Array> => {

@@ -5,7 +5,16 @@ import type { Channel } from '../principal.ts'
 
 /** Parts of the program whose failures are counted apart. */
 export type Component =
-  'database' | 'redis' | 'embedder' | 'daemon' | 'mcp' | 'http' | 'jobs' | 'audit' | 'cli'
+  | 'database'
+  | 'redis'
+  | 'embedder'
+  | 'daemon'
+  | 'mcp'
+  | 'http'
+  | 'jobs'
+  | 'audit'
+  | 'cli'
+  | 'encryption'
 
 export interface RequestSample {
   readonly operation: string

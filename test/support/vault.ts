@@ -15,6 +15,11 @@ export interface TestVault extends Vault {
   remove(): void
 }
 
+/** A ring of its own with the same root keys, as another process has it: nothing is cached. */
+export function keyringOf({ rootKeys }: TestVault): Keyring {
+  return new Keyring(parseRootKeys(rootKeys))
+}
+
 /** `rootKeys`: text of a ring; a new random key when left out. */
 export async function openTestVault(
   rootKeys = randomBytes(32).toString('base64'),
