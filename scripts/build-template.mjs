@@ -7,8 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { buildTemplate } from '../dist/database/build-template.js'
 import { readMigrations } from '../dist/database/migrate.js'
 
-const path = await buildTemplate(
+await buildTemplate(
   fileURLToPath(new URL('../dist/', import.meta.url)),
   await readMigrations(),
 )
-process.stdout.write(`${path}\n`)
