@@ -245,6 +245,8 @@ async function assemble(parts: Parts): Promise<App> {
       rankingTexts,
       sealedVectors,
       apiKeyPepper: config.apiKeyPepper,
+      plans,
+      hasLimits: quotas !== undefined,
     }),
     execute: createExecute({
       scope,

@@ -154,6 +154,19 @@ function refuseContradictions(config: Config): void {
         'make one with: openssl rand -base64 32',
     )
   }
+  if ((config.tlsCert === undefined) !== (config.tlsKey === undefined)) {
+    const [cert, key] = [settings.tlsCert.name, settings.tlsKey.name]
+    throw misconfigured(cert, `${cert} and ${key} belong together; set both.`)
+  }
+  const isEncrypted = config.tlsCert !== undefined || config.behindProxy.length > 0
+  if (!isLoopback(config.httpHost) && !isEncrypted) {
+    throw misconfigured(
+      settings.httpHost.name,
+      `${settings.httpHost.name} reaches beyond this machine, where only HTTPS is served: set ` +
+        `${settings.tlsCert.name} and ${settings.tlsKey.name}, or name the proxy that does it in ` +
+        `${settings.behindProxy.name}.`,
+    )
+  }
   if (config.migrationDatabaseUrl !== undefined && config.databaseUrl === undefined) {
     throw misconfigured(
       settings.databaseUrl.name,

@@ -20,6 +20,8 @@ export type OperationName =
   | 'key.list'
   | 'key.rotate'
   | 'key.revoke'
+  | 'usage.read'
+  | 'plan.list'
 
 /** How a namespace stores and finds its memories; read before `prepare`, rechecked by revision in `commit`. */
 export interface NamespaceSettings {

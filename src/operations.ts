@@ -19,9 +19,14 @@ import { recallOperation } from './memory/recall.ts'
 import { rollbackOperation } from './memory/rollback.ts'
 import type { OpenedBefore } from './memory/search.ts'
 import { storeOperation } from './memory/store.ts'
+import {
+  planListOperation,
+  usageReadOperation,
+  type UsageDependencies,
+} from './namespaces/usage.ts'
 import type { Embedder } from './pipeline/embed.ts'
 
-export interface OperationDependencies extends OpenedBefore {
+export interface OperationDependencies extends OpenedBefore, UsageDependencies {
   /** Undefined when the embedder is `none`: memories are found by their words. */
   readonly embedder: Embedder | undefined
   /** 32 secret bytes of this installation, for page cursors. */
@@ -48,6 +53,8 @@ export function createOperations(dependencies: OperationDependencies) {
     keyList: keyListOperation(),
     keyRotate: keyRotateOperation(dependencies),
     keyRevoke: keyRevokeOperation(),
+    usageRead: usageReadOperation(dependencies),
+    planList: planListOperation(dependencies),
   }
 }
 

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** Arrows point down: a file imports what stands in a line above its own, or lies in its folder. */
 const ranks: readonly (readonly string[])[] = [
-  ['config', 'errors', 'principal', 'version'],
+  ['config', 'errors', 'json', 'principal', 'version'],
   ['database', 'telemetry', 'egress'],
   ['operation', 'pipeline', 'crypto'],
   ['memory', 'graph', 'namespaces', 'auth', 'audit', 'connectors', 'webhooks'],
@@ -170,7 +170,11 @@ describe('what stands in one place', () => {
   test('the way out of the machine: in egress.ts', () => {
     const isAllowed = (path: string) => path === 'src/egress.ts'
     expect(strays(/(?<![.\w])fetch\(/u, isAllowed)).toEqual([])
-    const importers = sources.filter(({ text }) => /from '(?:undici|node:https)'/u.test(text))
+    // A server's half of the module leads nowhere.
+    const server = "import { createServer, Server } from 'node:https'"
+    const importers = sources.filter(({ text }) =>
+      /from '(?:undici|node:https)'/u.test(text.replace(server, '')),
+    )
     expect(importers.map(({ path }) => path)).toEqual(['src/egress.ts'])
   })
 

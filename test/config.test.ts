@@ -110,6 +110,8 @@ describe('refusals', () => {
     [{ REDIS_URL: 'localhost:6379' }, /REDIS_URL must be a URL that starts with redis:\/\//u],
     [{ MINDGLUE_API_KEY: 'short' }, /shorter than 24 characters; make one with/u],
     [{ MINDGLUE_HTTP_HOST: '0.0.0.0' }, /so MINDGLUE_API_KEY must be set/u],
+    [{ MINDGLUE_HTTP_HOST: '0.0.0.0', MINDGLUE_API_KEY: longKey }, /only HTTPS is served/u],
+    [{ MINDGLUE_TLS_CERT: '/x.pem' }, /belong together/u],
     [{ MIGRATION_DATABASE_URL: 'postgres://a@db/x' }, /without DATABASE_URL/u],
     [{ MINDGLUE_EMBEDDER: 'openai' }, /MINDGLUE_EMBEDDER=openai needs MINDGLUE_EMBEDDER_URL/u],
     [{ MINDGLUE_EMBEDDER: 'transformers' }, /needs MINDGLUE_EMBEDDER_MODEL/u],
@@ -133,9 +135,13 @@ describe('refusals', () => {
   })
 
   test('listening beyond loopback is accepted with a key', () => {
-    expect(loadConfig({ MINDGLUE_HTTP_HOST: '0.0.0.0', MINDGLUE_API_KEY: longKey }).httpHost).toBe(
-      '0.0.0.0',
-    )
+    expect(
+      loadConfig({
+        MINDGLUE_HTTP_HOST: '0.0.0.0',
+        MINDGLUE_API_KEY: longKey,
+        MINDGLUE_BEHIND_PROXY: '10.0.0.0/8',
+      }).httpHost,
+    ).toBe('0.0.0.0')
   })
 })
 

@@ -17,6 +17,14 @@ interface GlobalOptions {
   readonly logLevel?: string
 }
 
+interface ServeFlags {
+  readonly host?: string
+  readonly port?: string
+  readonly tlsCert?: string
+  readonly tlsKey?: string
+  readonly behindProxy?: string
+}
+
 function configFrom(options: GlobalOptions, more: More = {}): Config {
   const given = {
     dataDirectory: options.dataDir,
@@ -119,6 +127,9 @@ function addServing(program: Command, run: Run, entry: string): void {
     .description('serve any number of clients over HTTP, with health and metrics beside it')
     .option('--host <address>', 'address to listen on')
     .option('--port <number>', 'port to listen on; 0 takes a free one')
+    .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM), taken anew on change')
+    .option('--tls-key <file>', 'private key of the certificate')
+    .option('--behind-proxy <cidr>', 'proxies in front that do TLS, separated by commas')
     .allowExcessArguments()
     .action(
       run(
@@ -126,9 +137,12 @@ function addServing(program: Command, run: Run, entry: string): void {
           const { runServe } = await import('./serve.ts')
           return await runServe({ config, version })
         },
-        (options: { readonly host?: string; readonly port?: string }) => ({
+        (options: ServeFlags) => ({
           httpHost: options.host,
           httpPort: options.port,
+          tlsCert: options.tlsCert,
+          tlsKey: options.tlsKey,
+          behindProxy: options.behindProxy,
         }),
       ),
     )

@@ -1,18 +1,15 @@
-/** `mindglue serve`: MCP over HTTP with health and metrics beside it, until a signal ends it in order. */
-import { createApp, type App } from '../app.ts'
+/** `mindglue serve`: MCP and REST over HTTP with health and metrics beside it, until a signal ends it in order. */
+import { createApp } from '../app.ts'
 import { secretValues, type Config } from '../config.ts'
 import { startOwner } from '../daemon/owner.ts'
 import { daemonPaths } from '../daemon/paths.ts'
 import type { DaemonApp } from '../daemon/reception.ts'
 import { AppError } from '../errors.ts'
-import { createListener } from '../http/listener.ts'
-import { createProductEndpoint } from '../mcp/endpoint.ts'
-import { createSidecar } from '../sidecar/listener.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { serveDaemonClient } from './client-session.ts'
+import { openListeners, type Listeners } from './listeners.ts'
 import { prepareServer } from './migrate.ts'
-import { print } from './output.ts'
 import { settingsDigest } from './settings-digest.ts'
 
 export interface ServeOptions {
@@ -102,63 +99,6 @@ function counted(serve: DaemonApp['serve'], metrics: Metrics): DaemonApp['serve'
     const forget = (): void => metrics.daemonConnections(--clients)
     session.closed.then(forget, forget)
     return session
-  }
-}
-
-interface Listeners {
-  /** Not ready from now on. */
-  drain(): void
-  /** Stops accepting, waits for what runs, then closes everything that was opened. */
-  close(): Promise<void>
-}
-
-async function openListeners(app: App, version: string): Promise<Listeners> {
-  const { config, log, metrics } = app
-  const { apiKey, allowedHosts, allowedOrigins } = config
-  const sidecar = await createSidecar({
-    host: config.sidecarHost,
-    port: config.sidecarPort,
-    allowedHosts,
-    apiKey,
-    metrics,
-    log,
-    readiness: () => app.readiness(),
-  })
-  const endpoint = createProductEndpoint(app, {
-    onError: (error) => log.debug('protocol request refused', { transport: 'mcp-http', error }),
-  })
-  try {
-    const listener = await createListener({
-      host: config.httpHost,
-      port: config.httpPort,
-      hosts: allowedHosts,
-      origins: allowedOrigins,
-      bodyBytesMax: config.bodyBytesMax,
-      drainSeconds: config.drainSeconds,
-      authenticator: app.authenticator,
-      proxies: config.behindProxy,
-      principalFields: (principal) => app.rateLimitFields(principal),
-      mounts: [{ path: '/mcp', ...endpoint }],
-      onUnexpectedError(error, requestId) {
-        metrics.failure('http')
-        log.error('http request failed', { transport: 'mcp-http', request_id: requestId, error })
-      },
-    })
-    log.info('server listens', { version, host: config.httpHost, port: listener.port })
-    print(`MindGlue ${version} serves MCP on ${listener.origin}/mcp`)
-    print(`Health and metrics on port ${sidecar.port}: /health/ready, /metrics`)
-    return {
-      drain: () => sidecar.drain(),
-      async close() {
-        log.info('server drains')
-        sidecar.drain()
-        await listener.close()
-        await sidecar.close()
-      },
-    }
-  } catch (error) {
-    await sidecar.close()
-    throw error
   }
 }
 

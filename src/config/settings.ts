@@ -224,11 +224,21 @@ export const settings = {
   httpHost: withDefault('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
     group: 'http',
     description:
-      'Address `mindglue serve` listens on. Beyond loopback `MINDGLUE_API_KEY` is needed.',
+      'Address `mindglue serve` listens on. Beyond loopback `MINDGLUE_API_KEY` is needed, and HTTPS: ' +
+      '`MINDGLUE_TLS_CERT` and `MINDGLUE_TLS_KEY`, or `MINDGLUE_BEHIND_PROXY`.',
   }),
   httpPort: withDefault('MINDGLUE_HTTP_PORT', integer(0, 65_535), 7337, {
     group: 'http',
     description: 'Port of `mindglue serve`; 0 takes a free one.',
+  }),
+  tlsCert: unset('MINDGLUE_TLS_CERT', path, {
+    group: 'http',
+    description:
+      'Certificate file (PEM, with its chain) to serve HTTPS with; taken anew when it changes.',
+  }),
+  tlsKey: unset('MINDGLUE_TLS_KEY', path, {
+    group: 'http',
+    description: 'Private key file of that certificate (PEM, without a passphrase).',
   }),
   apiKey: secretSetting('MINDGLUE_API_KEY', bearerKey, {
     group: 'http',
@@ -253,7 +263,9 @@ export const settings = {
     Object.freeze([]),
     {
       group: 'http',
-      description: 'Browser origins besides loopback that may call the server.',
+      description:
+        'Browser origins besides loopback that may call the server, and the only ones whose pages may ' +
+        'read REST answers (CORS).',
       fallbackText: 'none',
     },
   ),
@@ -274,7 +286,8 @@ export const settings = {
     {
       group: 'http',
       description:
-        'Addresses or blocks (CIDR) of proxies in front, whose `X-Forwarded-For` names the client.',
+        'Addresses or blocks (CIDR) of proxies in front that do TLS; their `X-Forwarded-For` and ' +
+        '`X-Forwarded-Proto` are believed. Beyond loopback plain HTTP is taken from them alone.',
       fallbackText: 'none',
     },
   ),

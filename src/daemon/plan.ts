@@ -3,9 +3,10 @@ import { z } from 'zod'
 import { recordEvent } from '../audit/events.ts'
 import type { NamespaceScope, NamespaceTransaction } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
-import { changePlan, readUsage } from '../namespaces/namespaces.sql.ts'
+import { changePlan } from '../namespaces/namespaces.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { Plans } from '../namespaces/plans.ts'
+import { reportUsage, type PlanReport } from '../namespaces/usage.ts'
 import type { Principal } from '../principal.ts'
 
 export interface PlanHost {
@@ -16,17 +17,7 @@ export interface PlanHost {
   readonly hasLimits: boolean
 }
 
-export interface PlanReport {
-  readonly plan: string
-  /** False where no plan bounds anything: on the embedded database, unless it was asked for. */
-  readonly is_enforced: boolean
-  /** Null: unlimited. */
-  readonly requests_per_minute: number | null
-  readonly memories: { readonly held: number; readonly allowed: number | null }
-  readonly bytes: { readonly held: number; readonly allowed: number | null }
-  /** When what is held was last counted. */
-  readonly counted_at: string
-}
+export type { PlanReport }
 
 const planInput = z.strictObject({ plan: z.string().max(32).optional() })
 
@@ -50,21 +41,7 @@ export async function planOf(
       await changePlan(tx, wanted)
       await recordEvent(tx, principal, 'plan.change', 'ok', {})
     }
-    const held = await readUsage(tx)
-    const plan = wanted ?? current
-    const allowed = plans.of(plan)
-    return {
-      plan,
-      is_enforced: hasLimits,
-      requests_per_minute: orNull(allowed.requestsPerMinute),
-      memories: { held: held.memories, allowed: orNull(allowed.memories) },
-      bytes: { held: held.bytes, allowed: orNull(allowed.bytes) },
-      counted_at: held.countedAt.toISOString(),
-    }
+    return await reportUsage(tx, wanted ?? current, { plans, hasLimits })
   }
   return await scope.withNamespace(principal, { readOnly: wanted === undefined }, report)
-}
-
-function orNull(figure: number): number | null {
-  return Number.isFinite(figure) ? figure : null
 }

@@ -36,8 +36,10 @@ export function isAllowedOrigin(header: string | undefined, allowed: AllowedName
   const { origin, protocol, hostname } = new URL(header)
   // Serialised origins only: a path, a user or an upper-case scheme is not what a browser sends.
   if (origin !== header || (protocol !== 'http:' && protocol !== 'https:')) return false
-  return (
-    loopbackHosts.has(hostname) ||
-    allowed.origins.some((entry) => URL.canParse(entry) && new URL(entry).origin === origin)
-  )
+  return loopbackHosts.has(hostname) || isListedOrigin(origin, allowed)
+}
+
+/** True for an origin that the configuration names: its pages may also read answers. */
+export function isListedOrigin(origin: string, allowed: Pick<AllowedNames, 'origins'>): boolean {
+  return allowed.origins.some((entry) => URL.canParse(entry) && new URL(entry).origin === origin)
 }

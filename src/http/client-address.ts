@@ -35,11 +35,12 @@ export function clientAddress(
   return client !== undefined && isIP(client) !== 0 ? client : undefined
 }
 
-function isOwn(address: string): boolean {
+/** True for an address of this machine. */
+export function isOwn(address: string): boolean {
   return address === '::1' || address.startsWith('127.')
 }
 
 /** A dual-stack socket shows IPv4 as `::ffff:192.0.2.1` (RFC 4291 §2.5.5.2). */
-function withoutMapping(address: string): string {
+export function withoutMapping(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/iu, '')
 }

@@ -1,23 +1,38 @@
 /** AppError → RFC 9457 problem document, with the challenges of RFC 6750 and RFC 9110. */
+import { z } from 'zod'
 import type { AppError } from '../errors.ts'
+
+/** The document, for OpenAPI. */
+export const problemDocument = z.object({
+  type: z.string(),
+  title: z.string().describe('The same for every problem of this code'),
+  status: z.int(),
+  detail: z.string().describe('What went wrong and what to do'),
+  code: z.string(),
+  retryable: z.boolean().describe('Whether the same request may succeed later'),
+  request_id: z.uuid(),
+  details: z.record(z.string(), z.unknown()).optional(),
+})
 
 /** Protection space named in every challenge (RFC 9110 §11.5). */
 const realm = 'MindGlue'
 
 /**
  * Body and headers for an expected failure. `details.challenge` (an RFC 6750 §3.1 error code) and
- * `details.scope` go into `WWW-Authenticate`; other details are members of the document.
+ * `details.scope` go into `WWW-Authenticate`, `details.allow` into `Allow`; other details are members of
+ * the document.
  */
 export function problemResponse(error: AppError, requestId: string): Response {
-  const { challenge, scope, ...details } = error.details ?? {}
+  const { challenge, scope, allow, ...details } = error.details ?? {}
   const headers = new Headers({ 'content-type': 'application/problem+json' })
   if (error.httpStatus === 401 || scope !== undefined) {
     headers.set('www-authenticate', bearerChallenge(challenge, scope))
   }
+  if (typeof allow === 'string') headers.set('allow', allow)
   if (error.retryAfterSeconds !== undefined) {
     headers.set('retry-after', String(Math.ceil(error.retryAfterSeconds)))
   }
-  const body = {
+  const body: z.output<typeof problemDocument> = {
     type: 'about:blank',
     title: titles[error.code],
     status: error.httpStatus,
@@ -27,7 +42,9 @@ export function problemResponse(error: AppError, requestId: string): Response {
     request_id: requestId,
     ...(Object.keys(details).length > 0 && { details }),
   }
-  return new Response(JSON.stringify(body), { status: error.httpStatus, headers })
+  const text = JSON.stringify(body)
+  headers.set('content-length', String(Buffer.byteLength(text)))
+  return new Response(text, { status: error.httpStatus, headers })
 }
 
 /** Short, constant summary of each code (RFC 9457 §3.1.3: it should not change between occurrences). */
@@ -36,9 +53,12 @@ const titles: Record<AppError['code'], string> = {
   unauthenticated: 'Credentials are missing or wrong',
   insufficient_scope: 'The credentials do not allow this',
   not_found: 'Not found',
+  method_not_allowed: 'This method is not served here',
   conflict: 'The request conflicts with the current state',
   confirmation_required: 'A confirmation is required',
+  precondition_failed: 'The precondition does not hold',
   payload_too_large: 'The request is too large',
+  unsupported_media_type: 'The media type is not supported',
   rate_limited: 'Too many requests',
   quota_exceeded: 'The plan allows no more',
   unsupported: 'Not supported',

@@ -12,7 +12,7 @@ import {
 import type { Principal } from '../principal.ts'
 import { authInfoOf, principalOf } from './caller.ts'
 import { createSessions } from './http-sessions.ts'
-import { parseJson } from './json.ts'
+import { parseJson } from '../json.ts'
 import { jsonRpcError, rpcCode } from './json-rpc-response.ts'
 
 /** Change events that one principal may see; returns the end of the subscription. */

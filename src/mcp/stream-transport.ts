@@ -8,7 +8,7 @@ import {
   type JSONRPCMessage,
   type Transport,
 } from '@modelcontextprotocol/server'
-import { parseJson } from './json.ts'
+import { parseJson } from '../json.ts'
 import { rpcCode } from './json-rpc-response.ts'
 
 /** Longest line: the largest batch of memories, escaped, fits several times. */

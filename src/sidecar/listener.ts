@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { isLoopback } from '../config.ts'
 import { AppError } from '../errors.ts'
-import { isAllowedHost } from '../http/allowed.ts'
+import { isAllowedHost, isAllowedOrigin } from '../http/allowed.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createReadiness, type Check, type Readiness } from './health.ts'
@@ -99,6 +99,10 @@ async function respond(
   readiness: () => Promise<Readiness>,
 ): Promise<Answer> {
   if (!isOwnName(request, options)) return text(403, 'this Host is not served here')
+  // Probes and scrapers are no browsers: a page of another site has nothing to ask here.
+  if (!isAllowedOrigin(request.headers.origin, { hosts: [], origins: [] })) {
+    return text(403, 'this Origin may not ask here')
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return { ...text(405, 'only GET'), headers: { allow: 'GET, HEAD' } }
   }

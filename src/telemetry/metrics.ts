@@ -47,6 +47,8 @@ export interface Metrics {
   rateLimitDegraded(isDegraded: boolean): void
   /** After a run of the job that gives namespaces a partition, for each that it changed. */
   vectorPartition(outcome: 'promoted' | 'demoted' | 'failed', durationSeconds: number): void
+  /** When the certificate that is served expires; told again at each change. */
+  certificateExpires(at: Date): void
   /** Prometheus text of everything above. */
   text(): Promise<string>
   readonly contentType: string
@@ -90,6 +92,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
   })
   const background = backgroundMetrics(registers)
+  let certificate: Gauge | undefined
   return {
     request(sample) {
       const operation = operationLabel(sample.operation)
@@ -113,6 +116,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
     vectorPartition(outcome, durationSeconds) {
       background.partitions.inc({ outcome })
       if (outcome === 'promoted') background.promotion.set(durationSeconds)
+    },
+    certificateExpires(at) {
+      // Made when there is one: without TLS a time of 0 would set off every alarm.
+      certificate ??= new Gauge({
+        name: 'mindglue_certificate_expiry_timestamp_seconds',
+        help: 'When the certificate that is served expires, in seconds since the epoch.',
+        registers,
+      })
+      certificate.set(at.getTime() / 1000)
     },
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { createApp, type App } from '../../src/app.ts'
 import { loadConfig, type Environment } from '../../src/config.ts'
-import { createListener, type Listener } from '../../src/http/listener.ts'
-import { createProductEndpoint } from '../../src/mcp/endpoint.ts'
+import { openProductListener } from '../../src/cli/listeners.ts'
+import type { Listener } from '../../src/http/listener.ts'
 import type { McpHost } from '../../src/mcp/host.ts'
 import { serveMcpStream, type McpSession } from '../../src/mcp/stdio.ts'
 import { openTestDatabase, testEngine } from './database.ts'
@@ -60,20 +60,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   })
   const app = await createApp(config)
   const host = options.host?.(app) ?? app
-  const endpoint = createProductEndpoint(host)
   const { namespaceName, agent } = config
-  const listener = await createListener({
-    host: config.httpHost,
-    port: config.httpPort,
-    hosts: config.allowedHosts,
-    origins: config.allowedOrigins,
-    bodyBytesMax: config.bodyBytesMax,
-    drainSeconds: config.drainSeconds,
-    authenticator: app.authenticator,
-    proxies: config.behindProxy,
-    principalFields: (principal) => app.rateLimitFields(principal),
-    mounts: [{ path: '/mcp', ...endpoint }],
-  })
+  const listener = await openProductListener(app, host)
   return {
     app,
     listener,

@@ -1,4 +1,4 @@
-/** Bytes from a client → JSON, with a bound on nesting: validators recurse, so depth is a resource. */
+/** Text of a client → JSON, with a bound on nesting: validators recurse, so depth is a resource. */
 
 /** Deepest nesting accepted; a tool call needs about 6, metadata adds at most 16. */
 const depthMax = 64

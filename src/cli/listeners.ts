@@ -1,0 +1,90 @@
+/** The listeners of `mindglue serve` over an application: MCP and REST on one port, the sidecar on its own. */
+import type { App } from '../app.ts'
+import { createListener, type Listener } from '../http/listener.ts'
+import { createRest } from '../http/rest.ts'
+import { createProductEndpoint } from '../mcp/endpoint.ts'
+import type { McpHost } from '../mcp/host.ts'
+import { createSidecar } from '../sidecar/listener.ts'
+import { print } from './output.ts'
+
+export interface Listeners {
+  /** Not ready from now on. */
+  drain(): void
+  /** Stops accepting, waits for what runs, then closes everything that was opened. */
+  close(): Promise<void>
+}
+
+/** Opens both. Throws AppError `misconfigured` when one cannot be; then none is open. */
+export async function openListeners(app: App, version: string): Promise<Listeners> {
+  const { config, log, metrics } = app
+  const sidecar = await createSidecar({
+    host: config.sidecarHost,
+    port: config.sidecarPort,
+    allowedHosts: config.allowedHosts,
+    apiKey: config.apiKey,
+    metrics,
+    log,
+    readiness: () => app.readiness(),
+  })
+  try {
+    const listener = await openProductListener(app)
+    log.info('server listens', { version, host: config.httpHost, port: listener.port })
+    print(`MindGlue ${version} serves MCP on ${listener.origin}/mcp`)
+    print(`REST on ${listener.origin}/memory, described at ${listener.origin}/docs`)
+    print(`Health and metrics on port ${sidecar.port}: /health/ready, /metrics`)
+    return {
+      drain: () => sidecar.drain(),
+      async close() {
+        log.info('server drains')
+        sidecar.drain()
+        await listener.close()
+        await sidecar.close()
+      },
+    }
+  } catch (error) {
+    await sidecar.close()
+    throw error
+  }
+}
+
+/** MCP and REST. `host`: what the protocol talks to, the application when left out. */
+export async function openProductListener(app: App, host: McpHost = app): Promise<Listener> {
+  const { config, log, metrics } = app
+  const endpoint = createProductEndpoint(host, {
+    onError: (error) => log.debug('protocol request refused', { transport: 'mcp-http', error }),
+  })
+  const rest = createRest({ ...app, isCurrent: (who) => app.authenticator.isCurrent(who) })
+  const { tlsCert: certificateFile, tlsKey: keyFile } = config
+  return await createListener({
+    host: config.httpHost,
+    port: config.httpPort,
+    tls:
+      certificateFile === undefined || keyFile === undefined
+        ? undefined
+        : {
+            certificateFile,
+            keyFile,
+            onCertificate(expiresAt) {
+              metrics.certificateExpires(expiresAt)
+              log.info('certificate serves', { component: 'http' })
+            },
+            onRefused(error) {
+              metrics.failure('http')
+              log.error('certificate refused', { component: 'http', error })
+            },
+          },
+    hosts: config.allowedHosts,
+    origins: config.allowedOrigins,
+    bodyBytesMax: config.bodyBytesMax,
+    drainSeconds: config.drainSeconds,
+    authenticator: app.authenticator,
+    proxies: config.behindProxy,
+    principalFields: (principal) => app.rateLimitFields(principal),
+    mounts: [{ path: '/mcp', ...endpoint }, rest.mount],
+    pages: rest.pages,
+    onUnexpectedError(error, requestId) {
+      metrics.failure('http')
+      log.error('http request failed', { component: 'http', request_id: requestId, error })
+    },
+  })
+}

@@ -1,0 +1,206 @@
+/** What every request passes before it reaches a mount: encryption, Host, Origin, credentials, size. */
+import type { HttpBindings } from '@hono/node-server'
+import { Hono, type Context, type MiddlewareHandler } from 'hono'
+import { compress } from 'hono/compress'
+import { cors } from 'hono/cors'
+import { v7 as uuidv7 } from 'uuid'
+import type { Authenticator } from '../auth/authenticate.ts'
+import { AppError, toAppError } from '../errors.ts'
+import type { Channel, Principal } from '../principal.ts'
+import { isAllowedHost, isAllowedOrigin, isListedOrigin, type AllowedNames } from './allowed.ts'
+import { bearerToken } from './bearer.ts'
+import { limitBody } from './body-limit.ts'
+import { clientAddress, isOwn, trustedProxies, withoutMapping } from './client-address.ts'
+import { problemResponse } from './problem.ts'
+import { setSecurityHeaders } from './security-headers.ts'
+import { securityText } from './security-text.ts'
+import { endWithCredential } from './stream-end.ts'
+
+/** What stands behind a path; every method of the path goes to it. */
+export interface Mount {
+  /** A path, or `*` for everything that no mount before it took. */
+  readonly path: string
+  /** `mcp-http` when left out. REST answers are compressed, and read by pages of listed origins only. */
+  readonly channel?: Extract<Channel, 'mcp-http' | 'rest'>
+  handle(request: Request, principal: Principal): Promise<Response>
+  /** Ends open streams, so that draining can finish. */
+  close(): Promise<void>
+}
+
+/** What anybody may read, without credentials. */
+export interface Page {
+  readonly path: string
+  handle(): Response
+}
+
+export interface EntranceOptions extends AllowedNames {
+  readonly bodyBytesMax: number
+  readonly authenticator: Pick<Authenticator, 'required' | 'authenticate' | 'isCurrent'>
+  /** Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed (CIDR blocks or addresses). */
+  readonly proxies?: readonly string[]
+  /** Header fields on every answer to a known principal; asked when the answer is ready. */
+  readonly principalFields?: (principal: Principal) => Readonly<Record<string, string>>
+  readonly mounts: readonly Mount[]
+  readonly pages?: readonly Page[]
+  /** Told of failures that a client only sees as `internal`; gets no request content. */
+  readonly onUnexpectedError?: (error: unknown, requestId: string) => void
+}
+
+/** What the socket speaks: TLS; HTTP that only this machine reaches; or HTTP for proxies in front. */
+export type Speech = 'tls' | 'loopback' | 'proxied'
+
+export interface Environment {
+  Bindings: HttpBindings
+  Variables: {
+    requestId: string
+    isEncrypted: boolean
+    /** Undefined until the credentials were found right. */
+    principal: Principal | undefined
+  }
+}
+
+type Route = Context<Environment>
+
+/** What a page of an allowed origin may read of an answer. */
+const exposedHeaders = [
+  'etag',
+  'link',
+  'location',
+  'mcp-session-id',
+  'ratelimit',
+  'ratelimit-policy',
+  'retry-after',
+  'www-authenticate',
+  'x-request-id',
+]
+
+/** Types that are compressed besides those that Hono knows. */
+const compressible =
+  /^(?:text\/(?:html|markdown|plain)|application\/(?:json|problem\+json|x-ndjson))/u
+
+/** Builds the routes in the order in which a request meets them. */
+export function createEntrance(options: EntranceOptions, speech: Speech): Hono<Environment> {
+  const app = new Hono<Environment>()
+  app.use('*', dress(options))
+  app.onError((error, context) => failure(error, context, options))
+  app.use('*', async (context, next) => {
+    refuseForeign(context, options)
+    await next()
+  })
+  app.use('*', requireEncryption(options, speech))
+  app.use(
+    '*',
+    cors({
+      origin: (origin, context) => (mayRead(context, origin, options) ? origin : null),
+      allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
+      exposeHeaders: exposedHeaders,
+      maxAge: 600,
+    }),
+  )
+  // Before authentication: whoever found a hole need not have a key.
+  app.get('/.well-known/security.txt', (context) => context.text(securityText(new Date())))
+  const compressed = compress({ contentTypeFilter: compressible })
+  for (const page of options.pages ?? []) app.get(page.path, compressed, () => page.handle())
+  const limited = limitBody(options.bodyBytesMax)
+  for (const mount of options.mounts) {
+    const { channel = 'mcp-http', path } = mount
+    if (channel === 'rest') app.use(path, compressed)
+    app.all(path, authenticateFor(channel, options), limited, async (context) => {
+      const { principal } = context.var
+      if (principal === undefined) throw new Error('a mount was reached without a principal')
+      const response = await mount.handle(context.req.raw, principal)
+      return endWithCredential(response, principal, options.authenticator)
+    })
+  }
+  // An unknown address tells nothing to who has no key.
+  app.all('*', authenticateFor('mcp-http', options), () => {
+    throw new AppError('not_found', 'There is nothing at this address.')
+  })
+  return app
+}
+
+/** Gives the request its id, and every answer the fields that all of them carry. */
+function dress(options: EntranceOptions): MiddlewareHandler<Environment> {
+  return async (context, next) => {
+    context.set('requestId', uuidv7())
+    context.set('isEncrypted', false)
+    await next()
+    const { headers } = context.res
+    headers.set('x-request-id', context.var.requestId)
+    const { principal } = context.var
+    const fields = (principal && options.principalFields?.(principal)) ?? {}
+    for (const [name, value] of Object.entries(fields)) headers.set(name, value)
+    setSecurityHeaders(headers, context.var.isEncrypted)
+  }
+}
+
+function authenticateFor(
+  channel: NonNullable<Mount['channel']>,
+  { authenticator, proxies = [] }: EntranceOptions,
+): MiddlewareHandler<Environment> {
+  const isProxy = trustedProxies(proxies)
+  return async (context, next) => {
+    const { requestId } = context.var
+    const credential = bearerToken(context.req.raw.headers)
+    const address = clientAddress(
+      context.env.incoming.socket.remoteAddress,
+      context.req.header('x-forwarded-for'),
+      isProxy,
+    )
+    const request = { channel, requestId, address }
+    context.set('principal', await authenticator.authenticate(credential, request))
+    await next()
+  }
+}
+
+function refuseForeign(context: Route, options: AllowedNames): void {
+  if (!isAllowedHost(context.req.header('host'), options)) {
+    throw new AppError('insufficient_scope', 'This host name is not served here.')
+  }
+  if (!isAllowedOrigin(context.req.header('origin'), options)) {
+    throw new AppError('insufficient_scope', 'This origin may not call this server.')
+  }
+}
+
+/**
+ * Beyond this machine nobody speaks plain HTTP: a connection comes over TLS, from this machine, or from a
+ * proxy that did the encrypting. What a proxy says of its own client is believed.
+ */
+function requireEncryption(
+  { proxies = [] }: Pick<EntranceOptions, 'proxies'>,
+  speech: Speech,
+): MiddlewareHandler<Environment> {
+  const isProxy = trustedProxies(proxies)
+  return async (context, next) => {
+    const peer = withoutMapping(context.env.incoming.socket.remoteAddress ?? '')
+    const isProxied = peer !== '' && isProxy(peer)
+    const outside = isProxied
+      ? context.req.header('x-forwarded-proto')?.split(',', 1)[0]?.trim().toLowerCase()
+      : undefined
+    const isStranger = speech === 'proxied' && !isProxied && !isOwn(peer)
+    if (isStranger || outside === 'http') {
+      throw new AppError('insufficient_scope', 'This server is reached over HTTPS only.')
+    }
+    context.set('isEncrypted', speech === 'tls' || outside === 'https')
+    await next()
+  }
+}
+
+/**
+ * CORS is closed: a listed origin may read. Those of this machine may read protocol answers, which is how
+ * inspectors in a browser work; pages there that nobody listed get nothing of REST.
+ */
+function mayRead(context: Context, origin: string, options: EntranceOptions): boolean {
+  if (isListedOrigin(origin, options)) return true
+  const { path } = context.req
+  const mount = options.mounts.find((entry) => entry.path === path || entry.path === '*')
+  return mount?.channel !== 'rest' && isAllowedOrigin(origin, options)
+}
+
+function failure(error: unknown, context: Route, options: EntranceOptions): Response {
+  const known = toAppError(error)
+  // The first middleware sets the id before anything can fail.
+  const { requestId } = context.var
+  if (known.code === 'internal') options.onUnexpectedError?.(error, requestId)
+  return problemResponse(known, requestId)
+}

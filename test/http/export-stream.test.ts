@@ -1,0 +1,45 @@
+/** A whole export as one streamed answer: what it does when a page does not come. */
+import { describe, expect, test } from 'vitest'
+import { exportStream } from '../../src/http/export-stream.ts'
+import { AppError } from '../../src/errors.ts'
+import type { RouteCall } from '../../src/http/route.ts'
+import { exportOperation } from '../../src/memory/export.ts'
+import { answering } from '../support/answering.ts'
+import { testPrincipal } from '../support/principal.ts'
+
+describe('a streamed export', () => {
+  const page = (content: string, next?: string) => ({
+    format: 'jsonl' as const,
+    content,
+    count: 1,
+    ...(next && { next_cursor: next }),
+  })
+  /** A call whose pages are these, one after the other; an error is thrown in its place. */
+  const callOf = (pages: unknown[], isCurrent = true): RouteCall => ({
+    execute: answering(() => {
+      const next = pages.shift()
+      if (next instanceof Error) throw next
+      return next
+    }),
+    principal: testPrincipal(),
+    input: {},
+    options: {},
+    isCurrent: () => Promise.resolve(isCurrent),
+  })
+  const open = (given: RouteCall) =>
+    exportStream(exportOperation({ cursorKey: new Uint8Array(32) }), given, 'application/x-ndjson')
+
+  test('waits where a limit says so, and goes on', async () => {
+    const slow = new AppError('rate_limited', 'Wait.', { retryAfterSeconds: 0.01 })
+    expect(await (await open(callOf([page('a\n', 'c'), slow, slow, page('b\n')]))).text()).toBe(
+      'a\nb\n',
+    )
+  })
+
+  test('breaks off, rather than end, when a page fails or the key is revoked', async () => {
+    const failing = await open(callOf([page('a\n', 'c'), new AppError('unavailable', 'Gone.')]))
+    await expect(failing.text()).rejects.toThrow('Gone.')
+    const revoked = await open(callOf([page('a\n', 'c'), page('b\n')], false))
+    await expect(revoked.text()).rejects.toThrow('no longer valid')
+  })
+})
