@@ -7,7 +7,4 @@ import { fileURLToPath } from 'node:url'
 import { buildTemplate } from '../dist/database/build-template.js'
 import { readMigrations } from '../dist/database/migrate.js'
 
-await buildTemplate(
-  fileURLToPath(new URL('../dist/', import.meta.url)),
-  await readMigrations(),
-)
+await buildTemplate(fileURLToPath(new URL('../dist/', import.meta.url)), await readMigrations())
