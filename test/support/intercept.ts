@@ -11,12 +11,18 @@ import {
 /** Returns the statement to run instead; a promise holds it up. */
 export type Interceptor = (statement: SqlText) => SqlText | Promise<SqlText>
 
-/** The same engine, its statements seen by `intercept`, one interceptor a transaction. */
-export function interceptDatabase(database: Database, interceptorOf: () => Interceptor): Database {
+/**
+ * The same engine, its statements seen by an interceptor of each transaction, which may send statements of its
+ * own through `sql`: those are not seen.
+ */
+export function interceptDatabase(
+  database: Database,
+  interceptorOf: (sql: Sql) => Interceptor,
+): Database {
   return {
     dialect: database.dialect,
     transaction: (options, work) =>
-      database.transaction(options, (sql) => work(interceptSql(sql, interceptorOf()))),
+      database.transaction(options, (sql) => work(interceptSql(sql, interceptorOf(sql)))),
     status: () => database.status(),
     maintain: (task, table) => database.maintain(task, table),
     close: () => database.close(),
