@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid'
 import type { Authenticator } from './auth/authenticate.ts'
 import { openAuthenticator, writeKeyUses } from './auth/issued-keys.ts'
 import { openLimits, type OpenedLimits } from './auth/open-limits.ts'
+import { openTokens, type OpenedTokens } from './auth/open-tokens.ts'
 import { secretValues, type Config } from './config.ts'
 import type { InstallationPurpose } from './crypto/derive.ts'
 import {
@@ -69,6 +70,8 @@ export interface App {
   readonly authorize: Authorize
   /** Who holds a credential that came over HTTP. */
   readonly authenticator: Authenticator
+  /** Access tokens of the configured issuer; undefined where there is none. */
+  readonly tokens: OpenedTokens | undefined
   /** Header fields that tell a principal how much of its limits is left. */
   rateLimitFields(principal: Principal): Readonly<Record<string, string>>
   readonly namespaces: Namespaces
@@ -192,7 +195,9 @@ async function assemble(parts: Parts): Promise<App> {
     channel,
     requestId: requestId ?? uuidv7(),
   })
+  const tokens = await openTokens(config, (name) => namespaces.resolve(name, { create: true }))
   const { authenticator, keysChanged } = await openAuthenticator(scope, bus, {
+    tokens,
     configuredKey: config.apiKey,
     configuredPrincipal: (request) =>
       principalOf({ namespaceName: config.namespaceName, agent: config.agent, ...request }),
@@ -259,6 +264,7 @@ async function assemble(parts: Parts): Promise<App> {
     }),
     authorize: createAuthorize({ scope, namespaces, log, metrics, limits }),
     authenticator,
+    tokens,
     rateLimitFields: (who) => limits.headers(who),
     namespaces,
     scope,

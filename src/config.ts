@@ -147,7 +147,8 @@ export function isLoopback(host: string): boolean {
 
 /** Settings that are right alone and wrong together. */
 function refuseContradictions(config: Config): void {
-  if (!isLoopback(config.httpHost) && config.apiKey === undefined) {
+  const asksForCredentials = config.apiKey !== undefined || config.oauthIssuer !== undefined
+  if (!isLoopback(config.httpHost) && !asksForCredentials) {
     throw misconfigured(
       settings.httpHost.name,
       `${settings.httpHost.name} reaches beyond this machine, so ${settings.apiKey.name} must be set; ` +
@@ -165,6 +166,12 @@ function refuseContradictions(config: Config): void {
       `${settings.httpHost.name} reaches beyond this machine, where only HTTPS is served: set ` +
         `${settings.tlsCert.name} and ${settings.tlsKey.name}, or name the proxy that does it in ` +
         `${settings.behindProxy.name}.`,
+    )
+  }
+  if (config.oauthIssuer !== undefined && config.publicUrl === undefined) {
+    throw misconfigured(
+      settings.oauthIssuer.name,
+      `${settings.oauthIssuer.name} needs ${settings.publicUrl.name}: tokens are issued for it; set it.`,
     )
   }
   if (config.migrationDatabaseUrl !== undefined && config.databaseUrl === undefined) {

@@ -24,9 +24,11 @@ export interface ClientName {
   readonly version: string
 }
 
-/** The API key behind a request, as far as it narrows what the scopes allow. */
+/** The API key or access token behind a request, as far as it narrows what the scopes allow. */
 export interface Credential {
-  /** UUID of the key. */
+  /** Only who holds a token can ask its issuer for more scopes. */
+  readonly kind: 'api-key' | 'access-token'
+  /** UUID of the key; of a token what stays when it is refreshed: a digest of issuer, subject and client. */
   readonly id: string
   /** The key's own limit, below that of its namespace; undefined: none. */
   readonly requestsPerMinute: number | undefined

@@ -32,6 +32,7 @@ const edges: ReadonlySet<string> = new Set([
   'egress→telemetry',
   'sidecar→http',
   'config→errors',
+  'config→principal',
   'operation→crypto',
 ])
 

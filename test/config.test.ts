@@ -113,6 +113,13 @@ describe('refusals', () => {
     [{ MINDGLUE_HTTP_HOST: '0.0.0.0', MINDGLUE_API_KEY: longKey }, /only HTTPS is served/u],
     [{ MINDGLUE_TLS_CERT: '/x.pem' }, /belong together/u],
     [{ MIGRATION_DATABASE_URL: 'postgres://a@db/x' }, /without DATABASE_URL/u],
+    [{ MINDGLUE_OAUTH_ISSUER: 'https://id.example' }, /needs MINDGLUE_PUBLIC_URL/u],
+    [{ MINDGLUE_OAUTH_ISSUER: 'http://id.example' }, /must start with https:\/\//u],
+    [{ MINDGLUE_OAUTH_ISSUER: 'https://id.example?x' }, /no user, query or fragment/u],
+    [{ MINDGLUE_PUBLIC_URL: 'https://memory.example/prefix' }, /must have no path/u],
+    [{ MINDGLUE_OAUTH_ALGORITHMS: 'RS256, HS256' }, /must be one of: EdDSA/u],
+    [{ MINDGLUE_OAUTH_ALGORITHMS: 'none' }, /must be one of: EdDSA/u],
+    [{ MINDGLUE_OAUTH_SCOPE_NAMES: 'x=memory:all' }, /must be one of: memory:read/u],
     [{ MINDGLUE_EMBEDDER: 'openai' }, /MINDGLUE_EMBEDDER=openai needs MINDGLUE_EMBEDDER_URL/u],
     [{ MINDGLUE_EMBEDDER: 'transformers' }, /needs MINDGLUE_EMBEDDER_MODEL/u],
   ])('%j is refused with the setting and what to do', (environment, message) => {
@@ -132,6 +139,21 @@ describe('refusals', () => {
       }
     }
     expect(names.length).toBeGreaterThan(30)
+  })
+
+  test('listening beyond loopback is accepted with an issuer of tokens in place of a key', () => {
+    const config = loadConfig({
+      MINDGLUE_HTTP_HOST: '0.0.0.0',
+      MINDGLUE_BEHIND_PROXY: '10.0.0.0/8',
+      MINDGLUE_PUBLIC_URL: 'https://Memory.example:443/',
+      MINDGLUE_OAUTH_ISSUER: 'https://id.example/tenant/',
+      MINDGLUE_OAUTH_SCOPE_NAMES: 'Memory.Read=memory:read',
+    })
+    expect(config).toMatchObject({
+      publicUrl: 'https://memory.example',
+      oauthIssuer: 'https://id.example/tenant/',
+      oauthScopeNames: ['Memory.Read=memory:read'],
+    })
   })
 
   test('listening beyond loopback is accepted with a key', () => {

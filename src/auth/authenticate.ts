@@ -1,9 +1,10 @@
-/** Credential → Principal: the configured key, or an API key looked up by its id. Knows no transport. */
+/** Credential → Principal: the configured key, an issued API key, or an access token. Knows no transport. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { Channel, Principal, Scope } from '../principal.ts'
 import type { FoundApiKey } from './api-keys.sql.ts'
 import type { FailedKeys } from './failed-keys.ts'
+import type { TokenHolder } from './access-tokens.ts'
 import { hashApiKey, looksLikeApiKey, readApiKey } from './api-keys.ts'
 
 export interface AuthenticatorOptions {
@@ -14,10 +15,21 @@ export interface AuthenticatorOptions {
   readonly pepper: string | undefined
   /** The row of an id in force; throws AppError when the database cannot say. */
   readonly find: (id: string) => Promise<FoundApiKey | undefined>
+  /** Access tokens; left out: none is accepted. */
+  readonly tokens?: AcceptedTokens | undefined
   /** Bounds wrong keys of one address; left out: they are not counted. */
   readonly failedKeys?: FailedKeys
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number
+}
+
+export interface AcceptedTokens {
+  /** True for what was meant as a token, right or wrong. */
+  looksLikeToken(credential: string): boolean
+  /** Throws AppError `unauthenticated` for a token that is not right. */
+  verify(token: string): Promise<TokenHolder>
+  /** Surrogate of the namespace that a right token names. */
+  namespace(name: string): Promise<bigint>
 }
 
 export interface AuthenticationRequest {
@@ -64,7 +76,7 @@ interface Remembered {
 
 /** One per process. Remembers keys by the hash of their whole text, so only a right one is ever found. */
 export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const { configuredKey, configuredPrincipal, pepper, find, failedKeys } = options
+  const { configuredKey, configuredPrincipal, pepper, find, failedKeys, tokens } = options
   const now = options.now ?? (() => performance.now())
   const expected = configuredKey === undefined ? undefined : digest(configuredKey)
   const remembered = new Map<string, Remembered>()
@@ -74,6 +86,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   const holders = new Set<string>()
   /** Which secret of which key a principal was made of. */
   const origins = new WeakMap<Principal, { readonly id: string; readonly hash: Buffer }>()
+  /** When the token that a principal was made of ends, in milliseconds since 1970. */
+  const endings = new WeakMap<Principal, number>()
 
   /** Looks the key up; a wrong secret and an unknown id take the same way. */
   const read = async (name: string, id: string, hash: Buffer): Promise<FoundApiKey | undefined> => {
@@ -119,6 +133,16 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     request: AuthenticationRequest,
   ): Promise<Principal> => {
     if (looksLikeApiKey(credential)) return await withApiKey(credential, request)
+    if (tokens?.looksLikeToken(credential) === true) {
+      const holder = await tokens.verify(credential)
+      const principal = tokenPrincipal(
+        holder,
+        await tokens.namespace(holder.namespaceName),
+        request,
+      )
+      endings.set(principal, holder.expiresAt)
+      return principal
+    }
     const { address } = request
     const isRight = expected !== undefined && timingSafeEqual(digest(credential), expected)
     // A person chose this key, so guessing it is bounded: beyond the limit right and wrong look alike,
@@ -131,16 +155,18 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   }
 
   return {
-    required: expected !== undefined,
+    required: expected !== undefined || tokens !== undefined,
     async authenticate(credential, request) {
       if (credential === undefined) {
-        if (expected === undefined) return configuredPrincipal(request)
+        if (expected === undefined && tokens === undefined) return configuredPrincipal(request)
         throw new AppError('unauthenticated', 'Send the API key as `Authorization: Bearer KEY`.')
       }
       try {
         return await holderOf(credential, request)
       } catch (error) {
-        if (error instanceof AppError && error.code === 'unauthenticated') {
+        // A signature cannot be guessed, and many people's expired tokens come from one address of a host.
+        const isCounted = tokens?.looksLikeToken(credential) !== true
+        if (isCounted && error instanceof AppError && error.code === 'unauthenticated') {
           await failedKeys?.count(request.address)
         }
         throw error
@@ -148,6 +174,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     },
     async isCurrent(principal) {
       const origin = origins.get(principal)
+      if ((endings.get(principal) ?? Infinity) <= Date.now()) return false
       return origin === undefined || (await verify(origin.id, origin.hash)) !== undefined
     },
     forget(ids) {
@@ -172,12 +199,24 @@ function principalOf(id: string, key: FoundApiKey, request: AuthenticationReques
     channel: request.channel,
     requestId: request.requestId,
     credential: {
+      kind: 'api-key',
       id,
       requestsPerMinute: key.requests_per_minute ?? undefined,
       tools: key.tools === null ? undefined : new Set(key.tools.split(' ')),
       adminTools: key.admin_tools,
     },
   }
+}
+
+function tokenPrincipal(
+  holder: TokenHolder,
+  namespace: bigint,
+  { channel, requestId }: AuthenticationRequest,
+): Principal {
+  const { id, namespaceName, agent, scopes } = holder
+  const rights = { requestsPerMinute: undefined, tools: undefined, adminTools: false }
+  const credential = { kind: 'access-token', id, ...rights } as const
+  return { namespace, namespaceName, agent, scopes, channel, requestId, credential }
 }
 
 function nameOf(hash: Buffer): string {

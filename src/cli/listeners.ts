@@ -1,6 +1,8 @@
 /** The listeners of `mindglue serve` over an application: MCP and REST on one port, the sidecar on its own. */
 import type { App } from '../app.ts'
+import { AppError } from '../errors.ts'
 import { createListener, type Listener } from '../http/listener.ts'
+import { protectedResourceOf } from '../http/protected-resource.ts'
 import { createRest } from '../http/rest.ts'
 import { createProductEndpoint } from '../mcp/endpoint.ts'
 import type { McpHost } from '../mcp/host.ts'
@@ -17,6 +19,7 @@ export interface Listeners {
 /** Opens both. Throws AppError `misconfigured` when one cannot be; then none is open. */
 export async function openListeners(app: App, version: string): Promise<Listeners> {
   const { config, log, metrics } = app
+  await checkIssuer(app)
   const sidecar = await createSidecar({
     host: config.sidecarHost,
     port: config.sidecarPort,
@@ -78,6 +81,7 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
     bodyBytesMax: config.bodyBytesMax,
     drainSeconds: config.drainSeconds,
     authenticator: app.authenticator,
+    protectedResource: protectedResourceOf(config),
     proxies: config.behindProxy,
     principalFields: (principal) => app.rateLimitFields(principal),
     mounts: [{ path: '/mcp', ...endpoint }, rest.mount],
@@ -86,5 +90,13 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
       metrics.failure('http')
       log.error('http request failed', { component: 'http', request_id: requestId, error })
     },
+  })
+}
+
+/** A wrong issuer stops the start. One that cannot be reached does not: it may start beside us, or come back. */
+async function checkIssuer({ tokens, log }: App): Promise<void> {
+  await tokens?.askIssuer().catch((error: unknown) => {
+    if (error instanceof AppError && error.code === 'misconfigured') throw error
+    log.warn('issuer of tokens cannot be asked for its keys', { component: 'oauth', error })
   })
 }

@@ -9,6 +9,7 @@ export const settingGroups = {
   embedder: 'Finding by meaning',
   keys: 'Keys',
   http: 'HTTP server',
+  oauth: 'OAuth',
   limits: 'Limits and plans',
   sidecar: 'Health and metrics',
   operation: 'Daemon, jobs and logs',

@@ -4,6 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path'
 import envPaths from 'env-paths'
 import { choice, integer, list, matching, network, secret, text, url, type Parse } from './kinds.ts'
 import { limitSettings } from './limit-settings.ts'
+import { oauthSettings } from './oauth-settings.ts'
 import { secretSetting, unset, withDefault, type Setting } from './setting.ts'
 
 export { settingGroups, type Setting, type SettingGroup } from './setting.ts'
@@ -224,8 +225,9 @@ export const settings = {
   httpHost: withDefault('MINDGLUE_HTTP_HOST', hostName, '127.0.0.1', {
     group: 'http',
     description:
-      'Address `mindglue serve` listens on. Beyond loopback `MINDGLUE_API_KEY` is needed, and HTTPS: ' +
-      '`MINDGLUE_TLS_CERT` and `MINDGLUE_TLS_KEY`, or `MINDGLUE_BEHIND_PROXY`.',
+      'Address `mindglue serve` listens on. Beyond loopback `MINDGLUE_API_KEY` or ' +
+      '`MINDGLUE_OAUTH_ISSUER` is needed, and HTTPS: `MINDGLUE_TLS_CERT` and `MINDGLUE_TLS_KEY`, or ' +
+      '`MINDGLUE_BEHIND_PROXY`.',
   }),
   httpPort: withDefault('MINDGLUE_HTTP_PORT', integer(0, 65_535), 7337, {
     group: 'http',
@@ -244,8 +246,8 @@ export const settings = {
     group: 'http',
     description:
       'First bearer key of HTTP clients, for `MINDGLUE_NAMESPACE` as `MINDGLUE_AGENT`; further ones, ' +
-      'each with its own rights, come from `mindglue api-keys issue`. Unset: no key is asked for, on ' +
-      'loopback only.',
+      'each with its own rights, come from `mindglue api-keys issue`. Unset, and no issuer of tokens ' +
+      'either: no key is asked for, on loopback only.',
   }),
   allowedHosts: withDefault<readonly string[]>(
     'MINDGLUE_ALLOWED_HOSTS',
@@ -291,6 +293,7 @@ export const settings = {
       fallbackText: 'none',
     },
   ),
+  ...oauthSettings,
   ...limitSettings,
   sidecarHost: withDefault('MINDGLUE_SIDECAR_HOST', hostName, '127.0.0.1', {
     group: 'sidecar',

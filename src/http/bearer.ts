@@ -2,7 +2,7 @@
 import { AppError } from '../errors.ts'
 
 /** RFC 6750 §2.1: the scheme is case-insensitive, the token is one b64token. */
-const bearerPattern = /^bearer +(?<token>[\w.~+/-]{1,4096}=*)$/iu
+const bearerPattern = /^bearer +(?<token>[\w.~+/-]{1,8192}=*)$/iu
 
 /**
  * Undefined when no credentials were sent. Throws AppError `unauthenticated` for another scheme and

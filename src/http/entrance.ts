@@ -12,6 +12,7 @@ import { bearerToken } from './bearer.ts'
 import { limitBody } from './body-limit.ts'
 import { clientAddress, isOwn, trustedProxies, withoutMapping } from './client-address.ts'
 import { problemResponse } from './problem.ts'
+import type { ProtectedResource } from './protected-resource.ts'
 import { setSecurityHeaders } from './security-headers.ts'
 import { securityText } from './security-text.ts'
 import { endWithCredential } from './stream-end.ts'
@@ -42,6 +43,8 @@ export interface EntranceOptions extends AllowedNames {
   readonly principalFields?: (principal: Principal) => Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
   readonly pages?: readonly Page[]
+  /** Where access tokens are accepted: what clients are told of them. */
+  readonly protectedResource?: ProtectedResource | undefined
   /** Told of failures that a client only sees as `internal`; gets no request content. */
   readonly onUnexpectedError?: (error: unknown, requestId: string) => void
 }
@@ -79,7 +82,8 @@ const compressible =
   /^(?:text\/(?:html|markdown|plain)|application\/(?:json|problem\+json|x-ndjson))/u
 
 /** Builds the routes in the order in which a request meets them. */
-export function createEntrance(options: EntranceOptions, speech: Speech): Hono<Environment> {
+export function createEntrance(given: EntranceOptions, speech: Speech): Hono<Environment> {
+  const options = { ...given, ...allowedNames(given) }
   const app = new Hono<Environment>()
   app.use('*', dress(options))
   app.onError((error, context) => failure(error, context, options))
@@ -101,6 +105,7 @@ export function createEntrance(options: EntranceOptions, speech: Speech): Hono<E
   app.get('/.well-known/security.txt', (context) => context.text(securityText(new Date())))
   const compressed = compress({ contentTypeFilter: compressible })
   for (const page of options.pages ?? []) app.get(page.path, compressed, () => page.handle())
+  for (const page of options.protectedResource?.pages ?? []) app.get(page.path, () => page.handle())
   const limited = limitBody(options.bodyBytesMax)
   for (const mount of options.mounts) {
     const { channel = 'mcp-http', path } = mount
@@ -141,6 +146,7 @@ function authenticateFor(
   const isProxy = trustedProxies(proxies)
   return async (context, next) => {
     const { requestId } = context.var
+    refuseTokenInQuery(context)
     const credential = bearerToken(context.req.raw.headers)
     const address = clientAddress(
       context.env.incoming.socket.remoteAddress,
@@ -151,6 +157,21 @@ function authenticateFor(
     context.set('principal', await authenticator.authenticate(credential, request))
     await next()
   }
+}
+
+/** The public origin counts as named in both lists. */
+function allowedNames({ hosts, origins, protectedResource }: EntranceOptions): AllowedNames {
+  if (protectedResource === undefined) return { hosts, origins }
+  const { origin } = protectedResource
+  return { hosts: [...hosts, new URL(origin).host], origins: [...origins, origin] }
+}
+
+/** Addresses end up in logs and histories, so a token there is refused even if it would be right. */
+function refuseTokenInQuery(context: Route): void {
+  if (context.req.query('access_token') === undefined) return
+  throw new AppError('unauthenticated', 'Send the token as a header, never in the address.', {
+    details: { challenge: 'invalid_request' },
+  })
 }
 
 function refuseForeign(context: Route, options: AllowedNames): void {
@@ -202,5 +223,6 @@ function failure(error: unknown, context: Route, options: EntranceOptions): Resp
   // The first middleware sets the id before anything can fail.
   const { requestId } = context.var
   if (known.code === 'internal') options.onUnexpectedError?.(error, requestId)
-  return problemResponse(known, requestId)
+  const added = options.protectedResource?.challenge(known, context.var.principal)
+  return problemResponse(known, requestId, added)
 }

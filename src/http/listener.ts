@@ -85,7 +85,7 @@ function speechOf({ host, authenticator, tls, proxies = [] }: ListenerOptions): 
   if (!authenticator.required && !isLoopback) {
     throw new AppError(
       'misconfigured',
-      'Without MINDGLUE_API_KEY the server listens on loopback only; set the key or use 127.0.0.1.',
+      'Without MINDGLUE_API_KEY or MINDGLUE_OAUTH_ISSUER the server listens on loopback only; set the key or use 127.0.0.1.',
     )
   }
   if (tls !== undefined) return 'tls'

@@ -17,16 +17,30 @@ export const problemDocument = z.object({
 /** Protection space named in every challenge (RFC 9110 §11.5). */
 const realm = 'MindGlue'
 
+/** What the server adds to a challenge for clients that can get another token. */
+export interface Challenge {
+  /** Scopes to ask for, in place of `details.scope`. */
+  readonly scope?: string
+  /** Address of the document that says who issues tokens (RFC 9728 §5.1). */
+  readonly resourceMetadata?: string
+}
+
 /**
  * Body and headers for an expected failure. `details.challenge` (an RFC 6750 §3.1 error code) and
  * `details.scope` go into `WWW-Authenticate`, `details.allow` into `Allow`; other details are members of
  * the document.
  */
-export function problemResponse(error: AppError, requestId: string): Response {
+export function problemResponse(
+  error: AppError,
+  requestId: string,
+  added: Challenge = {},
+): Response {
   const { challenge, scope, allow, ...details } = error.details ?? {}
   const headers = new Headers({ 'content-type': 'application/problem+json' })
   if (error.httpStatus === 401 || scope !== undefined) {
-    headers.set('www-authenticate', bearerChallenge(challenge, scope))
+    const { resourceMetadata } = added
+    const fields = { error: challenge, scope: added.scope ?? scope, resourceMetadata }
+    headers.set('www-authenticate', bearerChallenge(fields))
   }
   if (typeof allow === 'string') headers.set('allow', allow)
   if (error.retryAfterSeconds !== undefined) {
@@ -69,14 +83,19 @@ const titles: Record<AppError['code'], string> = {
 }
 
 /** RFC 6750 §3: no error code when no credentials were sent. */
-function bearerChallenge(challenge: unknown, scope: unknown): string {
+function bearerChallenge(fields: {
+  readonly error: unknown
+  readonly scope: unknown
+  readonly resourceMetadata: unknown
+}): string {
   const parts = [`Bearer realm="${realm}"`]
-  if (isToken(challenge)) parts.push(`error="${challenge}"`)
-  if (isToken(scope)) parts.push(`scope="${scope}"`)
+  if (isToken(fields.error)) parts.push(`error="${fields.error}"`)
+  if (isToken(fields.scope)) parts.push(`scope="${fields.scope}"`)
+  if (isToken(fields.resourceMetadata)) parts.push(`resource_metadata="${fields.resourceMetadata}"`)
   return parts.join(', ')
 }
 
 /** Characters that need no escape inside a quoted string; anything else is left out, not escaped. */
 function isToken(value: unknown): value is string {
-  return typeof value === 'string' && /^[\w:. -]+$/u.test(value)
+  return typeof value === 'string' && /^[\w:./[\] -]+$/u.test(value)
 }

@@ -88,6 +88,7 @@ describe('a key', () => {
     expect(principal).toMatchObject({ namespaceName: 'limits', agent: 'ada', channel: 'mcp-http' })
     expect([...principal.scopes]).toEqual(['memory:read', 'admin'])
     expect(principal.credential).toEqual({
+      kind: 'api-key',
       id,
       requestsPerMinute: 30,
       tools: new Set(['recall', 'store']),
