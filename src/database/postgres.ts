@@ -80,8 +80,11 @@ class PooledDatabase implements PostgresDatabase {
   transaction<T>(options: TransactionOptions, work: (sql: Sql) => Promise<T>): Promise<T> {
     const statementTimeoutMs = options.statementTimeoutMs ?? this.#limits.statementTimeoutMs
     const begin = beginText(options, [
-      // Whatever role an earlier statement of this session put on.
+      // Whatever role an earlier statement of this session put on, and what it meant to leave behind for
+      // whoever is served next: rows of a cursor that outlives its transaction, a lock of the session.
       'set local role none',
+      'close all',
+      'select pg_catalog.pg_advisory_unlock_all()',
       setting('statement_timeout', statementTimeoutMs),
       setting('lock_timeout', this.#limits.lockTimeoutMs),
       setting('idle_in_transaction_session_timeout', this.#limits.idleInTransactionTimeoutMs),
