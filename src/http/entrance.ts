@@ -160,7 +160,11 @@ function authenticateFor(
 }
 
 /** The public origin counts as named in both lists. */
-function allowedNames({ hosts, origins, protectedResource }: EntranceOptions): AllowedNames {
+export function allowedNames({
+  hosts,
+  origins,
+  protectedResource,
+}: AllowedNames & Pick<EntranceOptions, 'protectedResource'>): AllowedNames {
   if (protectedResource === undefined) return { hosts, origins }
   const { origin } = protectedResource
   return { hosts: [...hosts, new URL(origin).host], origins: [...origins, origin] }
@@ -174,10 +178,12 @@ function refuseTokenInQuery(context: Route): void {
   })
 }
 
+export function foreignHost(): AppError {
+  return new AppError('insufficient_scope', 'This host name is not served here.')
+}
+
 function refuseForeign(context: Route, options: AllowedNames): void {
-  if (!isAllowedHost(context.req.header('host'), options)) {
-    throw new AppError('insufficient_scope', 'This host name is not served here.')
-  }
+  if (!isAllowedHost(context.req.header('host'), options)) throw foreignHost()
   if (!isAllowedOrigin(context.req.header('origin'), options)) {
     throw new AppError('insufficient_scope', 'This origin may not call this server.')
   }

@@ -1,9 +1,19 @@
 /** The HTTP listener: binds, bounds slow and hoarding clients, drains. What a request meets is in entrance.ts. */
-import { createServer, Server, type ServerOptions } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
+import { v7 as uuidv7 } from 'uuid'
 import { AppError } from '../errors.ts'
-import { createEntrance, type EntranceOptions, type Speech } from './entrance.ts'
+import { isAllowedHost, type AllowedNames } from './allowed.ts'
+import {
+  allowedNames,
+  createEntrance,
+  foreignHost,
+  type EntranceOptions,
+  type Speech,
+} from './entrance.ts'
+import { problemResponse } from './problem.ts'
+import { setSecurityHeaders } from './security-headers.ts'
 import { createTlsServer, openCertificate, TlsServer, type TlsOptions } from './tls.ts'
 
 export type { Mount, Page } from './entrance.ts'
@@ -51,16 +61,12 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const speech = speechOf(options)
   const app = createEntrance(options, speech)
   const certificate = options.tls && (await openCertificate(options.tls))
-  const adaptor = { fetch: app.fetch, hostname: options.host }
+  const answer = getRequestListener(app.fetch, { hostname: options.host })
+  const handle = refusingForeignHosts((...pair) => void answer(...pair), allowedNames(options))
   const server =
     certificate === undefined
-      ? createAdaptorServer({ ...adaptor, createServer, serverOptions })
-      : createAdaptorServer({
-          ...adaptor,
-          createServer: createTlsServer,
-          serverOptions: { ...serverOptions, ...certificate.options },
-        })
-  if (!isHttpServer(server)) throw new TypeError('the adaptor made a server of another protocol')
+      ? createServer(serverOptions, handle)
+      : createTlsServer({ ...serverOptions, ...certificate.options }, handle)
   server.maxConnections = connectionsMax
   const address = await listen(server, options)
   if (server instanceof TlsServer) certificate?.watch(server)
@@ -76,8 +82,19 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 }
 
-function isHttpServer(server: object): server is Server | TlsServer {
-  return server instanceof Server || server instanceof TlsServer
+/**
+ * The adaptor refuses by itself, with 400, a host that its URL would spell otherwise (`127.1`). A foreign
+ * name has one answer, so it is looked at before.
+ */
+function refusingForeignHosts(handle: RequestListener, allowed: AllowedNames): RequestListener {
+  return (incoming, outgoing) => {
+    if (isAllowedHost(incoming.headers.host, allowed)) return handle(incoming, outgoing)
+    const problem = problemResponse(foreignHost(), uuidv7())
+    setSecurityHeaders(problem.headers, false)
+    outgoing.writeHead(problem.status, Object.fromEntries(problem.headers))
+    void problem.text().then((text) => outgoing.end(incoming.method === 'HEAD' ? '' : text))
+    return undefined
+  }
 }
 
 function speechOf({ host, authenticator, tls, proxies = [] }: ListenerOptions): Speech {
