@@ -5,6 +5,7 @@ import type { RequestLimits } from './auth/request-limits.ts'
 import { isEnvelopeFailure } from './crypto/envelope.ts'
 import type { NamespaceScope } from './database/scope.ts'
 import { AppError, toAppError } from './errors.ts'
+import { readGranted } from './namespaces/granted.ts'
 import type { Namespaces } from './namespaces/namespaces.ts'
 import { createRoom, type Quotas } from './namespaces/quotas.ts'
 import { readRevision } from './namespaces/namespaces.sql.ts'
@@ -195,13 +196,14 @@ interface Running<Input extends z.ZodType, Output extends z.ZodType, Prepared> {
 }
 
 async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
-  { scope, namespaces, quotas }: ExecuteDependencies,
+  dependencies: ExecuteDependencies,
   { operation, principal, input, options, stageMs }: Running<Input, Output, Prepared>,
   known: NamespaceSettings,
 ): Promise<Committed<z.output<Output>>> {
+  const { scope, namespaces, quotas } = dependencies
   let settings = known
   for (let attempt = 1; ; attempt += 1) {
-    const context = prepareContext(namespaces, principal, settings, options, stageMs)
+    const context = prepareContext(dependencies, principal, settings, options, stageMs)
     const prepared = await operation.prepare(context, input)
     context.signal.throwIfAborted()
     const transaction = {
@@ -254,18 +256,19 @@ async function revisionAfter(
 }
 
 function prepareContext(
-  namespaces: Namespaces,
+  { scope, namespaces, log }: ExecuteDependencies,
   principal: Principal,
   settings: NamespaceSettings,
   options: ExecuteOptions,
   stageMs: Record<string, number>,
 ): PrepareContext {
-  return {
+  const context: Omit<PrepareContext, 'granted'> = {
     principal,
     settings,
     now: new Date(),
     signal: options.signal ?? neverAborted,
     reserveDocuments: (space, count) => namespaces.reserveDocuments(principal, space, count),
+    findNamespace: (name) => namespaces.find(name),
     stage: async (name, step) => {
       const began = performance.now()
       try {
@@ -277,6 +280,13 @@ function prepareContext(
     stages: () =>
       Object.fromEntries(Object.entries(stageMs).map(([name, ms]) => [name, round(ms)])),
     progress: (done, total) => options.onProgress?.(done, total),
+  }
+  const onFailure = (error: AppError): void => {
+    log.warn('grant could not be read', { request_id: principal.requestId, error })
+  }
+  return {
+    ...context,
+    granted: (work) => readGranted({ scope, namespaces, onFailure }, context, work),
   }
 }
 

@@ -22,6 +22,9 @@ export type OperationName =
   | 'key.revoke'
   | 'usage.read'
   | 'plan.list'
+  | 'grant.create'
+  | 'grant.list'
+  | 'grant.revoke'
 
 /** How a namespace stores and finds its memories; read before `prepare`, rechecked by revision in `commit`. */
 export interface NamespaceSettings {
@@ -52,6 +55,35 @@ export interface NamespaceSettings {
 /** Private memories are numbered apart from those that every agent sees (namespaces/documents.ts). */
 export type DocumentSpace = 'common' | 'private'
 
+/** What a question is prepared with, in the namespace that it is asked in. */
+export type QuestionContext = Pick<PrepareContext, 'settings' | 'now' | 'signal' | 'stage'>
+
+/** What memories are read with: one open transaction, in the namespace of the settings. */
+export type ReadContext = Pick<CommitContext, 'settings' | 'now' | 'signal' | 'stage' | 'tx'>
+
+/** What is done in each namespace that granted something, in its own settings. */
+export interface GrantedWork<Prepared, Result> {
+  /** No transaction is open. */
+  prepare(context: QuestionContext): Promise<Prepared>
+  /** Under the grant: what it does not show is not there. */
+  read(context: ReadContext, prepared: Prepared): Promise<Result>
+}
+
+export interface GrantedAnswer<Result> {
+  readonly found: readonly {
+    readonly grant: {
+      readonly id: string
+      readonly namespaceName: string
+      /** Subtracted from the score, which is 0 to 1. */
+      readonly penalty: number
+      readonly expiresAt: Date | null
+    }
+    readonly result: Result
+  }[]
+  /** Names of granting namespaces that could not be read. */
+  readonly unreachable: readonly string[]
+}
+
 /** Given to `prepare`: no transaction is open, network calls are allowed. */
 export interface PrepareContext {
   readonly principal: Principal
@@ -61,6 +93,10 @@ export interface PrepareContext {
   readonly signal: AbortSignal
   /** Takes `count` small document integers of the namespace, each used once ever. */
   reserveDocuments(space: DocumentSpace, count: number): Promise<number[]>
+  /** Does the work under each grant that the principal's namespace holds; read only. */
+  granted<Prepared, Result>(work: GrantedWork<Prepared, Result>): Promise<GrantedAnswer<Result>>
+  /** Surrogate of another namespace's name; undefined when there is none. Tell nobody which it was. */
+  findNamespace(name: string): Promise<bigint | undefined>
   /** Runs a step and adds its milliseconds to the request's stage timings. */
   stage<T>(name: string, step: () => T | Promise<T>): Promise<T>
   /** Milliseconds of the steps so far. */

@@ -9,6 +9,7 @@ import {
 } from './auth/key-operations.ts'
 import { exportOperation } from './memory/export.ts'
 import { forgetOperation } from './memory/forget.ts'
+import { grantCreateOperation, grantListOperation, grantRevokeOperation } from './memory/grants.ts'
 import { importOperation } from './memory/import.ts'
 import {
   quarantineApproveOperation,
@@ -55,6 +56,9 @@ export function createOperations(dependencies: OperationDependencies) {
     keyRevoke: keyRevokeOperation(),
     usageRead: usageReadOperation(dependencies),
     planList: planListOperation(dependencies),
+    grantCreate: grantCreateOperation(),
+    grantList: grantListOperation(),
+    grantRevoke: grantRevokeOperation(),
   }
 }
 

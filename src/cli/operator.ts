@@ -127,6 +127,8 @@ const repeatable: ReadonlySet<string> = new Set<OperatorCommand>([
   'auditQuery',
   'keyList',
   'keyRevoke',
+  'grantList',
+  'grantRevoke',
   'plan',
   'size',
   'keys.status',

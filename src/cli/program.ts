@@ -4,6 +4,7 @@ import { nearest } from '../config/nearest.ts'
 import { loadConfig, type Config, type Overrides, type SettingKey } from '../config.ts'
 import { version } from '../version.ts'
 import { addApiKeyCommands } from './api-key-commands.ts'
+import { addGrants } from './grants-program.ts'
 import { addKeys } from './keys-program.ts'
 import { styleFor } from './output.ts'
 import { addReview } from './review-program.ts'
@@ -77,6 +78,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addAudit(program, run, entry)
   addReview(program, run, entry)
   addApiKeyCommands(program, run, entry)
+  addGrants(program, run, entry)
   addPlan(program, run, entry)
   try {
     await program.parseAsync()

@@ -36,11 +36,28 @@ export type InNamespace = <T>(
   work: (tx: NamespaceTransaction) => Promise<T>,
 ) => Promise<T>
 
+/** A grant as a transaction under it names it; the database asks whether it is in force. */
+export interface GrantName {
+  /** UUID of the grant. */
+  readonly id: string
+  /** Whose memories it shows. */
+  readonly namespace: bigint
+}
+
 export interface NamespaceScope {
   /** For requests: the application's role. */
   readonly withNamespace: InNamespace
   /** For jobs: a role that writes no memory, and a signed mark that opens the directory of due work. */
   readonly withJob: InNamespace
+  /**
+   * For reading what a grant shows: one read-only transaction in the granting namespace for a reader in
+   * another. `tx.namespace` is the granting one; there are no rows once the grant has ended.
+   */
+  withGrant<T>(
+    reader: Actor,
+    grant: GrantName,
+    work: (tx: NamespaceTransaction) => Promise<T>,
+  ): Promise<T>
   /** A transaction without any namespace, for directory functions alone: every policy shows no rows. */
   withDirectory<T>(work: (sql: Sql) => Promise<T>): Promise<T>
 }
@@ -56,7 +73,7 @@ export function createScope(database: Database, contextKey: Uint8Array): Namespa
       database.transaction(options, async (sql) => {
         // Not awaited alone: pipelined ahead of the first statement, so it costs no round trip of its own.
         const lifeSeconds = contextLife(options)
-        const signed = signContext(actor, { seesQuarantined, isJob, lifeSeconds }, contextKey)
+        const signed = sign(contextBody(actor, { seesQuarantined, isJob, lifeSeconds }), contextKey)
         const context = setContext(sql, signed, isJob)
         const tx = Object.assign(bindSql(sql), {
           namespace: actor.namespace,
@@ -69,6 +86,14 @@ export function createScope(database: Database, contextKey: Uint8Array): Namespa
   return {
     withNamespace: inNamespace(false),
     withJob: inNamespace(true),
+    withGrant: (reader, grant, work) =>
+      database.transaction({ readOnly: true }, async (sql) => {
+        const context = setContext(sql, sign(grantBody(reader, grant), contextKey), false)
+        const { namespace } = grant
+        const scoped = { namespace, agent: reader.agent, seesQuarantined: false }
+        const [, result] = await Promise.all([context, work(Object.assign(bindSql(sql), scoped))])
+        return result
+      }),
     withDirectory: (work) =>
       database.transaction({}, async (sql) => {
         await setContext(sql, '', false)
@@ -131,13 +156,28 @@ function contextLife({ statementTimeoutMs = 0 }: TransactionOptions): number {
   return Math.max(contextLifeSeconds, Math.ceil(statementTimeoutMs / 1000) + contextGraceSeconds)
 }
 
-function signContext(actor: Actor, marks: Marks, key: Uint8Array): string {
-  const { seesQuarantined, isJob, lifeSeconds } = marks
+function contextBody(actor: Actor, { seesQuarantined, isJob, lifeSeconds }: Marks): string {
   const isAdmin = actor.scopes.has('admin')
   const flags = `${isAdmin ? 'a' : '-'}${seesQuarantined ? 'q' : ''}${isJob ? 'j' : ''}`
-  const agent = Buffer.from(actor.agent, 'utf8').toString('hex')
-  const expires = Math.floor(Date.now() / 1000) + lifeSeconds
-  const body = `${actor.namespace}|${agent}|${flags}|${expires}`
+  return `${actor.namespace}|${hexOf(actor.agent)}|${flags}|${expiresIn(lifeSeconds)}`
+}
+
+/** Six parts instead of four, so that neither kind can be read as the other (migrations/0017_grants.sql). */
+function grantBody({ namespace: reader, agent }: Actor, { id, namespace }: GrantName): string {
+  const expires = expiresIn(contextLifeSeconds)
+  return `${namespace}|${hexOf(agent)}|g|${expires}|${reader}|${id}`
+}
+
+function hexOf(text: string): string {
+  return Buffer.from(text, 'utf8').toString('hex')
+}
+
+/** Seconds since the epoch. */
+function expiresIn(seconds: number): number {
+  return Math.floor(Date.now() / 1000) + seconds
+}
+
+function sign(body: string, key: Uint8Array): string {
   return `${body}|${createHmac('sha256', key).update(body).digest('hex')}`
 }
 

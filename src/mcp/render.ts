@@ -30,7 +30,10 @@ export function fence(texts: readonly string[]): string {
 }
 
 /** A memory for a model: who, when and what it is first, then its words. */
-export function memoryText(memory: PresentedMemory, score?: number): string {
+export function memoryText(
+  memory: PresentedMemory & { readonly namespace?: string | undefined },
+  score?: number,
+): string {
   const facts = [
     memory.occurred_at.slice(0, 16).replace('T', ' '),
     memory.speaker === undefined ? undefined : cleanLine(memory.speaker),
@@ -40,6 +43,7 @@ export function memoryText(memory: PresentedMemory, score?: number): string {
     memory.tags.length === 0 ? undefined : memory.tags.map((tag) => `#${cleanLine(tag)}`).join(' '),
     memory.version > 1 ? `version ${memory.version}` : undefined,
     originOf(memory),
+    memory.namespace === undefined ? undefined : `of namespace ${cleanLine(memory.namespace)}`,
     `id ${memory.id}`,
     score === undefined ? undefined : `score ${score.toFixed(2)}`,
   ].filter((fact) => fact !== undefined)
@@ -69,6 +73,9 @@ export function renderRecall(output: RecallOutput): string {
   if (output.missing !== undefined) lines.push(`Not there: ${output.missing.join(', ')}`)
   if (output.unreadable !== undefined) {
     lines.push(`Damaged, tell the operator: ${output.unreadable.join(', ')}`)
+  }
+  if (output.unreachable !== undefined) {
+    lines.push(`Could not be read now: ${output.unreachable.map(cleanLine).join(', ')}`)
   }
   if (output.next_cursor !== undefined) lines.push(`More: cursor ${output.next_cursor}`)
   return lines.join('\n')

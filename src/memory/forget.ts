@@ -3,10 +3,11 @@ import { z } from 'zod'
 import { blindIndex } from '../crypto/term-hash.ts'
 import type { CommitContext, Operation } from '../operation.ts'
 import { askToConfirm, confirmedSet } from './confirmation.ts'
+import { filterFields, toFilter } from './filter.ts'
 import { memoryId } from './memory.ts'
 import { selectIds, type MemoryFilter } from './memories.sql.ts'
 import { formatUuid } from './packed.ts'
-import { filterFields, toFilter } from './recall.ts'
+
 import { removeMemories } from './remove.ts'
 
 /** Largest set one confirmation covers; beyond it the caller narrows or repeats. */

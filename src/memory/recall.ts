@@ -1,12 +1,20 @@
 /** The operation `recall`: a question searches, ids read, neither browses newest first. */
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
-import type { CommitContext, NamespaceSettings, Operation } from '../operation.ts'
+import type { CommitContext, Operation } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
-import { readDocuments, readNeighbours } from './candidates.sql.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { entityKey, sessionKey, speakerKey, tagTerm } from './keys.ts'
-import { boundedText, label, memoryId, memoryTypes, timestamp } from './memory.ts'
+import { filterFields, toFilter } from './filter.ts'
+import { searchGranted, withGranted, type GrantedResults } from './granted.ts'
+import {
+  presenter,
+  presentHits,
+  recallResult,
+  resultsMax,
+  type RecallResult,
+  type Show,
+} from './hits.ts'
+import { boundedText, memoryId } from './memory.ts'
 import {
   browseMemories,
   readMemories,
@@ -14,53 +22,18 @@ import {
   type MemoryFilter,
   type MemoryRow,
 } from './memories.sql.ts'
-import { presentedMemory, presentMemory, type PresentedMemory } from './present.ts'
 import {
   prepareQuestion,
   search,
   withQuarantined,
-  type Hit,
   type OpenedBefore,
   type PreparedQuestion,
 } from './search.ts'
-import { fairShares } from './trust.ts'
 import { Unreadable } from './unreadable.ts'
 
 export const questionsMax = 5
 const questionBytesMax = 8 * 1024
-const resultsMax = 100
 const defaultResults = 10
-
-/** Filters that recall, forget and export share. */
-export const filterFields = {
-  types: z.array(z.enum(memoryTypes)).max(memoryTypes.length).optional(),
-  tags: z.array(label('a tag')).max(16).optional().describe('Only memories with all of these tags'),
-  entity: label('entity').optional().describe('Only memories that mention this name'),
-  agent: label('agent').optional().describe('Only memories stored by this agent'),
-  session: label('session').optional(),
-  speaker: label('speaker').optional(),
-  after: timestamp.optional().describe('Happened at or after (ISO 8601)'),
-  before: timestamp.optional().describe('Happened before (ISO 8601)'),
-}
-const filterSchema = z.object(filterFields)
-
-/** Turns a request's filters into keys and terms of the namespace. */
-export function toFilter(
-  settings: NamespaceSettings,
-  input: z.output<typeof filterSchema>,
-): MemoryFilter {
-  const { indexKey } = settings
-  return {
-    types: input.types,
-    agent: input.agent,
-    after: input.after,
-    before: input.before,
-    tagTerms: input.tags?.map((tag) => tagTerm(indexKey, tag)),
-    entity: input.entity === undefined ? undefined : entityKey(indexKey, input.entity),
-    sessionKey: input.session === undefined ? undefined : sessionKey(indexKey, input.session),
-    speakerKey: input.speaker === undefined ? undefined : speakerKey(indexKey, input.speaker),
-  }
-}
 
 const recallInput = z
   .strictObject({
@@ -88,6 +61,10 @@ const recallInput = z
       .boolean()
       .optional()
       .describe('Also what is quarantined; for administrators'),
+    include_granted: z
+      .boolean()
+      .optional()
+      .describe('With a question: also what other namespaces let this one read'),
     explain: z.boolean().optional().describe('Show what each part added to the score'),
     cursor: z.string().max(1024).optional().describe('next_cursor of the page before'),
   })
@@ -107,6 +84,13 @@ const recallInput = z
         message: 'history reads ids; give ids',
       })
     }
+    if (input.include_granted === true && (input.query ?? input.queries) === undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['include_granted'],
+        message: 'what was granted is found by a question; give query or queries',
+      })
+    }
     if (input.cursor !== undefined && ways.length > 0) {
       context.addIssue({
         code: 'custom',
@@ -116,22 +100,17 @@ const recallInput = z
     }
   })
 
-const result = presentedMemory.extend({
-  score: z.number().optional().describe('0 to 1; absent when nothing was asked'),
-  parts: z.record(z.string(), z.number()).optional(),
-  is_current: z.boolean().optional().describe('With history: whether this version holds now'),
-  neighbours: z
-    .array(presentedMemory.extend({ place: z.int().describe('-1 is the memory right before') }))
-    .optional(),
-})
-
 const recallOutput = z.object({
-  results: z.array(result),
+  results: z.array(recallResult),
   missing: z.array(z.string()).optional().describe('Asked ids that are not there for you'),
   unreadable: z
     .array(z.string())
     .optional()
     .describe('Memories with a stored value that does not decrypt: damaged, and left out'),
+  unreachable: z
+    .array(z.string())
+    .optional()
+    .describe('With include_granted: namespaces that could not be read now'),
   next_cursor: z.string().optional(),
   stages_ms: z
     .record(z.string(), z.number())
@@ -140,11 +119,12 @@ const recallOutput = z.object({
 })
 
 type RecallInput = z.output<typeof recallInput>
-export type RecallResult = z.output<typeof result>
 
 interface PreparedRecall {
   readonly questions: readonly PreparedQuestion[]
   readonly filter: MemoryFilter
+  /** Undefined unless it was asked for. */
+  readonly granted: GrantedResults | undefined
 }
 
 export interface RecallDependencies extends OpenedBefore {
@@ -174,7 +154,18 @@ export function recallOperation({
       const questions: PreparedQuestion[] = []
       for (const text of texts) questions.push(await prepareQuestion(context, embedder, text))
       const asked = input.include_quarantined === true ? questions.map(withQuarantined) : questions
-      return { questions: asked, filter: toFilter(context.settings, input) }
+      const { limit = defaultResults, explain, include_granted: isWider = false } = input
+      const granted = isWider
+        ? await searchGranted(context, {
+            texts,
+            filter: input,
+            embedder,
+            openedBefore,
+            limit,
+            explain,
+          })
+        : undefined
+      return { questions: asked, filter: toFilter(context.settings, input), granted }
     },
     commit: async (context, prepared, input) => {
       const unreadable = new Unreadable()
@@ -203,7 +194,11 @@ export function recallOperation({
         unreadable: unreadable.count,
         audit: {
           resourceIds: results.map((entry) => entry.id),
-          counts: { results: results.length, questions: prepared.questions.length },
+          counts: {
+            results: results.length,
+            questions: prepared.questions.length,
+            ...(prepared.granted && { granted: results.filter(isForeign(context)).length }),
+          },
         },
       }
     },
@@ -229,71 +224,21 @@ async function answer(
   }
   const hits = await search(context, prepared.questions, prepared.filter, reading)
   const good = hits.filter((hit) => hit.score >= (input.min_score ?? 0))
-  return { results: await context.stage('read', () => present({ ...context, show }, good, input)) }
-}
-
-/** A row as callers see it; undefined when a value of it does not decrypt. */
-type Show = (row: MemoryRow) => PresentedMemory | undefined
-type ShowContext = CommitContext & { readonly show: Show }
-
-function presenter({ settings }: CommitContext, unreadable: Unreadable): Show {
-  return (row) => unreadable.skip(row.id, () => presentMemory(settings, row))
-}
-
-/**
- * Rows of the best hits, in no order; one that expired meanwhile is left out. Where a source below
- * normal trust has had its share (trust.ts), the next hits take its places.
- */
-async function readBest(
-  { tx }: CommitContext,
-  hits: readonly Hit[],
-  limit: number,
-): Promise<MemoryRow[]> {
-  const mayTake = fairShares(limit)
-  const best: MemoryRow[] = []
-  let start = 0
-  while (start < hits.length && best.length < limit) {
-    // Mostly the first page is the answer; one source that filled it may have filled many more.
-    const page = hits.slice(start, start === 0 ? limit : start + resultsMax).map(documentOf)
-    start += page.length
-    const rows = new Map((await readDocuments(tx, page)).map((row) => [row.document, row]))
-    const fair = page.flatMap((document) => {
-      const row = rows.get(document)
-      if (!row) return []
-      const agent = row.source_agent ?? row.owner_agent
-      return mayTake({ kind: row.source_kind, trust: row.trust, agent }) ? [row] : []
-    })
-    best.push(...fair.slice(0, limit - best.length))
-    if (fair.length === rows.size) break
+  const options = { ...input, limit: input.limit ?? defaultResults }
+  const own = await context.stage('read', () => presentHits({ ...context, show }, good, options))
+  const { granted } = prepared
+  if (granted === undefined) return { results: own }
+  const both = await withGranted(context, own, granted)
+  const results = both.filter((entry) => (entry.score ?? 0) >= (input.min_score ?? 0))
+  const { unreachable } = granted
+  return {
+    results: results.slice(0, options.limit),
+    ...(unreachable.length > 0 && { unreachable: [...unreachable] }),
   }
-  return best
 }
 
-function documentOf(hit: Hit): number {
-  return hit.document
-}
-
-/** Whole memories for the best of the hits, in their order. */
-async function present(
-  context: ShowContext,
-  hits: readonly Hit[],
-  input: RecallInput,
-): Promise<RecallResult[]> {
-  const rows = await readBest(context, hits, input.limit ?? defaultResults)
-  if (rows.length === 0) return []
-  const byDocument = new Map(rows.map((row) => [row.document, row]))
-  const around = await neighboursOf(context, [...byDocument.keys()], input.neighbours ?? 0)
-  return hits.flatMap(({ document, score, parts }) => {
-    const row = byDocument.get(document)
-    const memory = row && context.show(row)
-    if (!memory) return []
-    return {
-      ...memory,
-      score: Math.round(score * 10_000) / 10_000,
-      ...(input.explain === true && { parts: { ...parts } }),
-      ...(around.size > 0 && { neighbours: around.get(document) ?? [] }),
-    }
-  })
+function isForeign({ settings }: CommitContext): (entry: RecallResult) => boolean {
+  return ({ namespace }) => namespace !== settings.name
 }
 
 async function readByIds(
@@ -326,7 +271,7 @@ async function readByIds(
 }
 
 async function browse(
-  context: ShowContext,
+  context: CommitContext & { readonly show: Show },
   filter: MemoryFilter,
   input: RecallInput,
   cursorKey: Uint8Array,
@@ -357,16 +302,4 @@ function toPosition([recordedAt, id]: readonly string[]) {
     throw new AppError('invalid_input', 'The cursor is not valid here. Start again without one.')
   }
   return { recordedAt: new Date(recordedAt), id }
-}
-
-async function neighboursOf(context: ShowContext, documents: readonly number[], reach: number) {
-  type Neighbour = NonNullable<RecallResult['neighbours']>[number]
-  const around = new Map<number, Neighbour[]>()
-  if (reach === 0) return around
-  for (const document of documents) around.set(document, [])
-  for (const row of await readNeighbours(context.tx, documents, reach)) {
-    const memory = context.show(row)
-    if (memory) around.get(row.hit)?.push({ ...memory, place: row.place })
-  }
-  return around
 }

@@ -1,6 +1,6 @@
 /** Finds and ranks memories for a question: words and vectors give candidates, one fusion orders them. */
 import { hashTerms } from '../crypto/term-hash.ts'
-import type { CommitContext, PrepareContext } from '../operation.ts'
+import type { QuestionContext, ReadContext } from '../operation.ts'
 import { questionDates } from '../pipeline/dates.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import {
@@ -69,7 +69,7 @@ export function withQuarantined(question: PreparedQuestion): PreparedQuestion {
 
 /** Analyzes one question; a failing embedder leaves the words (recall never depends on a service). */
 export async function prepareQuestion(
-  context: PrepareContext,
+  context: QuestionContext,
   embedder: Embedder | undefined,
   text: string,
 ): Promise<PreparedQuestion> {
@@ -97,7 +97,7 @@ export async function prepareQuestion(
 }
 
 async function embedQuestion(
-  context: PrepareContext,
+  context: QuestionContext,
   embedder: Embedder | undefined,
   text: string,
 ): Promise<Float32Array | null> {
@@ -130,7 +130,7 @@ export interface OpenedBefore {
  * no candidate; a memory whose vector alone is damaged is ranked by its words.
  */
 export async function search(
-  context: CommitContext,
+  context: ReadContext,
   questions: readonly PreparedQuestion[],
   filter: MemoryFilter,
   { rankingTexts, sealedVectors, unreadable }: OpenedBefore & { readonly unreadable: Unreadable },
@@ -172,21 +172,21 @@ export async function search(
   return context.stage('rank', () => rankRows(context, questions, readable, found))
 }
 
-async function corpusOf({ tx, settings }: CommitContext): Promise<Corpus> {
+async function corpusOf({ tx, settings }: ReadContext): Promise<Corpus> {
   if (settings.documentCount > exactCorpusMax) {
     return { size: settings.documentCount, meanLength: settings.meanLength }
   }
   return corpusSample(tx, countedMax)
 }
 
-function postingsOf({ tx }: CommitContext, questions: readonly PreparedQuestion[]) {
+function postingsOf({ tx }: ReadContext, questions: readonly PreparedQuestion[]) {
   const hashes = new Set(questions.flatMap((question) => question.terms.map((term) => term.hash)))
   return readPostings(tx, [...hashes], postingsPerTermMax)
 }
 
 /** The documents to read for one question. A filter narrows both lists before they are cut. */
 async function choose(
-  context: CommitContext,
+  context: ReadContext,
   question: PreparedQuestion,
   { byTerm, corpus }: Found,
   near: readonly number[],
@@ -244,7 +244,7 @@ async function completeCosines(
 }
 
 function rankRows(
-  context: CommitContext,
+  context: ReadContext,
   questions: readonly PreparedQuestion[],
   rows: readonly ReadableCandidate[],
   { corpus, byTerm, cosines }: Found,

@@ -1,7 +1,7 @@
 /** Namespaces as the program sees them: found by name, made on first use, settings kept by revision. */
 import { randomBytes } from 'node:crypto'
 import type { Vault } from '../crypto/vault.ts'
-import type { Actor, NamespaceScope } from '../database/scope.ts'
+import type { Actor, GrantName, NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import type { DocumentSpace, NamespaceSettings } from '../operation.ts'
 import { documentIn } from './documents.ts'
@@ -13,6 +13,7 @@ import {
   readNamespace,
   registerNamespace,
   takeDocuments,
+  type NamespaceRow,
 } from './namespaces.sql.ts'
 
 /** Settings of namespaces a process keeps; the least recently used goes first. */
@@ -33,8 +34,16 @@ export interface NamespaceDefaults {
 export interface Namespaces {
   /** Surrogate of a name. Throws `not_found` when it does not exist and `create` is false. */
   resolve(name: string, options: { create: boolean }): Promise<bigint>
+  /** Surrogate of a name, asked of the database; undefined when there is none. */
+  find(name: string): Promise<bigint | undefined>
   /** Settings, from the cache unless it is older than `revision`. */
   settings(actor: Actor, freshest?: number): Promise<NamespaceSettings>
+  /** Settings of a granting namespace, read under the grant; undefined once it has ended. */
+  grantedSettings(
+    reader: Actor,
+    grant: GrantName,
+    freshest: number,
+  ): Promise<NamespaceSettings | undefined>
   /** Document numbers never given out before, ascending. */
   reserveDocuments(actor: Actor, space: DocumentSpace, count: number): Promise<number[]>
 }
@@ -55,6 +64,27 @@ export function createNamespaces(
     private: new Map<bigint, { next: number; end: number }>(),
   }
 
+  const open = async (namespace: bigint, row: NamespaceRow): Promise<NamespaceSettings> => {
+    const opened = await openNamespaceKeys(vault, namespace, row)
+    const read: NamespaceSettings = {
+      namespace,
+      name: row.name,
+      revision: row.revision,
+      plan: row.plan,
+      profile: row.profile,
+      embedderModel: row.embedder_model,
+      embedderDimension: row.embedder_dimension,
+      analyzerVersion: row.analyzer_version,
+      ...opened,
+      plainBelow: row.plain_below ?? undefined,
+      commonTerms: new Set(row.common_terms),
+      documentCount: row.document_count,
+      meanLength: row.mean_length,
+    }
+    remember(settings, namespace, read)
+    return read
+  }
+
   return {
     resolve: async (name, { create }) => {
       const known = surrogates.get(name)
@@ -67,29 +97,20 @@ export function createNamespaces(
       remember(surrogates, name, namespace)
       return namespace
     },
+    find: (name) => scope.withDirectory((sql) => findNamespace(sql, name)),
     settings: async (actor, freshest = 0) => {
       const cached = settings.get(actor.namespace)
       if (cached && cached.revision >= freshest) return cached
       const row = await scope.withNamespace(actor, { readOnly: true }, readNamespace)
       if (!row) throw new AppError('not_found', 'There is no such namespace.')
-      const opened = await openNamespaceKeys(vault, actor.namespace, row)
-      const read: NamespaceSettings = {
-        namespace: actor.namespace,
-        name: row.name,
-        revision: row.revision,
-        plan: row.plan,
-        profile: row.profile,
-        embedderModel: row.embedder_model,
-        embedderDimension: row.embedder_dimension,
-        analyzerVersion: row.analyzer_version,
-        ...opened,
-        plainBelow: row.plain_below ?? undefined,
-        commonTerms: new Set(row.common_terms),
-        documentCount: row.document_count,
-        meanLength: row.mean_length,
-      }
-      remember(settings, actor.namespace, read)
-      return read
+      return await open(actor.namespace, row)
+    },
+    grantedSettings: async (reader, grant, freshest) => {
+      // The key of a question tells nothing; whether the grant is in force the rows themselves ask.
+      const cached = settings.get(grant.namespace)
+      if (cached && cached.revision >= freshest) return cached
+      const row = await scope.withGrant(reader, grant, readNamespace)
+      return row && (await open(grant.namespace, row))
     },
     reserveDocuments: async (actor, space, count) => {
       if (count === 0) return []

@@ -1,0 +1,112 @@
+/** Hits of a search as whole memories: the best of them, a fair share from each source, with their neighbours. */
+import { z } from 'zod'
+import type { ReadContext } from '../operation.ts'
+import { readDocuments, readNeighbours } from './candidates.sql.ts'
+import type { MemoryRow } from './memories.sql.ts'
+import { presentedMemory, presentMemory, type PresentedMemory } from './present.ts'
+import type { Hit } from './search.ts'
+import { fairShares } from './trust.ts'
+import type { Unreadable } from './unreadable.ts'
+
+/** Most results that a recall gives. */
+export const resultsMax = 100
+
+export const recallResult = presentedMemory.extend({
+  score: z.number().optional().describe('0 to 1; absent when nothing was asked'),
+  parts: z.record(z.string(), z.number()).optional(),
+  namespace: z
+    .string()
+    .optional()
+    .describe('With include_granted: the namespace whose memory it is'),
+  is_current: z.boolean().optional().describe('With history: whether this version holds now'),
+  neighbours: z
+    .array(presentedMemory.extend({ place: z.int().describe('-1 is the memory right before') }))
+    .optional(),
+})
+
+export type RecallResult = z.output<typeof recallResult>
+
+export interface HitOptions {
+  readonly limit: number
+  readonly neighbours?: number | undefined
+  readonly explain?: boolean | undefined
+}
+
+/** A row as callers see it; undefined when a value of it does not decrypt. */
+export type Show = (row: MemoryRow) => PresentedMemory | undefined
+export type ShowContext = ReadContext & { readonly show: Show }
+
+export function presenter(
+  { settings }: Pick<ReadContext, 'settings'>,
+  unreadable: Unreadable,
+): Show {
+  return (row) => unreadable.skip(row.id, () => presentMemory(settings, row))
+}
+
+/**
+ * Rows of the best hits, in no order; one that expired meanwhile is left out. Where a source below
+ * normal trust has had its share (trust.ts), the next hits take its places.
+ */
+async function readBest(
+  { tx }: ReadContext,
+  hits: readonly Hit[],
+  limit: number,
+): Promise<MemoryRow[]> {
+  const mayTake = fairShares(limit)
+  const best: MemoryRow[] = []
+  let start = 0
+  while (start < hits.length && best.length < limit) {
+    // Mostly the first page is the answer; one source that filled it may have filled many more.
+    const page = hits.slice(start, start === 0 ? limit : start + resultsMax).map(documentOf)
+    start += page.length
+    const rows = new Map((await readDocuments(tx, page)).map((row) => [row.document, row]))
+    const fair = page.flatMap((document) => {
+      const row = rows.get(document)
+      if (!row) return []
+      const agent = row.source_agent ?? row.owner_agent
+      return mayTake({ kind: row.source_kind, trust: row.trust, agent }) ? [row] : []
+    })
+    best.push(...fair.slice(0, limit - best.length))
+    if (fair.length === rows.size) break
+  }
+  return best
+}
+
+function documentOf(hit: Hit): number {
+  return hit.document
+}
+
+/** Whole memories for the best of the hits, in their order. */
+export async function presentHits(
+  context: ShowContext,
+  hits: readonly Hit[],
+  input: HitOptions,
+): Promise<RecallResult[]> {
+  const rows = await readBest(context, hits, input.limit)
+  if (rows.length === 0) return []
+  const byDocument = new Map(rows.map((row) => [row.document, row]))
+  const around = await neighboursOf(context, [...byDocument.keys()], input.neighbours ?? 0)
+  return hits.flatMap(({ document, score, parts }) => {
+    const row = byDocument.get(document)
+    const memory = row && context.show(row)
+    if (!memory) return []
+    return {
+      ...memory,
+      score: Math.round(score * 10_000) / 10_000,
+      ...(input.explain === true && { parts: { ...parts } }),
+      ...(around.size > 0 && { neighbours: around.get(document) ?? [] }),
+    }
+  })
+}
+
+async function neighboursOf(context: ShowContext, documents: readonly number[], reach: number) {
+  type Neighbour = NonNullable<RecallResult['neighbours']>[number]
+  const around = new Map<number, Neighbour[]>()
+  if (reach === 0) return around
+  for (const document of documents) around.set(document, [])
+  for (const row of await readNeighbours(context.tx, documents, reach)) {
+    const memory = context.show(row)
+    if (memory) around.get(row.hit)?.push({ ...memory, place: row.place })
+  }
+  return around
+}
