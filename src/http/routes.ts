@@ -64,6 +64,22 @@ export function createRoutes(operations: Operations): readonly Route[] {
     keyRevoke: [
       route('revokeKey', 'DELETE', '/keys/{id}', operations.keyRevoke, { path: keyInPath }),
     ],
+    grantCreate: [
+      route('createGrant', 'POST', '/grants', operations.grantCreate, {
+        statuses: [201],
+        reply: () => ({ status: 201 }),
+      }),
+    ],
+    grantList: [
+      route('listGrants', 'GET', '/grants', operations.grantList, {
+        next: ({ grants }, { limit }) => before(grants, limit),
+      }),
+    ],
+    grantRevoke: [
+      route('revokeGrant', 'DELETE', '/grants/{id}', operations.grantRevoke, {
+        path: { id: z.uuid().describe('Id of the grant, as the list shows it') },
+      }),
+    ],
     usageRead: [route('readUsage', 'GET', '/usage', operations.usageRead)],
     planList: [route('listPlans', 'GET', '/plans', operations.planList)],
   }
