@@ -96,7 +96,7 @@ export function grantCreateOperation(): Operation<
         throw new AppError('conflict', message)
       }
       const mark = markOf(input)
-      const createdAt = await insertGrant(tx, {
+      await insertGrant(tx, {
         id,
         // A number that no namespace has: the row and the answer look like any other.
         grantee: grantee ?? randomBytes(8).readBigUInt64BE() >> 1n,
@@ -109,12 +109,13 @@ export function grantCreateOperation(): Operation<
         mark: mark ? markTerm(settings, mark) : null,
         markLabel: mark ? sealMark(settings, id, mark) : null,
         penalty: input.penalty ?? defaultPenalty,
+        createdAt: now,
         expiresAt,
       })
       const output = {
         id,
         to: input.to,
-        created_at: createdAt.toISOString(),
+        created_at: now.toISOString(),
         expires_at: expiresAt?.toISOString() ?? null,
       }
       return { output, audit: { resourceIds: [id] } }

@@ -66,20 +66,18 @@ export interface NewGrant {
   readonly mark: bigint | null
   readonly markLabel: Buffer | null
   readonly penalty: number
+  readonly createdAt: Date
   readonly expiresAt: Date | null
 }
 
-/** Adds a grant of the transaction's namespace, which must be an administrator's; returns when. */
-export async function insertGrant(tx: NamespaceTransaction, grant: NewGrant): Promise<Date> {
-  const [row] = await tx<{ created_at: Date }>`
+/** Adds a grant of the transaction's namespace, which must be an administrator's. */
+export async function insertGrant(tx: NamespaceTransaction, grant: NewGrant): Promise<void> {
+  await tx`
     insert into grants (namespace, id, grantee, namespace_name, grantee_name, types, includes_shared,
-      mark, mark_label, penalty, created_by, expires_at)
+      mark, mark_label, penalty, created_at, created_by, expires_at)
     values (${tx.namespace}, ${grant.id}::uuid, ${grant.grantee}::bigint, ${grant.namespaceName},
       ${grant.granteeName}, ${grant.types}, ${grant.includesShared}, ${grant.mark}::bigint,
-      ${grant.markLabel}, ${grant.penalty}::real, ${tx.agent}, ${grant.expiresAt})
-    returning created_at`
-  if (!row) throw new TypeError('an administrator could not add a grant')
-  return row.created_at
+      ${grant.markLabel}, ${grant.penalty}::real, ${grant.createdAt}, ${tx.agent}, ${grant.expiresAt})`
 }
 
 /** Grants of the namespace that are in force; asked before one is added. Primary key. */

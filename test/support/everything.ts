@@ -132,6 +132,7 @@ class Tenant {
     await this.#ask()
     await this.#review()
     await this.#keys()
+    await this.#share()
     await this.#forget()
     await this.#jobs()
     await this.#manyAtOnce()
@@ -290,6 +291,18 @@ class Tenant {
     await scope.withDirectory((sql) => noteApiKeyUses(sql, [{ id, secondsAgo: 1 }]))
     await this.#call(operations.keyRevoke, { id }, root)
     await scope.withDirectory((sql) => addRootKey(sql, 99, Buffer.from('not a key')))
+  }
+
+  async #share(): Promise<void> {
+    const { grantCreate, grantList, grantRevoke, recall } = this.#program.operations
+    const to = `${this.name} reader`
+    const namespace = await this.#namespaces.resolve(to, { create: true })
+    const root = { agent: 'root' }
+    const { id } = await this.#call(grantCreate, { to, include_shared: true, tag: 'home' }, root)
+    const reader = { ...this.#as(), namespace, namespaceName: to }
+    await this.#execute(recall, reader, { query: 'Who is in Lisbon?', include_granted: true })
+    await this.#call(grantList, {}, root)
+    await this.#call(grantRevoke, { id }, root)
   }
 
   async #forget(): Promise<void> {
