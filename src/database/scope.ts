@@ -162,7 +162,7 @@ function contextBody(actor: Actor, { seesQuarantined, isJob, lifeSeconds }: Mark
   return `${actor.namespace}|${hexOf(actor.agent)}|${flags}|${expiresIn(lifeSeconds)}`
 }
 
-/** Six parts instead of four, so that neither kind can be read as the other (migrations/0017_grants.sql). */
+/** Six parts instead of four, so that neither kind can be read as the other (migrations/0018_grants.sql). */
 function grantBody({ namespace: reader, agent }: Actor, { id, namespace }: GrantName): string {
   const expires = expiresIn(contextLifeSeconds)
   return `${namespace}|${hexOf(agent)}|g|${expires}|${reader}|${id}`
