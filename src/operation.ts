@@ -26,6 +26,15 @@ export type OperationName =
   | 'grant.list'
   | 'grant.revoke'
 
+/** `allow`: not looked for. `flag`: kept and named in the answer. `redact`: replaced. `refuse`: nothing is stored. */
+export const doorActions = ['allow', 'flag', 'redact', 'refuse'] as const
+export type DoorAction = (typeof doorActions)[number]
+
+export interface DoorPolicy {
+  readonly credentials: DoorAction
+  readonly personal: DoorAction
+}
+
 /** How a namespace stores and finds its memories; read before `prepare`, rechecked by revision in `commit`. */
 export interface NamespaceSettings {
   readonly namespace: bigint
@@ -35,6 +44,8 @@ export interface NamespaceSettings {
   /** Name of the plan that bounds it (namespaces/plans.ts). */
   readonly plan: string
   readonly profile: 'off' | 'field' | 'sealed'
+  /** What becomes of credentials and personal data in what is stored. */
+  readonly door: DoorPolicy
   readonly embedderModel: string
   /** Length of a stored vector; 0 when the embedder is `none`. */
   readonly embedderDimension: number

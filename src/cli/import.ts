@@ -26,6 +26,8 @@ const batchBytesMax = 2 * 1024 * 1024
 interface Counts {
   readonly imported: number
   readonly skipped: number
+  /** Credentials and personal data by what was done and kind: `redacted:github-token`. */
+  readonly found?: Readonly<Record<string, number>> | undefined
 }
 
 /** Items of one transaction, with the number of the line that each came from. */
@@ -51,12 +53,15 @@ export async function runImport(options: ImportOptions): Promise<number> {
   const lines = await lineSource(options)
   const progress = startProgress('Importing', 'bytes')
   const onBytes: OnBytes = (read, total) => progress.update(read, total)
-  const counted = { imported: 0, skipped: 0 }
+  const counted = { imported: 0, skipped: 0, found: new Map<string, number>() }
   try {
     await withOperator(options, async (operator) => {
       for await (const counts of importFile(operator, lines(onBytes), options.isOwn)) {
         counted.imported += counts.imported
         counted.skipped += counts.skipped
+        for (const [what, count] of Object.entries(counts.found ?? {})) {
+          counted.found.set(what, (counted.found.get(what) ?? 0) + count)
+        }
       }
     })
   } catch (error) {
@@ -65,17 +70,26 @@ export async function runImport(options: ImportOptions): Promise<number> {
   }
   progress.stop()
   process.stderr.write(`${summary(counted, performance.now() - startedAt)}\n`)
+  for (const [what, count] of counted.found) process.stderr.write(`  ${count} ${spoken(what)}\n`)
   return 0
 }
 
-function summary({ imported, skipped }: Counts, ms: number): string {
+/** `redacted:github-token` as words: `github-token redacted`. */
+function spoken(what: string): string {
+  return what.split(':').toReversed().join(' ')
+}
+
+function summary({ imported, skipped }: Pick<Counts, 'imported' | 'skipped'>, ms: number): string {
   const count = (value: number): string => value.toLocaleString('en')
   const there = skipped === 0 ? '' : `, ${count(skipped)} were there already`
   const noun = imported === 1 ? 'memory' : 'memories'
   return `Imported ${count(imported)} ${noun}${there}, in ${(ms / 1000).toFixed(1)} s.`
 }
 
-function withStanding(error: AppError, { imported, skipped }: Counts): AppError {
+function withStanding(
+  error: AppError,
+  { imported, skipped }: Pick<Counts, 'imported' | 'skipped'>,
+): AppError {
   const done = imported + skipped
   const standing =
     done === 0

@@ -7,6 +7,7 @@ import { addApiKeyCommands } from './api-key-commands.ts'
 import { addGrants } from './grants-program.ts'
 import { addKeys } from './keys-program.ts'
 import { styleFor } from './output.ts'
+import { addPolicy } from './policy-program.ts'
 import { addReview } from './review-program.ts'
 import { addMemories } from './transfer-commands.ts'
 
@@ -79,6 +80,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addReview(program, run, entry)
   addApiKeyCommands(program, run, entry)
   addGrants(program, run, entry)
+  addPolicy(program, run, entry)
   addPlan(program, run, entry)
   try {
     await program.parseAsync()

@@ -9,6 +9,8 @@ import type { Encrypted, EncryptingProfile, KeyStatus, KeyUpkeep } from '../jobs
 import type { ReembedOptions } from '../jobs/reembed.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import type { Principal } from '../principal.ts'
+import type { DoorPolicy } from '../operation.ts'
+import { policyOf, type PolicyInput } from './door-policy.ts'
 import { planOf, type PlanHost, type PlanReport } from './plan.ts'
 
 /** What these commands need from the application; `App` has this shape. */
@@ -28,6 +30,8 @@ export interface UpkeepCommands {
   readonly reembed: { readonly input: object; readonly output: { readonly vectors: number } }
   /** What the plan allows and what is held; with a name, after a change to that plan. */
   readonly plan: { readonly input: { readonly plan?: string }; readonly output: PlanReport }
+  /** What becomes of credentials and personal data; with actions, after a change to them. */
+  readonly policy: { readonly input: PolicyInput; readonly output: DoorPolicy }
   readonly 'keys.status': { readonly input: object; readonly output: KeyStatus }
   readonly 'keys.rewrap': { readonly input: object; readonly output: { readonly keys: number } }
   readonly 'keys.encrypt': {
@@ -70,6 +74,7 @@ const upkeepCommands: {
   }),
   reembed: async ({ host, principal, work }) => ({ vectors: await host.reembed(principal, work) }),
   plan: async ({ host, principal, input }) => await planOf(host, principal, input),
+  policy: async ({ host, principal, input }) => await policyOf(host, principal, input),
   'keys.status': async ({ host }) => await host.keyUpkeep.status(),
   'keys.rewrap': async ({ host, work }) => await host.keyUpkeep.rewrap(work),
   'keys.encrypt': async ({ host, principal, input, work }) => {

@@ -86,7 +86,8 @@ export function renderStore(output: StoreOutput): string {
   const shown = output.results.slice(0, idsShownMax).map((result) => {
     const until = result.expires_at === undefined ? '' : `, until ${result.expires_at}`
     const held = result.quarantined ? ', quarantined: not recalled until approved' : ''
-    return `- ${result.id} (${result.status}, ${result.type}${until}${held})`
+    const found = (result.found ?? []).map((one) => `, ${one.action}: ${one.count} ${one.kind}`)
+    return `- ${result.id} (${result.status}, ${result.type}${until}${held}${found.join('')})`
   })
   const more = output.results.length - shown.length
   return [

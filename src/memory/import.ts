@@ -9,6 +9,7 @@ import type { CommitContext, Operation, PrepareContext } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import { touchedBy } from './audience.ts'
 import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
+import { admitAll, countFound } from './door.ts'
 import { embedAll } from './embed-inputs.ts'
 import {
   insertPrepared,
@@ -87,6 +88,10 @@ const importInput = z
 const importOutput = z.object({
   imported: z.int(),
   skipped: z.int().describe('Already there with the same id and version, or the same memory'),
+  found: z
+    .record(z.string(), z.int())
+    .optional()
+    .describe('Credentials and personal data in what went in, by what was done and kind'),
 })
 
 interface ImportDependencies {
@@ -111,11 +116,14 @@ export function importOperation({
     output: importOutput,
     isIdempotent: () => true,
     quarantine: () => 'reached',
-    prepare: async (context, { lines = [], memories = [], own = false }) => {
-      const items = [
-        ...lines.map((line) => ({ input: toInput(line), line })),
-        ...memories.map((input) => ({ input, line: undefined })),
-      ]
+    prepare: async (context, input) => {
+      const { lines = [], memories = [], own = false } = input
+      const admitted = await context.stage('door', () =>
+        admitAll(context, [...lines.map(toInput), ...memories], (index) =>
+          input.lines === undefined ? `memories.${index}.` : `lines.${index}.`,
+        ),
+      )
+      const items = admitted.map((item, index) => ({ ...item, line: lines[index] }))
       const embeddings = await embedAll(
         context,
         items.map((item) => item.input),
@@ -125,10 +133,13 @@ export function importOperation({
         context,
         items.map((item) => item.input),
       )
-      return items.map(({ input, line }, index) => ({
-        ...(line ? fromLine(context, line, input, own) : fromElsewhere(context, input)),
+      return items.map(({ input: admittedInput, found, line }, index) => ({
+        ...(line
+          ? fromLine(context, line, admittedInput, own)
+          : fromElsewhere(context, admittedInput)),
         document: documents[index] ?? 0,
-        input,
+        input: admittedInput,
+        found,
         embedding: embeddings?.[index] ?? null,
         embedded: embeddings !== undefined,
       }))
@@ -146,12 +157,17 @@ export function importOperation({
       )
       const { items, refused } = await withoutFalseSupersessions(context, fresh)
       const inserted = await insertPrepared(context, items)
+      const found = countFound(inserted)
       const counts = { imported: inserted.length, skipped: prepared.length - inserted.length }
       return {
-        output: counts,
+        output: { ...counts, ...(Object.keys(found).length > 0 && { found }) },
         audit: {
           resourceIds: inserted.map((item) => item.id),
-          counts: { ...counts, ...(refused > 0 && { supersessions_refused: refused }) },
+          counts: {
+            ...counts,
+            ...(refused > 0 && { supersessions_refused: refused }),
+            ...found,
+          },
         },
         touched: touchedBy(inserted.map((item) => seenOf(context, item))),
       }

@@ -5,6 +5,7 @@ import { addDue } from '../namespaces/due.sql.ts'
 import { insertMentions } from '../graph/graph.sql.ts'
 import type { Seen } from './audience.ts'
 import type { DerivedMemory, MemoryInput } from './derive.ts'
+import type { FoundAtDoor } from './door.ts'
 import { writeFields, type FieldWriter } from './fields.ts'
 import { clientKey } from './keys.ts'
 import { insertMemoryKeys } from './memory-keys.sql.ts'
@@ -20,6 +21,8 @@ export interface PreparedMemory {
   readonly document: number
   readonly input: MemoryInput
   readonly derived: DerivedMemory
+  /** What the door found in what was given; `input` is what it let in. */
+  readonly found: readonly FoundAtDoor[]
   readonly embedding: Float32Array | null
   /** False when the embedder failed and the job has to make the vector. */
   readonly embedded: boolean

@@ -6,6 +6,7 @@ export const rawContentBytesMax = 256 * 1024
 export const batchItemsMax = 500
 /** Below the transport's body limit of 4 MiB, so that a too large batch gets our answer. */
 export const batchBytesMax = 3 * 1024 * 1024
+export const labelBytesMax = 256
 export const tagsMax = 32
 export const metadataBytesMax = 16 * 1024
 export const metadataDepthMax = 8
@@ -48,7 +49,9 @@ export function boundedText(bytesMax: number, what: string): z.ZodString {
 
 export const memoryId = z.uuid().describe('Id of a memory, as returned by store, recall or export')
 export const label = (what: string) =>
-  boundedText(256, what).refine((text) => text.trim() !== '', { error: `${what} is empty` })
+  boundedText(labelBytesMax, what).refine((text) => text.trim() !== '', {
+    error: `${what} is empty`,
+  })
 export const agentName = label('an agent').max(128)
 const isoInstant = z.union([z.iso.datetime({ offset: true }), z.iso.date()])
 /** An instant with an offset (RFC 3339); a date alone means its midnight in UTC. */

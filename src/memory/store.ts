@@ -8,6 +8,7 @@ import type { Embedder } from '../pipeline/embed.ts'
 import { touchedBy } from './audience.ts'
 import { batchProgress } from './batch-progress.ts'
 import { deriveAll, type DerivedMemory, type MemoryInput } from './derive.ts'
+import { admitAll, countFound, foundAtDoor } from './door.ts'
 import { embedAll } from './embed-inputs.ts'
 import {
   claimIdempotencyKey,
@@ -78,6 +79,12 @@ const storedItem = z.object({
     .literal(true)
     .optional()
     .describe('Stored, but not recalled until an administrator approves it'),
+  found: z
+    .array(foundAtDoor)
+    .optional()
+    .describe(
+      'Credentials and personal data in what was given, by kind; absent when there were none',
+    ),
 })
 
 const storeOutput = z.object({
@@ -107,7 +114,7 @@ export function storeOperation({
     name: 'store',
     title: 'Store memories',
     description:
-      'Remember something for later: a fact, preference, decision, event, procedure or task. Store one idea per memory, in words that can be found again; give session, speaker and occurred_at when known.',
+      'Remember something for later: a fact, preference, decision, event, procedure or task. Store one idea per memory, in words that can be found again; give session, speaker and occurred_at when known. Credentials are replaced by markers, and what stands between #skip and #endskip is not kept.',
     scope: 'memory:write',
     effect: 'write',
     input: storeInput,
@@ -118,9 +125,15 @@ export function storeOperation({
       const items: readonly MemoryInput[] = input.memories ?? [
         { ...input, content: input.content ?? '' },
       ]
+      const prepared = await prepareItems(context, items, embedder, input.memories !== undefined)
       return {
-        items: await prepareItems(context, items, embedder),
-        claim: claimOf(context, input.idempotency_key, items),
+        items: prepared,
+        // Of what was let in: not even a keyed hash is kept of what was not.
+        claim: claimOf(
+          context,
+          input.idempotency_key,
+          prepared.map((item) => item.input),
+        ),
       }
     },
     commit,
@@ -129,16 +142,21 @@ export function storeOperation({
 
 async function prepareItems(
   context: PrepareContext,
-  inputs: readonly MemoryInput[],
+  given: readonly MemoryInput[],
   embedder: Embedder | undefined,
+  isBatch: boolean,
 ): Promise<PreparedMemory[]> {
-  const bytes = inputs.reduce((sum, input) => sum + Buffer.byteLength(input.content), 0)
+  const bytes = given.reduce((sum, input) => sum + Buffer.byteLength(input.content), 0)
   if (bytes > batchBytesMax) {
     throw new AppError(
       'payload_too_large',
       `A batch may hold ${batchBytesMax} bytes of content; this one holds ${bytes}. Send it in parts.`,
     )
   }
+  const admitted = await context.stage('door', () =>
+    admitAll(context, given, (index) => (isBatch ? `memories.${index}.` : '')),
+  )
+  const inputs = admitted.map((item) => item.input)
   const progress = batchProgress(context, inputs.length)
   const derived = await context.stage('derive', () => deriveAll(context, inputs, progress.derived))
   const embeddings = await embedAll(context, inputs, embedder, progress.embedded)
@@ -151,6 +169,7 @@ async function prepareItems(
       document: documents[index] ?? missing(),
       input,
       derived: item,
+      found: admitted[index]?.found ?? missing(),
       embedding: embeddings?.[index] ?? null,
       embedded: embeddings !== undefined,
       quarantine: quarantineOf(source, item.suspicions),
@@ -191,7 +210,13 @@ async function commit(context: CommitContext, prepared: PreparedStore) {
   const results = prepared.items.map((item, index) => describe(item, outcomes[index] ?? missing()))
   if (prepared.claim) await keepIdempotentResult(tx, prepared.claim, keep(results))
   const fresh = prepared.items.filter((_item, index) => results[index]?.status === 'stored')
-  return { ...reply(results), touched: touchedBy(fresh.map((item) => seenOf(context, item))) }
+  const { output, audit } = reply(results)
+  const counts = { ...audit.counts, ...countFound(prepared.items) }
+  return {
+    output,
+    audit: { ...audit, counts },
+    touched: touchedBy(fresh.map((item) => seenOf(context, item))),
+  }
 }
 
 /** What an idempotency row keeps: names are content, so they are worked out again from the request. */
@@ -297,6 +322,7 @@ function describe(item: PreparedMemory, outcome: Outcome): StoredItem {
     ...(derived.expiresAt && { expires_at: derived.expiresAt.toISOString() }),
     embedded: item.embedded,
     ...(item.quarantine !== 0 && { quarantined: true as const }),
+    ...(item.found.length > 0 && { found: [...item.found] }),
   }
 }
 

@@ -1,13 +1,15 @@
 /** Rows of the namespaces table and the name directory. */
 import { fragment, nothing, type Sql } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
-import type { DocumentSpace, NamespaceSettings } from '../operation.ts'
+import type { DocumentSpace, DoorAction, DoorPolicy, NamespaceSettings } from '../operation.ts'
 
 export interface NamespaceRow {
   readonly name: string
   readonly revision: number
   readonly profile: NamespaceSettings['profile']
   readonly plan: string
+  readonly credentials_policy: DoorAction
+  readonly personal_policy: DoorAction
   readonly embedder_model: string
   readonly embedder_dimension: number
   readonly analyzer_version: number
@@ -40,7 +42,7 @@ export async function registerNamespace(
 
 export async function readNamespace(tx: NamespaceTransaction): Promise<NamespaceRow | undefined> {
   const [row] = await tx<NamespaceRow>`
-    select n.name, n.revision, n.profile, n.plan, n.embedder_model, n.embedder_dimension,
+    select n.name, n.revision, n.profile, n.plan, n.credentials_policy, n.personal_policy, n.embedder_model, n.embedder_dimension,
       n.analyzer_version, n.index_key, n.common_terms, n.document_count, n.mean_length, k.salt,
       k.plain_below
     from namespaces n left join namespace_keys k on k.namespace = n.namespace
@@ -110,6 +112,18 @@ export async function readUsage(
 export async function changePlan(tx: NamespaceTransaction, plan: string): Promise<void> {
   await tx`
     update namespaces n set plan = ${plan}, revision = n.revision + 1
+    where n.namespace = ${tx.namespace}`
+}
+
+/**
+ * What becomes of credentials and personal data from here on. Waits for writes under way, which keep to the
+ * policy of before: whoever scans afterwards finds everything that they left.
+ */
+export async function changePolicy(tx: NamespaceTransaction, policy: DoorPolicy): Promise<void> {
+  await lockNamespace(tx)
+  await tx`
+    update namespaces n set credentials_policy = ${policy.credentials},
+      personal_policy = ${policy.personal}, revision = n.revision + 1
     where n.namespace = ${tx.namespace}`
 }
 

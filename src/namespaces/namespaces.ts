@@ -72,6 +72,7 @@ export function createNamespaces(
       revision: row.revision,
       plan: row.plan,
       profile: row.profile,
+      door: { credentials: row.credentials_policy, personal: row.personal_policy },
       embedderModel: row.embedder_model,
       embedderDimension: row.embedder_dimension,
       analyzerVersion: row.analyzer_version,
