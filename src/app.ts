@@ -33,6 +33,7 @@ import { createKeyUpkeep, type KeyUpkeep } from './jobs/key-upkeep.ts'
 import { maintenanceJobs } from './jobs/maintenance.ts'
 import { purgeJob } from './jobs/purge.ts'
 import { reembed, type ReembedOptions } from './jobs/reembed.ts'
+import { scanNamespace, type Scanned } from './jobs/scan.ts'
 import { vectorsJob } from './jobs/vectors.ts'
 import { startJobs } from './jobs/runner.ts'
 import { RankingTexts } from './memory/ranking-texts.ts'
@@ -89,6 +90,8 @@ export interface App {
   readonly events: Pick<Changes, 'onChange'>
   /** Makes the vectors of a whole namespace anew with the configured embedder; returns how many. */
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
+  /** Applies the policy of the principal's namespace to what it holds. */
+  scan(principal: Principal, isDryRun: boolean, options: ReembedOptions): Promise<Scanned>
   readonly keyUpkeep: KeyUpkeep
   /** 32 secret bytes for a purpose, the same in every process of the installation. */
   secret(purpose: InstallationPurpose): Uint8Array
@@ -282,6 +285,13 @@ async function assemble(parts: Parts): Promise<App> {
       rewriteTables: (target) => rewriteTables(config, database, target),
     }),
     reembed: (principal, options) => reembed({ scope, namespaces, embedder }, principal, options),
+    scan: (principal, isDryRun, options) =>
+      scanNamespace(
+        { scope, namespaces, rewriteTables: () => rewriteTables(config, database, 'sealed') },
+        principal,
+        isDryRun,
+        options,
+      ),
     secret: keys,
     close: async () => {
       await jobs.stop()

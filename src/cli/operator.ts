@@ -131,6 +131,7 @@ const repeatable: ReadonlySet<string> = new Set<OperatorCommand>([
   'grantRevoke',
   'plan',
   'policy',
+  'scan',
   'size',
   'keys.status',
   'keys.rewrap',

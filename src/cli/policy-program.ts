@@ -1,4 +1,4 @@
-/** The command line of `mindglue policy`; what it does is in policy.ts. */
+/** The command lines of `mindglue policy` and `mindglue scan`; what they do is in policy.ts and scan.ts. */
 import { Option, type Command } from 'commander'
 import { doorActions, type DoorAction } from '../operation.ts'
 import { version } from '../version.ts'
@@ -7,6 +7,11 @@ import type { Run } from './program.ts'
 interface PolicyCommandOptions {
   readonly credentials?: DoorAction
   readonly personal?: DoorAction
+  readonly json?: true
+}
+
+interface ScanCommandOptions {
+  readonly dryRun?: true
   readonly json?: true
 }
 
@@ -29,6 +34,19 @@ export function addPolicy(program: Command, run: Run, entry: string): void {
       run(async (config, { json, ...change }: PolicyCommandOptions) => {
         const { runPolicy } = await import('./policy.ts')
         return await runPolicy({ config, version, entry, change, isJson: json === true })
+      }),
+    )
+  program
+    .command('scan')
+    .description('apply the policy to what is stored already, versions and indexes included')
+    .option('--dry-run', 'only count')
+    .option('--json', 'print JSON')
+    .allowExcessArguments()
+    .action(
+      run(async (config, { dryRun, json }: ScanCommandOptions) => {
+        const { runScan } = await import('./scan.ts')
+        const isDryRun = dryRun === true
+        return await runScan({ config, version, entry, isDryRun, isJson: json === true })
       }),
     )
 }

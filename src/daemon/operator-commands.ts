@@ -7,6 +7,7 @@ import { AppError } from '../errors.ts'
 import type { ExecuteOptions } from '../execute.ts'
 import type { Encrypted, EncryptingProfile, KeyStatus, KeyUpkeep } from '../jobs/key-upkeep.ts'
 import type { ReembedOptions } from '../jobs/reembed.ts'
+import type { Scanned } from '../jobs/scan.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import type { Principal } from '../principal.ts'
 import type { DoorPolicy } from '../operation.ts'
@@ -18,6 +19,7 @@ export interface UpkeepHost extends PlanHost {
   readonly embedded: { backup(directory: string): Promise<void> } | undefined
   readonly keyUpkeep: KeyUpkeep
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
+  scan(principal: Principal, isDryRun: boolean, options: ReembedOptions): Promise<Scanned>
 }
 
 /** Name → input and output. */
@@ -32,6 +34,8 @@ export interface UpkeepCommands {
   readonly plan: { readonly input: { readonly plan?: string }; readonly output: PlanReport }
   /** What becomes of credentials and personal data; with actions, after a change to them. */
   readonly policy: { readonly input: PolicyInput; readonly output: DoorPolicy }
+  /** Applies that to what is stored already, while it serves. */
+  readonly scan: { readonly input: { readonly dry_run?: boolean }; readonly output: Scanned }
   readonly 'keys.status': { readonly input: object; readonly output: KeyStatus }
   readonly 'keys.rewrap': { readonly input: object; readonly output: { readonly keys: number } }
   readonly 'keys.encrypt': {
@@ -51,6 +55,7 @@ interface Call {
 
 const backupInput = z.strictObject({ directory: z.string().min(1).max(4096).refine(isAbsolute) })
 const encryptInput = z.strictObject({ profile: z.enum(['field', 'sealed']).optional() })
+const scanInput = z.strictObject({ dry_run: z.boolean().optional() })
 const retireInput = z.strictObject({ key_id: z.int().min(1) })
 
 const upkeepCommands: {
@@ -75,6 +80,11 @@ const upkeepCommands: {
   reembed: async ({ host, principal, work }) => ({ vectors: await host.reembed(principal, work) }),
   plan: async ({ host, principal, input }) => await planOf(host, principal, input),
   policy: async ({ host, principal, input }) => await policyOf(host, principal, input),
+  scan: async ({ host, principal, input, work }) => {
+    const parsed = scanInput.safeParse(input)
+    if (!parsed.success) throw new AppError('invalid_input', 'A scan takes dry_run alone.')
+    return await host.scan(principal, parsed.data.dry_run === true, work)
+  },
   'keys.status': async ({ host }) => await host.keyUpkeep.status(),
   'keys.rewrap': async ({ host, work }) => await host.keyUpkeep.rewrap(work),
   'keys.encrypt': async ({ host, principal, input, work }) => {

@@ -158,7 +158,7 @@ function memoryRow(
     supersedes: origin?.supersedes ?? null,
     length: derived.length,
     dedupe_key: dedupeKeyOf(item),
-    terms: packTerms(wordsOf(item).keys()),
+    terms: packedWords(item),
     tag_terms: packTerms(derived.tagTerms),
     entities: packTerms(derived.entities.map((entity) => entity.key)),
     needs_embedding: !item.embedded,
@@ -197,6 +197,11 @@ export function readerList(agents: readonly string[] = []): readonly string[] | 
   return agents.length === 0 ? null : [...new Set(agents)].toSorted()
 }
 
+/** The list of its own terms that a memory keeps, packed. */
+export function packedWords(item: PreparedMemory): Buffer {
+  return packTerms(wordsOf(item).keys())
+}
+
 /** Terms with their frequency. Those of a quarantined memory lie apart: no search of others reads them. */
 function wordsOf({ derived, quarantine }: PreparedMemory): ReadonlyMap<bigint, number> {
   if (quarantine === 0) return derived.terms
@@ -207,7 +212,8 @@ function clientText({ name, version }: ClientName): string {
   return version === '' ? name : `${name} ${version}`
 }
 
-function postingsOf(item: PreparedMemory) {
+/** Rows of postings for a memory: its words and its tags. */
+export function postingsOf(item: PreparedMemory) {
   const { document, derived } = item
   const words = [...wordsOf(item)].map(([term, frequency]) => ({
     term,
@@ -219,11 +225,12 @@ function postingsOf(item: PreparedMemory) {
   return [...words, ...tags]
 }
 
-function mentionsOf({ document, derived }: PreparedMemory) {
+export function mentionsOf({ document, derived }: PreparedMemory) {
   return derived.entities.map(({ key }) => ({ entity: key, document }))
 }
 
-function distinctEntities(items: readonly PreparedMemory[]) {
+/** The names that some memories mention, each once. */
+export function distinctEntities(items: readonly PreparedMemory[]) {
   return [
     ...new Map(
       items.flatMap((item) => item.derived.entities).map((entity) => [entity.key, entity]),

@@ -1,5 +1,5 @@
 /** Deletes versions and everything derived from them: one statement, so that a batch costs no more trips. */
-import { fragment, type SqlFragment } from '../database/database.ts'
+import { fragment, nothing, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { ClaimedVersion } from './claims.sql.ts'
 import { deleteEmbeddings } from './embeddings.sql.ts'
@@ -18,19 +18,41 @@ export async function deleteClaimed(
   tx: NamespaceTransaction,
   claimed: readonly ClaimedVersion[],
 ): Promise<readonly bigint[]> {
+  const gone = fragment`
+    delete from memories m
+    where m.namespace = ${tx.namespace} and m.ctid = any(${claimed.map(({ place }) => place)}::tid[])
+    returning m.id, m.version, m.document, m.terms || m.tag_terms as terms, m.entities`
+  const keys = fragment`, keys_gone as (${deleteMemoryKeys(tx)})`
+  return deleteDerived(tx, gone, keys, claimed)
+}
+
+/** The same of what is derived alone: the versions and their keys stay, to be written anew by the caller. */
+export async function deleteDerivedOf(
+  tx: NamespaceTransaction,
+  claimed: readonly Pick<ClaimedVersion, 'document' | 'place'>[],
+): Promise<readonly bigint[]> {
+  const gone = fragment`
+    select m.id, m.version, m.document, m.terms || m.tag_terms as terms, m.entities from memories m
+    where m.namespace = ${tx.namespace} and m.ctid = any(${claimed.map(({ place }) => place)}::tid[])`
+  return deleteDerived(tx, gone, nothing, claimed)
+}
+
+async function deleteDerived(
+  tx: NamespaceTransaction,
+  gone: SqlFragment,
+  keys: SqlFragment,
+  claimed: readonly { readonly document: number }[],
+): Promise<readonly bigint[]> {
   const runs = denseRuns(claimed.map((row) => row.document))
   const postings = { table: fragment`postings`, key: fragment`term`, list: fragment`g.terms` }
   const mentions = { table: fragment`mentions`, key: fragment`entity`, list: fragment`g.entities` }
   const [row] = await tx<{ entities: bigint[] | null }>`
-    with gone as materialized (
-        delete from memories m
-        where m.namespace = ${tx.namespace} and m.ctid = any(${claimed.map(({ place }) => place)}::tid[])
-        returning m.id, m.version, m.document, m.terms || m.tag_terms as terms, m.entities),
+    with gone as materialized (${gone}),
       postings_gone as (${deleteListed(tx, postings, runs)}),
       mentions_gone as (${deleteListed(tx, mentions, runs)}),
       embeddings_gone as (${deleteEmbeddings(tx)}),
-      sealed_gone as (${deleteSealedEmbeddings(tx)}),
-      keys_gone as (${deleteMemoryKeys(tx)})
+      sealed_gone as (${deleteSealedEmbeddings(tx)})
+      ${keys}
     select array_agg(distinct ${int8(fragment`l.item`)}) as entities
     from (${distinctItems(mentions.list)}) l`
   return row?.entities ?? []

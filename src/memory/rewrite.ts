@@ -1,0 +1,223 @@
+/**
+ * Applies the door to versions that are stored already: words, keys, names and vectors of before go, in the same
+ * transaction, and a version that lost words gets a new content key. What a version says of times, owners, trust
+ * and dates stays.
+ */
+import type { NamespaceTransaction } from '../database/scope.ts'
+import { deleteUnmentioned, insertMentions } from '../graph/graph.sql.ts'
+import { addDue } from '../namespaces/due.sql.ts'
+import type { DoorPolicy, NamespaceSettings } from '../operation.ts'
+import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
+import { admit, type Admitted } from './door.ts'
+import { readFields, writeFields, type FieldColumn } from './fields.ts'
+import {
+  dedupeKeyOf,
+  distinctEntities,
+  mentionsOf,
+  packedWords,
+  postingsOf,
+  type PreparedMemory,
+} from './insert.ts'
+import { dedupeKey } from './keys.ts'
+import { insertMemoryKeys, updateMemoryKeys } from './memory-keys.sql.ts'
+import { findByDedupeKeys } from './memories.sql.ts'
+import { packTerms } from './packed.ts'
+import { insertPostings } from './postings.sql.ts'
+import { presentMemory } from './present.ts'
+import { deleteDerivedOf } from './remove.sql.ts'
+import { rewriteVersions, type RewritableRow, type RewrittenVersion } from './rewrite.sql.ts'
+
+export interface RewriteContext {
+  readonly tx: NamespaceTransaction
+  readonly settings: NamespaceSettings
+  readonly now: Date
+}
+
+/** A stored version and what the door makes of it. */
+export interface Examined extends Admitted {
+  readonly row: RewritableRow
+  /** What it holds now. */
+  readonly before: MemoryInput
+  readonly isChanged: boolean
+}
+
+/** What is there cannot be refused any more: it is replaced. */
+function forStored({ credentials, personal }: DoorPolicy): DoorPolicy {
+  return {
+    credentials: credentials === 'refuse' ? 'redact' : credentials,
+    personal: personal === 'refuse' ? 'redact' : personal,
+  }
+}
+
+/** Reads a version and looks at it; writes nothing. Throws as `readFields` does. */
+export function examine(settings: NamespaceSettings, row: RewritableRow): Examined {
+  const shown = presentMemory(settings, row)
+  const before: MemoryInput = {
+    content: shown.content,
+    raw_content: shown.raw_content,
+    type: shown.type,
+    tags: shown.tags,
+    metadata: shown.metadata,
+    session: shown.session,
+    speaker: shown.speaker,
+    source_url: shown.source.url,
+    occurred_at: row.occurred_at,
+    access: row.access,
+    allowed_agents: row.readers ?? [],
+  }
+  const { input, found } = admit(forStored(settings.door), before)
+  return { row, before, input, found, isChanged: JSON.stringify(input) !== JSON.stringify(before) }
+}
+
+/** Writes changed versions anew, with everything derived from them. The rows are locked. */
+export async function rewrite(
+  context: RewriteContext,
+  changed: readonly Examined[],
+): Promise<void> {
+  if (changed.length === 0) return
+  const { tx, settings, now } = context
+  const mentioned = await deleteDerivedOf(
+    tx,
+    changed.map(({ row }) => row),
+  )
+  const items = changed.map((one) => ({ ...one, item: prepared(settings, one, now) }))
+  const taken = await takenKeys(tx, items)
+  const written = items.map((one) => {
+    const { writer, key } = writeFields(settings, one.row)
+    const texts = textsOf(settings, one)
+    const encode = (column: FieldColumn) => writer.encodeOptional(column, texts[column])
+    return { ...one, key, version: rewritten(settings, one, encode, taken) }
+  })
+  await rewriteVersions(
+    tx,
+    written.map(({ version }) => version),
+  )
+  const keys = written.flatMap(({ row, key }) =>
+    key ? [{ row, id: row.id, version: row.version, key }] : [],
+  )
+  const isWrapped = ({ row }: { row: RewritableRow }) => row.key_token !== null
+  await updateMemoryKeys(tx, keys.filter(isWrapped))
+  await insertMemoryKeys(
+    tx,
+    keys.filter((one) => !isWrapped(one)),
+  )
+  const all = items.map(({ item }) => item)
+  await insertPostings(tx, all.flatMap(postingsOf))
+  const open = all.filter((item) => item.quarantine === 0)
+  await insertMentions(tx, settings, distinctEntities(open), all.flatMap(mentionsOf))
+  await deleteUnmentioned(tx, mentioned)
+  if (written.some(({ version }) => version.needsEmbedding)) await addDue(tx, 'embed', [now])
+}
+
+type Written = Examined & { readonly item: PreparedMemory }
+
+function prepared(
+  settings: NamespaceSettings,
+  { row, input, found }: Examined,
+  now: Date,
+): PreparedMemory {
+  const occurredAt = occurredAtGiven(settings, row)
+  const event: DerivedMemory['event'] =
+    row.event_from && row.event_grain !== null
+      ? { from: row.event_from, to: row.event_to ?? row.event_from, grain: row.event_grain }
+      : null
+  const derived = deriveMemory(
+    settings,
+    row.owner_agent,
+    { ...input, occurred_at: occurredAt },
+    now,
+    event,
+  )
+  return {
+    id: row.id,
+    document: row.document,
+    input,
+    derived,
+    found,
+    embedding: null,
+    embedded: false,
+    quarantine: row.quarantine,
+  }
+}
+
+/** A time is part of what makes two memories the same only when it was given: the stored key tells. */
+function occurredAtGiven(settings: NamespaceSettings, row: RewritableRow): Date | undefined {
+  const { content, session, speaker } = presentMemory(settings, row)
+  const given = dedupeKey(settings.indexKey, {
+    content,
+    ownerAgent: row.owner_agent,
+    access: row.access,
+    readers: row.readers ?? [],
+    session,
+    speaker,
+    occurredAt: row.occurred_at,
+  })
+  return row.dedupe_key.subarray(0, given.length).equals(given) ? row.occurred_at : undefined
+}
+
+/** Two that differed by what went would now be one: the later keeps a key of its own, and both stay. */
+async function takenKeys(
+  tx: NamespaceTransaction,
+  items: readonly Written[],
+): Promise<Set<string>> {
+  const own = new Set(items.map(({ row }) => `${row.id}/${row.version}`))
+  const held = await findByDedupeKeys(
+    tx,
+    items.map(({ item }) => dedupeKeyOf(item)),
+  )
+  return new Set(
+    held
+      .filter(({ id, version }) => !own.has(`${id}/${version}`))
+      .map(({ dedupe_key: key }) => key.toString('hex')),
+  )
+}
+
+function rewritten(
+  settings: NamespaceSettings,
+  { row, item }: Written,
+  encode: RewrittenVersion['encode'],
+  taken: Set<string>,
+): RewrittenVersion {
+  const { derived, quarantine } = item
+  const key = dedupeKeyOf(item)
+  const isTaken = taken.has(key.toString('hex'))
+  if (row.is_current) taken.add(key.toString('hex'))
+  const own = { ...item, derived: { ...derived, dedupeKey: ownKey(derived.dedupeKey, row) } }
+  return {
+    id: row.id,
+    version: row.version,
+    encode,
+    sessionKey: derived.sessionKey,
+    speakerKey: derived.speakerKey,
+    length: derived.length,
+    dedupeKey: isTaken && row.is_current ? dedupeKeyOf(own) : key,
+    terms: packedWords(item),
+    tagTerms: packTerms(derived.tagTerms),
+    entities: packTerms(derived.entities.map((entity) => entity.key)),
+    needsEmbedding: settings.embedderDimension > 0 && quarantine === 0,
+  }
+}
+
+function ownKey(key: Buffer, { id }: RewritableRow): Buffer {
+  return Buffer.concat([key, Buffer.from(id.replaceAll('-', ''), 'hex')])
+}
+
+/** Every encoded column as text: what the door let in, and what it does not look at as it was. */
+function textsOf(
+  settings: NamespaceSettings,
+  { row, input }: Examined,
+): Record<FieldColumn, string | undefined> {
+  const fields = readFields(settings, row)
+  const tags = [...new Set(input.tags ?? [])]
+  return {
+    content: input.content,
+    raw_content: input.raw_content,
+    metadata: input.metadata && JSON.stringify(input.metadata),
+    tags: tags.length === 0 ? undefined : JSON.stringify(tags),
+    session_label: input.session,
+    speaker: input.speaker,
+    source_url: input.source_url,
+    source_client: fields.decodeOptional('source_client', row.source_client),
+    retire_reason: fields.decodeOptional('retire_reason', row.retire_reason),
+  }
+}
