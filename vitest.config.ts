@@ -15,7 +15,9 @@ const exclude = ['**/node_modules/**', 'dist/**', '.cache/**']
 const usesDatabase = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((name) => join('test', name).replaceAll('\\', '/'))
   .filter((path) => path.endsWith('.test.ts'))
-  .filter((path) => /support\/(database|app|oauth-app|memory)\.ts/.test(readFileSync(path, 'utf8')))
+  .filter((path) =>
+    /support\/(database|app|oauth-app|accounts|memory)\.ts/.test(readFileSync(path, 'utf8')),
+  )
 
 /**
  * One engine's share; the other engine's own file is not in it. `sequence.groupOrder` keeps two

@@ -1,5 +1,6 @@
 /** The composition root: the only place that constructs, in start order, and closes in the reverse. */
 import { v7 as uuidv7 } from 'uuid'
+import { openAccounts, type OpenedAccounts } from './accounts/open-accounts.ts'
 import type { Authenticator } from './auth/authenticate.ts'
 import { openAuthenticator, writeKeyUses } from './auth/issued-keys.ts'
 import { openLimits, type OpenedLimits } from './auth/open-limits.ts'
@@ -73,6 +74,8 @@ export interface App {
   readonly authenticator: Authenticator
   /** Access tokens of the configured issuer; undefined where there is none. */
   readonly tokens: OpenedTokens | undefined
+  /** Accounts of people; undefined where there are none. */
+  readonly accounts: OpenedAccounts | undefined
   /** Header fields that tell a principal how much of its limits is left. */
   rateLimitFields(principal: Principal): Readonly<Record<string, string>>
   readonly namespaces: Namespaces
@@ -268,6 +271,7 @@ async function assemble(parts: Parts): Promise<App> {
     authorize: createAuthorize({ scope, namespaces, log, metrics, limits }),
     authenticator,
     tokens,
+    accounts: await openAccounts(config, keys, scope, log),
     rateLimitFields: (who) => limits.headers(who),
     namespaces,
     scope,

@@ -145,6 +145,10 @@ export function isLoopback(host: string): boolean {
   )
 }
 
+function isOwnUrl(url: string | undefined): boolean {
+  return url !== undefined && isLoopback(new URL(url).hostname)
+}
+
 /** Settings that are right alone and wrong together. */
 function refuseContradictions(config: Config): void {
   const asksForCredentials = config.apiKey !== undefined || config.oauthIssuer !== undefined
@@ -173,6 +177,18 @@ function refuseContradictions(config: Config): void {
       settings.oauthIssuer.name,
       `${settings.oauthIssuer.name} needs ${settings.publicUrl.name}: tokens are issued for it; set it.`,
     )
+  }
+  if (config.accounts !== 'off' && config.publicUrl === undefined) {
+    const names = `${settings.accounts.name} needs ${settings.publicUrl.name}`
+    throw misconfigured(settings.accounts.name, `${names}: tokens are issued by it; set it.`)
+  }
+  if (
+    config.accounts !== 'off' &&
+    config.mailCommand === undefined &&
+    !isOwnUrl(config.publicUrl)
+  ) {
+    const names = `${settings.accounts.name} needs ${settings.mailCommand.name}`
+    throw misconfigured(settings.accounts.name, `${names} beyond this machine; set it.`)
   }
   if (config.migrationDatabaseUrl !== undefined && config.databaseUrl === undefined) {
     throw misconfigured(

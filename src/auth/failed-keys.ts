@@ -21,7 +21,7 @@ export function createFailedKeys(
   return {
     refuse(address) {
       if (address === undefined) return
-      const waitMs = limiter.refusedForMs(groupOf(address), limit)
+      const waitMs = limiter.refusedForMs(addressGroup(address), limit)
       if (waitMs === 0) return
       onRefusal()
       const retryAfterSeconds = Math.ceil(waitMs / 1000)
@@ -32,13 +32,13 @@ export function createFailedKeys(
       )
     },
     async count(address) {
-      if (address !== undefined) await limiter.take(groupOf(address), [limit])
+      if (address !== undefined) await limiter.take(addressGroup(address), [limit])
     },
   }
 }
 
-/** A digest, since an address is a person's: it is in memory and in Redis for a minute. */
-function groupOf(address: string): string {
+/** Who counts as one place. A digest, since an address is a person's: it stays in memory and in stores. */
+export function addressGroup(address: string): string {
   return createHash('sha256').update(networkOf(address)).digest('base64url').slice(0, 22)
 }
 

@@ -1,6 +1,7 @@
 /** The listeners of `mindglue serve` over an application: MCP and REST on one port, the sidecar on its own. */
 import type { App } from '../app.ts'
 import { AppError } from '../errors.ts'
+import { accountRoutes } from '../http/account-routes.ts'
 import { createListener, type Listener } from '../http/listener.ts'
 import { protectedResourceOf } from '../http/protected-resource.ts'
 import { createRest } from '../http/rest.ts'
@@ -82,6 +83,7 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
     drainSeconds: config.drainSeconds,
     authenticator: app.authenticator,
     protectedResource: protectedResourceOf(config),
+    openRoutes: app.accounts ? [accountRoutes(app.accounts)] : [],
     proxies: config.behindProxy,
     principalFields: (principal) => app.rateLimitFields(principal),
     mounts: [{ path: '/mcp', ...endpoint }, rest.mount],

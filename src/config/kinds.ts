@@ -36,6 +36,10 @@ export function matching(pattern: RegExp, lengthMax: number, expected: string): 
   }
 }
 
+/** A program and its arguments, separated by spaces; a part with spaces goes into a script. */
+export const commandLine: Parse<readonly string[]> = (value) =>
+  Object.freeze(text(2048)(value).split(/\s+/u))
+
 /** A whole number within bounds, both included. */
 export function integer(min: number, max: number): Parse<number> {
   return (value) => {

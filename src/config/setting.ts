@@ -10,6 +10,7 @@ export const settingGroups = {
   keys: 'Keys',
   http: 'HTTP server',
   oauth: 'OAuth',
+  accounts: 'Accounts',
   limits: 'Limits and plans',
   sidecar: 'Health and metrics',
   operation: 'Daemon, jobs and logs',

@@ -2,7 +2,19 @@
 import { homedir, userInfo } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import envPaths from 'env-paths'
-import { choice, integer, list, matching, network, secret, text, url, type Parse } from './kinds.ts'
+import {
+  choice,
+  commandLine,
+  integer,
+  list,
+  matching,
+  network,
+  secret,
+  text,
+  url,
+  type Parse,
+} from './kinds.ts'
+import { accountSettings } from './account-settings.ts'
 import { limitSettings } from './limit-settings.ts'
 import { oauthSettings } from './oauth-settings.ts'
 import { secretSetting, unset, withDefault, type Setting } from './setting.ts'
@@ -38,10 +50,6 @@ const bearerKey: Parse<string> = (value) => {
   const long = secret(24, 'make one with: openssl rand -base64 32')(value)
   return matching(/^[\w.~+/-]+=*$/u, 512, 'letters, digits and ._~+/- only')(long)
 }
-
-/** A program and its arguments, separated by spaces; a part with spaces goes into a script. */
-const commandLine: Parse<readonly string[]> = (value) =>
-  Object.freeze(text(2048)(value).split(/\s+/u))
 
 /** Names as in `example.org`, `127.0.0.1`, `[::1]`, with or without a port. */
 const hostName = matching(/^[A-Za-z0-9.[\]:_-]+$/u, 255, 'a host name or an address')
@@ -294,6 +302,7 @@ export const settings = {
     },
   ),
   ...oauthSettings,
+  ...accountSettings,
   ...limitSettings,
   sidecarHost: withDefault('MINDGLUE_SIDECAR_HOST', hostName, '127.0.0.1', {
     group: 'sidecar',

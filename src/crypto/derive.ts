@@ -20,7 +20,14 @@ export type RecordPurpose = 'connector' | 'webhook' | 'export'
 
 /** Keys for the whole installation, the same in every process that holds the root key. */
 export type InstallationPurpose =
-  'context' | 'cursor' | 'confirmation' | 'oauth-state' | 'audit-digest'
+  | 'context'
+  | 'cursor'
+  | 'confirmation'
+  | 'oauth-state'
+  | 'audit-digest'
+  | 'password'
+  | 'token'
+  | 'totp'
 
 /**
  * The `info` strings. A closed purpose never holds `|`, so no id can make one label read as another.

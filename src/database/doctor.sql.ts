@@ -21,6 +21,19 @@ const safeVectorVersion = [0, 8, 2] as const
 
 /** Every function that may run with its owner's rights; held to the migrations by a test. */
 const listedDefiners: ReadonlySet<string> = new Set([
+  'account_attempt(bytea[], integer[], integer[])',
+  'account_attempt_right(bytea[])',
+  'account_change_password(uuid, text, text)',
+  'account_find(text, bytea)',
+  'account_mail_add(bytea, text, text, integer, integer)',
+  'account_read(uuid)',
+  'account_redeem(bytea, uuid, text)',
+  'account_rehash(uuid, text, text)',
+  'account_session_add(uuid, uuid, bytea, integer)',
+  'account_session_end(uuid, uuid)',
+  'account_session_find(uuid)',
+  'account_set_totp(uuid, integer, bigint)',
+  'account_use_totp(uuid, bigint)',
   'api_key_count()',
   'api_key_find(uuid)',
   'api_key_issue(uuid, text, text, text, text, boolean, integer, bytea, timestamp with time zone)',

@@ -34,6 +34,20 @@ export interface Page {
   handle(): Response
 }
 
+/** Who sent a request to an open route. */
+export interface Caller {
+  readonly requestId: string
+  /** Undefined when it is not known. */
+  readonly address: string | undefined
+}
+
+/** Paths that ask for no key or token in front: what is behind them finds out who calls. */
+export interface OpenRoute {
+  readonly paths: readonly string[]
+  /** Gets a body of 64 KiB at most. */
+  handle(request: Request, caller: Caller): Promise<Response>
+}
+
 export interface EntranceOptions extends AllowedNames {
   readonly bodyBytesMax: number
   readonly authenticator: Pick<Authenticator, 'required' | 'authenticate' | 'isCurrent'>
@@ -43,6 +57,7 @@ export interface EntranceOptions extends AllowedNames {
   readonly principalFields?: (principal: Principal) => Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
   readonly pages?: readonly Page[]
+  readonly openRoutes?: readonly OpenRoute[]
   /** Where access tokens are accepted: what clients are told of them. */
   readonly protectedResource?: ProtectedResource | undefined
   /** Told of failures that a client only sees as `internal`; gets no request content. */
@@ -77,6 +92,9 @@ const exposedHeaders = [
   'x-request-id',
 ]
 
+/** What an open route reads at most: small documents and forms. */
+const openBodyBytesMax = 65_536
+
 /** Types that are compressed besides those that Hono knows. */
 const compressible =
   /^(?:text\/(?:html|markdown|plain)|application\/(?:json|problem\+json|x-ndjson))/u
@@ -106,6 +124,15 @@ export function createEntrance(given: EntranceOptions, speech: Speech): Hono<Env
   const compressed = compress({ contentTypeFilter: compressible })
   for (const page of options.pages ?? []) app.get(page.path, compressed, () => page.handle())
   for (const page of options.protectedResource?.pages ?? []) app.get(page.path, () => page.handle())
+  const addressOf = addressReader(options)
+  for (const route of options.openRoutes ?? []) {
+    for (const path of route.paths) {
+      app.all(path, limitBody(openBodyBytesMax), (context) => {
+        const { requestId } = context.var
+        return route.handle(context.req.raw, { requestId, address: addressOf(context) })
+      })
+    }
+  }
   const limited = limitBody(options.bodyBytesMax)
   for (const mount of options.mounts) {
     const { channel = 'mcp-http', path } = mount
@@ -139,21 +166,23 @@ function dress(options: EntranceOptions): MiddlewareHandler<Environment> {
   }
 }
 
+function addressReader({ proxies = [] }: EntranceOptions): (context: Route) => string | undefined {
+  const isProxy = trustedProxies(proxies)
+  return ({ env, req }) =>
+    clientAddress(env.incoming.socket.remoteAddress, req.header('x-forwarded-for'), isProxy)
+}
+
 function authenticateFor(
   channel: NonNullable<Mount['channel']>,
-  { authenticator, proxies = [] }: EntranceOptions,
+  options: EntranceOptions,
 ): MiddlewareHandler<Environment> {
-  const isProxy = trustedProxies(proxies)
+  const { authenticator } = options
+  const addressOf = addressReader(options)
   return async (context, next) => {
     const { requestId } = context.var
     refuseTokenInQuery(context)
     const credential = bearerToken(context.req.raw.headers)
-    const address = clientAddress(
-      context.env.incoming.socket.remoteAddress,
-      context.req.header('x-forwarded-for'),
-      isProxy,
-    )
-    const request = { channel, requestId, address }
+    const request = { channel, requestId, address: addressOf(context) }
     context.set('principal', await authenticator.authenticate(credential, request))
     await next()
   }

@@ -128,6 +128,11 @@ describe('without a context', () => {
 
   test('keys, names and due work cannot be read', async () => {
     expect(closed.toSorted()).toEqual([
+      'account_delays',
+      'account_mails',
+      'account_networks',
+      'account_sessions',
+      'accounts',
       'api_keys',
       'context_keys',
       'due',

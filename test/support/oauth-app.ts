@@ -1,7 +1,7 @@
 /** The whole server on loopback, with a real issuer of tokens beside it. */
-import { createServer } from 'node:net'
 import type { Environment } from '../../src/config.ts'
 import { startTestApp, type TestApp } from './app.ts'
+import { freePort } from './free-port.ts'
 import { startOAuthServer, type OAuthServer, type OAuthServerOptions } from './oauth-server.ts'
 
 export interface OAuthApp extends TestApp {
@@ -39,16 +39,4 @@ export async function startOAuthApp(options: OAuthAppOptions = {}): Promise<OAut
     await issuer.close()
     throw error
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
-  })
 }

@@ -1,0 +1,4 @@
+/** How long what an account is given holds. */
+
+/** Of a session and of its token. */
+export const sessionSeconds = 86_400

@@ -1,0 +1,45 @@
+/** Accounts as the configuration wants them. */
+import type { Config } from '../config.ts'
+import type { InstallationKeys } from '../crypto/installation-secret.ts'
+import type { NamespaceScope } from '../database/scope.ts'
+import type { Log } from '../telemetry/log.ts'
+import { createAccounts, type Accounts } from './accounts.ts'
+import { commandMail, terminalMail } from './mail.ts'
+import { createPasswords, loadBcrypt } from './passwords.ts'
+import type { SigningKeys } from './session-tokens.ts'
+
+export interface OpenedAccounts {
+  readonly accounts: Accounts
+  readonly signingKeys: SigningKeys
+  /** Origin of the account pages. */
+  readonly origin: string
+}
+
+/** Undefined where there are none. */
+export async function openAccounts(
+  config: Config,
+  keys: InstallationKeys,
+  scope: NamespaceScope,
+  log: Log,
+): Promise<OpenedAccounts | undefined> {
+  const { publicUrl: origin, mailCommand, mailFrom } = config
+  if (config.accounts === 'off' || origin === undefined) return undefined
+  // Loaded here: a process without accounts would pay for it at its start.
+  const { createSessionTokens, createSigningKeys } = await import('./session-tokens.ts')
+  const bcrypt = await loadBcrypt()
+  if (bcrypt === undefined) log.warn('bcrypt does not load; passwords are hashed with scrypt')
+  const signingKeys = createSigningKeys(keys('token'))
+  const accounts = createAccounts({
+    inDirectory: (work) => scope.withDirectory(work),
+    passwords: createPasswords(keys('password'), bcrypt),
+    tokens: createSessionTokens(origin, signingKeys),
+    // On one's own machine only (config.ts): elsewhere codes would be in a log.
+    mail:
+      mailCommand === undefined
+        ? terminalMail((text) => process.stderr.write(text))
+        : commandMail(mailCommand, mailFrom ?? `mindglue@${new URL(origin).hostname}`),
+    totpKey: keys('totp'),
+    onMailFailure: (error) => log.warn('letter could not be sent', { component: 'mail', error }),
+  })
+  return { accounts, signingKeys, origin }
+}

@@ -1,0 +1,24 @@
+/** Settings of accounts and their letters; part of the table in settings.ts. */
+import { choice, commandLine, matching } from './kinds.ts'
+import { unset, withDefault } from './setting.ts'
+
+export const accountSettings = {
+  accounts: withDefault('MINDGLUE_ACCOUNTS', choice(['off', 'open']), 'off', {
+    group: 'accounts',
+    description:
+      'Accounts of people at `MINDGLUE_PUBLIC_URL`, with e-mail address and password. `open`: whoever has ' +
+      'a mailbox may make one.',
+  }),
+  mailCommand: unset('MINDGLUE_MAIL_COMMAND', commandLine, {
+    group: 'accounts',
+    description:
+      'A program with arguments that takes a letter on its standard input, such as `sendmail -t` or ' +
+      '`msmtp -t`. Run without a shell, for 30 seconds at most. Unset: letters are printed on ' +
+      'standard error, where `MINDGLUE_PUBLIC_URL` is this machine alone.',
+  }),
+  mailFrom: unset('MINDGLUE_MAIL_FROM', matching(/^[\w.+-]+@[\w.-]+$/u, 254, 'an e-mail address'), {
+    group: 'accounts',
+    description: 'Sender of letters.',
+    fallbackText: '`mindglue` at the host of `MINDGLUE_PUBLIC_URL`',
+  }),
+} as const

@@ -1,0 +1,227 @@
+/** Accounts over HTTP: JSON in and out, a cookie or a bearer token, and no request that another page could forge. */
+import { z } from 'zod'
+import type { Accounts } from '../accounts/accounts.ts'
+import type { SigningKeys, Session } from '../accounts/session-tokens.ts'
+import { sessionSeconds } from '../accounts/lifetimes.ts'
+import { AppError } from '../errors.ts'
+import { bearerToken } from './bearer.ts'
+import type { Caller, OpenRoute } from './entrance.ts'
+
+export interface AccountRoutesOptions {
+  readonly accounts: Accounts
+  readonly signingKeys: SigningKeys
+  /** Origin under which people reach this server; pages of no other may act for them. */
+  readonly origin: string
+}
+
+/** A request whose body was read and checked. */
+interface Asked<Body> {
+  readonly body: Body
+  readonly from: string | undefined
+  readonly session: () => Promise<Session>
+}
+
+type Route = (request: Request, caller: Caller) => Promise<Response>
+
+/** Lower case: one mailbox is one account. RFC 5321 §4.5.3.1.3 bounds its length. */
+const email = z
+  .email()
+  .max(254)
+  .transform((address) => address.toLowerCase())
+/** Length is what counts (NIST SP 800-63B-4 §3.1.1.2); the upper bound is for the hash. */
+const password = z.string().min(10).max(1024)
+const code = z.string().min(6).max(100)
+
+export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
+  const { accounts, signingKeys, origin } = options
+  const cookie = sessionCookie(origin)
+
+  const sessionOf = async (request: Request): Promise<Session> => {
+    const bearer = bearerToken(request.headers)
+    const token = bearer ?? cookie.read(request)
+    const session = token === undefined ? undefined : await accounts.session(token)
+    if (session === undefined) throw new AppError('unauthenticated', 'Log in first.')
+    return session
+  }
+  const post =
+    <Body extends z.ZodType>(
+      shape: Body,
+      work: (asked: Asked<z.output<Body>>) => Promise<Response>,
+    ): Route =>
+    async (request, { address }) => {
+      refuseForgery(request, origin)
+      const body = await readBody(request, shape)
+      return await work({ body, from: address, session: () => sessionOf(request) })
+    }
+  const loggedIn = (token: string): Response => {
+    const answer = { access_token: token, token_type: 'Bearer', expires_in: sessionSeconds }
+    return Response.json(answer, { headers: { 'set-cookie': cookie.write(token) } })
+  }
+
+  const routes = new Map<string, Route>([
+    [
+      'POST /account/sign-up',
+      post(z.strictObject({ email }), async ({ body, from }) => {
+        await accounts.signUp(body.email, from)
+        return mailed()
+      }),
+    ],
+    [
+      'POST /account/reset',
+      post(z.strictObject({ email }), async ({ body, from }) => {
+        await accounts.requestReset(body.email, from)
+        return mailed()
+      }),
+    ],
+    [
+      'POST /account/password',
+      post(z.strictObject({ code, password }), async ({ body, from }) => {
+        await accounts.setPassword(body.code, body.password, from)
+        return done()
+      }),
+    ],
+    [
+      'POST /account/log-in',
+      post(
+        z.strictObject({ email, password: z.string().max(1024), code: code.optional() }),
+        async ({ body, from }) => loggedIn(await accounts.logIn(body, from)),
+      ),
+    ],
+    [
+      'POST /account/log-out',
+      post(z.strictObject({}), async ({ session }) => {
+        await accounts.logOut(await session())
+        return done({ 'set-cookie': cookie.clear })
+      }),
+    ],
+    [
+      'POST /account/password/change',
+      post(
+        z.strictObject({ password: z.string().max(1024), new_password: password }),
+        async ({ body, from, session }) => {
+          const { password: old, new_password: wanted } = body
+          return loggedIn(await accounts.changePassword(await session(), old, wanted, from))
+        },
+      ),
+    ],
+    [
+      'POST /account/second-factor',
+      post(z.strictObject({ password: z.string().max(1024) }), async ({ body, from, session }) =>
+        Response.json(await accounts.beginTotp(await session(), body.password, from)),
+      ),
+    ],
+    [
+      'POST /account/second-factor/confirm',
+      post(z.strictObject({ code }), async ({ body, from, session }) => {
+        await accounts.confirmTotp(await session(), body.code, from)
+        return done()
+      }),
+    ],
+    [
+      'POST /account/second-factor/remove',
+      post(
+        z.strictObject({ password: z.string().max(1024), code }),
+        async ({ body, from, session }) => {
+          await accounts.removeTotp(await session(), body.password, body.code, from)
+          return done()
+        },
+      ),
+    ],
+    [
+      'GET /account',
+      async (request) => {
+        const described = await accounts.describe(await sessionOf(request))
+        return Response.json({
+          email: described.email,
+          second_factor: described.hasSecondFactor,
+          created_at: described.createdAt.toISOString(),
+        })
+      },
+    ],
+    [
+      'GET /account/jwks',
+      async () => {
+        const keys = await signingKeys.known()
+        return Response.json({ keys: keys.map(({ publicJwk }) => publicJwk) })
+      },
+    ],
+  ])
+
+  return {
+    paths: ['/account', '/account/*'],
+    handle(request, caller) {
+      const { pathname } = new URL(request.url)
+      const route = routes.get(`${request.method} ${pathname}`)
+      if (route === undefined) throw new AppError('not_found', 'There is nothing at this address.')
+      return route(request, caller)
+    },
+  }
+}
+
+/** The same whatever the address stands for. */
+function mailed(): Response {
+  return Response.json(
+    { detail: 'If this address can get a letter, it is on its way.' },
+    { status: 202 },
+  )
+}
+
+function done(headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(null, { status: 204, headers })
+}
+
+/**
+ * A cookie is sent whoever made the request. Browsers write the page's origin into every POST, and a form
+ * of another page cannot send JSON without being asked for permission first (Fetch §3.2.2, CORS).
+ */
+function refuseForgery(request: Request, origin: string): void {
+  const from = request.headers.get('origin')
+  const hasCookie = request.headers.get('cookie') !== null
+  if (from === origin || (from === null && !hasCookie)) return
+  throw new AppError('insufficient_scope', 'Only pages of this server may do this.')
+}
+
+async function readBody<Body extends z.ZodType>(
+  request: Request,
+  shape: Body,
+): Promise<z.output<Body>> {
+  if (!/^application\/json(?:;|$)/iu.test(request.headers.get('content-type') ?? '')) {
+    throw new AppError('invalid_input', 'Send JSON: Content-Type must be application/json.')
+  }
+  let json: unknown
+  try {
+    json = await request.json()
+  } catch (cause) {
+    throw new AppError('invalid_input', 'The body is not valid JSON.', { cause })
+  }
+  const parsed = shape.safeParse(json)
+  if (parsed.success) return parsed.data
+  // Names of fields that were asked for; anything else may be a password in the wrong place.
+  const [first] = parsed.error.issues
+  const field = first?.path.map(String).join('.') ?? ''
+  throw new AppError(
+    'invalid_input',
+    `Check the field ${field || 'names'}: it is missing or not as it must be.`,
+  )
+}
+
+interface SessionCookie {
+  read(request: Request): string | undefined
+  write(token: string): string
+  readonly clear: string
+}
+
+/** `__Host-`: from this host over TLS alone, for no other path or subdomain (RFC 6265bis §4.1.3.2). */
+function sessionCookie(origin: string): SessionCookie {
+  const isSecure = origin.startsWith('https:')
+  const name = isSecure ? '__Host-mindglue' : 'mindglue'
+  const attributes = `Path=/; HttpOnly; SameSite=Lax${isSecure ? '; Secure' : ''}`
+  return {
+    read(request) {
+      const pairs = (request.headers.get('cookie') ?? '').split('; ')
+      return pairs.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1)
+    },
+    write: (token) => `${name}=${token}; ${attributes}; Max-Age=${sessionSeconds}`,
+    clear: `${name}=; ${attributes}; Max-Age=0`,
+  }
+}
