@@ -13,6 +13,7 @@ export type CandidateRow = Pick<
   | 'content'
   | 'session_key'
   | 'speaker'
+  | 'speaker_key'
   | 'importance'
   | 'occurred_at'
   | 'event_from'
@@ -53,7 +54,7 @@ export async function readCandidates(
   documents: readonly number[],
   filter: MemoryFilter,
 ): Promise<CandidateRow[]> {
-  const output = fragment`m.document, m.content, m.session_key, m.speaker, m.importance,
+  const output = fragment`m.document, m.content, m.session_key, m.speaker, m.speaker_key, m.importance,
     m.occurred_at, m.event_from, m.event_to, m.event_grain, m.length, m.id, m.version,
     (${filterSql(filter)}) as rankable`
   const [row] = await tx<{ packed: Buffer | null }>`
@@ -62,7 +63,7 @@ export async function readCandidates(
       || int4send(c.rankable::int) || ${instant(fragment`c.occurred_at`)}
       || ${instant(fragment`c.event_from`)} || ${instant(fragment`c.event_to`)}
       || ${prefixed(fragment`convert_to(c.event_grain, 'UTF8')`)} || ${prefixed(fragment`c.session_key`)}
-      || ${prefixed(fragment`c.speaker`)} || ${prefixed(fragment`c.content`)}, ''::bytea) as packed
+      || ${prefixed(fragment`c.speaker`)} || ${prefixed(fragment`c.speaker_key`)} || ${prefixed(fragment`c.content`)}, ''::bytea) as packed
     from (${ofDocuments(tx, documents, output, fragment`true`)}) c`
   return row?.packed ? [...unpackCandidates(row.packed)] : []
 }
@@ -103,6 +104,7 @@ function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
       event_grain: reader.bytes()?.toString('utf8') ?? null,
       session_key: reader.bytes(),
       speaker: reader.bytes(),
+      speaker_key: reader.bytes(),
       content: reader.bytes() ?? Buffer.alloc(0),
     }
   }

@@ -33,7 +33,7 @@ export function searchGranted(
     read: async (home, prepared) => {
       // What is damaged there is nobody's here to mend: it is left out and not named.
       const unreadable = new Unreadable()
-      const reading = { ...openedBefore, unreadable }
+      const reading = { ...openedBefore, unreadable, results: limit }
       const hits = await search(home, prepared.questions, prepared.filter, reading)
       const show = presenter(home, unreadable)
       const results = await presentHits({ ...home, show }, hits, { limit, explain })

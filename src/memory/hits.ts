@@ -4,7 +4,7 @@ import type { ReadContext } from '../operation.ts'
 import { readDocuments, readNeighbours } from './candidates.sql.ts'
 import type { MemoryRow } from './memories.sql.ts'
 import { presentedMemory, presentMemory, type PresentedMemory } from './present.ts'
-import type { Hit } from './search.ts'
+import type { Hit } from './candidate-pool.ts'
 import { fairShares } from './trust.ts'
 import type { Unreadable } from './unreadable.ts'
 

@@ -6,19 +6,11 @@
  * transaction, and its ciphertext must be the one that was opened (its MAC is part of the key).
  */
 import type { NamespaceTransaction } from '../database/scope.ts'
-import type { NamespaceSettings } from '../operation.ts'
+import type { NamespaceSettings, ReadContext } from '../operation.ts'
 import type { CandidateRow } from './candidates.sql.ts'
 import { readFields } from './fields.ts'
 import { readMemoryKeys } from './memory-keys.sql.ts'
 import type { Unreadable } from './unreadable.ts'
-
-export interface RankingText {
-  /** The beginning of the content, in characters. */
-  readonly text: string
-  readonly speakerName: string | null
-}
-
-export type ReadableCandidate = CandidateRow & RankingText
 
 /** Characters of a memory the ranking looks at. */
 const rankedCharactersMax = 4_096
@@ -29,7 +21,8 @@ const charactersMaxDefault = 16 * 1024 * 1024
 const lifeMs = 600_000
 const sweepMs = 60_000
 
-interface Entry extends RankingText {
+interface Entry {
+  readonly text: string
   readonly namespace: bigint
   readonly id: string
   readonly characters: number
@@ -48,41 +41,68 @@ export class RankingTexts {
     this.#sweep = setInterval(() => this.#dropOlderThan(Date.now() - lifeMs), sweepMs).unref()
   }
 
-  /** The rows, which this transaction has read, with their text; in no order, without what does not decrypt. */
-  async read(
-    tx: NamespaceTransaction,
-    settings: NamespaceSettings,
+  /**
+   * The names of who speaks in the rows, which this transaction has read, by document. One row of each
+   * speaker is opened: the others have the same keyed hash.
+   */
+  async speakers(
+    { tx, settings }: Place,
     rows: readonly CandidateRow[],
     unreadable: Unreadable,
-  ): Promise<readonly ReadableCandidate[]> {
-    const readable: ReadableCandidate[] = []
+  ): Promise<ReadonlyMap<number, string>> {
+    const firsts = new Map<string, CandidateRow>()
+    for (const row of rows) {
+      const key = speakerOf(row)
+      if (key !== undefined && !firsts.has(key)) firsts.set(key, row)
+    }
+    const tokens = await tokensOf(tx, settings, [...firsts.values()])
+    const names = new Map<string, string>()
+    for (const [key, row] of firsts) {
+      const name = unreadable.skip(row.id, () =>
+        readFields(settings, {
+          ...row,
+          key_token: tokens.get(placeOf(row)) ?? null,
+        }).decodeOptional('speaker', row.speaker),
+      )
+      if (name !== undefined) names.set(key, name)
+    }
+    const speakers = new Map<number, string>()
+    for (const row of rows) {
+      const name = names.get(speakerOf(row) ?? '')
+      if (name !== undefined) speakers.set(row.document, name)
+    }
+    return speakers
+  }
+
+  /**
+   * The beginning of the content of rows that this transaction has read, by document; without what does
+   * not decrypt.
+   */
+  async read(
+    { tx, settings }: Place,
+    rows: readonly CandidateRow[],
+    unreadable: Unreadable,
+  ): Promise<ReadonlyMap<number, string>> {
+    const texts = new Map<number, string>()
     const unknown: CandidateRow[] = []
     for (const row of rows) {
       const known = settings.keys && this.#entries.get(keyOf(settings.namespace, row))
-      if (known) readable.push({ ...row, text: known.text, speakerName: known.speakerName })
+      if (known) texts.set(row.document, known.text)
       else unknown.push(row)
     }
-    if (unknown.length === 0) return readable
-    const tokens = new Map<string, Buffer>()
-    if (settings.keys) {
-      for (const key of await readMemoryKeys(tx, unknown)) {
-        tokens.set(`${key.id}/${key.version}`, key.key_token)
-      }
-    }
+    const tokens = await tokensOf(tx, settings, unknown)
     for (const row of unknown) {
-      const token = tokens.get(`${row.id}/${row.version}`) ?? null
-      const text = unreadable.skip(row.id, () => {
-        const fields = readFields(settings, { ...row, key_token: token })
-        return {
-          text: fields.decode('content', row.content).slice(0, rankedCharactersMax),
-          speakerName: fields.decodeOptional('speaker', row.speaker) ?? null,
-        }
-      })
+      const token = tokens.get(placeOf(row)) ?? null
+      const text = unreadable.skip(row.id, () =>
+        readFields(settings, { ...row, key_token: token })
+          .decode('content', row.content)
+          .slice(0, rankedCharactersMax),
+      )
       if (text === undefined) continue
-      readable.push({ ...row, ...text })
+      texts.set(row.document, text)
       if (token !== null) this.#keep(settings.namespace, row, text)
     }
-    return readable
+    return texts
   }
 
   /** Drops what is kept of some memories; of all in the namespace when `ids` is undefined. */
@@ -98,9 +118,9 @@ export class RankingTexts {
     this.#entries.clear()
   }
 
-  #keep(namespace: bigint, row: CandidateRow, text: RankingText): void {
-    const characters = text.text.length + (text.speakerName?.length ?? 0)
-    const entry = { ...text, namespace, id: row.id, characters, readAt: Date.now() }
+  #keep(namespace: bigint, row: CandidateRow, text: string): void {
+    const characters = text.length
+    const entry = { text, namespace, id: row.id, characters, readAt: Date.now() }
     this.#entries.set(keyOf(namespace, row), entry)
     this.#characters += characters
     for (const [key, oldest] of this.#entries) {
@@ -119,6 +139,27 @@ export class RankingTexts {
       this.#drop(key, entry)
     }
   }
+}
+
+type Place = Pick<ReadContext, 'tx' | 'settings'>
+
+/** The stored keys of some rows by `placeOf`; none in profile `off`. */
+async function tokensOf(
+  tx: NamespaceTransaction,
+  settings: NamespaceSettings,
+  rows: readonly CandidateRow[],
+): Promise<ReadonlyMap<string, Buffer>> {
+  if (!settings.keys || rows.length === 0) return new Map()
+  const keys = await readMemoryKeys(tx, rows)
+  return new Map(keys.map((key) => [placeOf(key), key.key_token]))
+}
+
+function placeOf({ id, version }: Pick<CandidateRow, 'id' | 'version'>): string {
+  return `${id}/${version}`
+}
+
+function speakerOf({ speaker, speaker_key: key }: CandidateRow): string | undefined {
+  return speaker === null ? undefined : key?.toString('latin1')
 }
 
 /** The place is in it as well as the MAC: ciphertext that was moved to another row is not believed. */

@@ -222,17 +222,18 @@ async function answer(
   if (prepared.questions.length === 0) {
     return browse({ ...context, show }, prepared.filter, input, cursorKey)
   }
-  const hits = await search(context, prepared.questions, prepared.filter, reading)
+  const results = input.limit ?? defaultResults
+  const hits = await search(context, prepared.questions, prepared.filter, { ...reading, results })
   const good = hits.filter((hit) => hit.score >= (input.min_score ?? 0))
-  const options = { ...input, limit: input.limit ?? defaultResults }
+  const options = { ...input, limit: results }
   const own = await context.stage('read', () => presentHits({ ...context, show }, good, options))
   const { granted } = prepared
   if (granted === undefined) return { results: own }
   const both = await withGranted(context, own, granted)
-  const results = both.filter((entry) => (entry.score ?? 0) >= (input.min_score ?? 0))
+  const shown = both.filter((entry) => (entry.score ?? 0) >= (input.min_score ?? 0))
   const { unreachable } = granted
   return {
-    results: results.slice(0, options.limit),
+    results: shown.slice(0, results),
     ...(unreachable.length > 0 && { unreachable: [...unreachable] }),
   }
 }

@@ -3,13 +3,7 @@ import { hashTerms } from '../crypto/term-hash.ts'
 import type { QuestionContext, ReadContext } from '../operation.ts'
 import { questionDates } from '../pipeline/dates.ts'
 import type { Embedder } from '../pipeline/embed.ts'
-import {
-  fuseQueries,
-  rank,
-  type RankCandidate,
-  type Ranked,
-  type RankPeriod,
-} from '../pipeline/fuse.ts'
+import type { RankPeriod } from '../pipeline/fuse.ts'
 import {
   candidatesMax,
   selectCandidates,
@@ -17,6 +11,7 @@ import {
 } from '../pipeline/ranking-candidates.ts'
 import { analyzeQuestion } from '../pipeline/terms.ts'
 import { lexicalScores } from './bm25.ts'
+import { CandidatePool, type Found, type Hit } from './candidate-pool.ts'
 import {
   allowedDocuments,
   corpusSample,
@@ -24,10 +19,9 @@ import {
   type CandidateRow,
 } from './candidates.sql.ts'
 import type { MemoryFilter } from './memories.sql.ts'
-import type { RankingTexts, ReadableCandidate } from './ranking-texts.ts'
-import { quarantinedTerm, readPostings, type TermPostings } from './postings.sql.ts'
+import type { RankingTexts } from './ranking-texts.ts'
+import { quarantinedTerm, readPostings } from './postings.sql.ts'
 import type { SealedVectors } from './sealed-vectors.ts'
-import { linkSessions } from './session-links.ts'
 import type { Unreadable } from './unreadable.ts'
 import { searchVectors, type VectorSearch } from './vectors.ts'
 
@@ -44,6 +38,9 @@ const exactCorpusMax = 500
  * whose memories are private. A few milliseconds; a larger corpus hardly moves a weight.
  */
 const countedMax = 4_000
+/** Candidates whose text is opened: at least so many, and more where many results are asked for. */
+const openedMin = 80
+const openedPerResult = 2
 /** Least candidates of each of several questions. */
 const candidatesPerQuestionMin = 120
 
@@ -53,12 +50,6 @@ export interface PreparedQuestion {
   readonly vector: Float32Array | null
   readonly dates: readonly RankPeriod[]
   readonly embedderCoverage: number
-}
-
-export interface Hit {
-  readonly document: number
-  readonly score: number
-  readonly parts: Ranked['parts']
 }
 
 /** The same question, asked of quarantined memories too: their words lie in lists of their own. */
@@ -110,19 +101,16 @@ async function embedQuestion(
   }
 }
 
-interface Found {
-  readonly corpus: Corpus
-  readonly byTerm: ReadonlyMap<bigint, TermPostings>
-  /** Cosine by document, one map a question. */
-  readonly cosines: readonly Map<number, number>[]
-}
-
-type Corpus = { readonly size: number; readonly meanLength: number }
-
 /** What this process has decrypted and may use again. */
 export interface OpenedBefore {
   readonly rankingTexts: RankingTexts
   readonly sealedVectors: SealedVectors
+}
+
+export interface Reading extends OpenedBefore {
+  readonly unreadable: Unreadable
+  /** How many hits will be shown. */
+  readonly results: number
 }
 
 /**
@@ -133,7 +121,7 @@ export async function search(
   context: ReadContext,
   questions: readonly PreparedQuestion[],
   filter: MemoryFilter,
-  { rankingTexts, sealedVectors, unreadable }: OpenedBefore & { readonly unreadable: Unreadable },
+  { rankingTexts, sealedVectors, unreadable, results }: Reading,
 ): Promise<Hit[]> {
   const isFiltered = Object.values(filter).some((value) => value !== undefined)
   const vectors = searchVectors(context, isFiltered ? filter : undefined, {
@@ -166,13 +154,16 @@ export async function search(
     readCandidates(context.tx, [...documents], filter),
   )
   await context.stage('cosines', () => completeCosines(vectors, questions, rows, cosines))
-  const readable = await context.stage('open', () =>
-    rankingTexts.read(context.tx, context.settings, rows, unreadable),
-  )
-  return context.stage('rank', () => rankRows(context, questions, readable, found))
+  const { pool, texts } = await context.stage('open', async () => {
+    const speakers = await rankingTexts.speakers(context, rows, unreadable)
+    const opened = new CandidatePool(context, questions, rows, { found, speakers })
+    const promising = opened.promising(Math.max(openedMin, openedPerResult * results))
+    return { pool: opened, texts: await rankingTexts.read(context, promising, unreadable) }
+  })
+  return context.stage('rank', () => pool.rank(texts))
 }
 
-async function corpusOf({ tx, settings }: ReadContext): Promise<Corpus> {
+async function corpusOf({ tx, settings }: ReadContext): Promise<Found['corpus']> {
   if (settings.documentCount > exactCorpusMax) {
     return { size: settings.documentCount, meanLength: settings.meanLength }
   }
@@ -241,71 +232,4 @@ async function completeCosines(
       held.set(row.document, row.cosine)
     }
   }
-}
-
-function rankRows(
-  context: ReadContext,
-  questions: readonly PreparedQuestion[],
-  rows: readonly ReadableCandidate[],
-  { corpus, byTerm, cosines }: Found,
-): Hit[] {
-  const links = linkSessions(rows)
-  const linked = rows.map((row) => ({ row, ...links.get(row.document) }))
-  const rankings = questions.map((question, index) => {
-    const frequencies = frequenciesOf(question, byTerm)
-    const candidates = linked.map(({ row, previous, next }): RankCandidate => ({
-      doc: row.document,
-      rankable: row.rankable,
-      frequencies: frequencies.get(row.document) ?? [],
-      length: row.length,
-      text: row.text,
-      cosine: cosines[index]?.get(row.document) ?? null,
-      sessionKey: row.session_key?.toString('hex') ?? null,
-      previous: previous ?? null,
-      next: next ?? null,
-      speaker: row.speakerName,
-      occurredAt: row.occurred_at,
-      event: eventOf(row),
-      importance: row.importance,
-    }))
-    return rank(
-      {
-        question: question.text,
-        now: context.now,
-        terms: question.terms.map(({ term, hash, weight }) => ({
-          term,
-          weight,
-          documentFrequency: byTerm.get(hash)?.documents.length ?? 0,
-        })),
-        corpusSize: corpus.size,
-        meanLength: corpus.meanLength,
-        dates: question.dates,
-        embedderCoverage: question.embedderCoverage,
-      },
-      candidates,
-    )
-  })
-  return fuseQueries(rankings).map(({ doc, score, parts }) => ({ document: doc, score, parts }))
-}
-
-/** Term frequencies by document, in the order of the question's terms. */
-function frequenciesOf(question: PreparedQuestion, byTerm: ReadonlyMap<bigint, TermPostings>) {
-  const frequencies = new Map<number, Uint16Array>()
-  for (const [index, { hash }] of question.terms.entries()) {
-    const postings = byTerm.get(hash)
-    if (!postings) continue
-    for (const [at, document] of postings.documents.entries()) {
-      let row = frequencies.get(document)
-      if (!row) frequencies.set(document, (row = new Uint16Array(question.terms.length)))
-      row[index] = postings.frequencies[at] ?? 0
-    }
-  }
-  return frequencies
-}
-
-function eventOf(row: CandidateRow): RankPeriod | null {
-  if (!row.event_from || !row.event_to || row.event_grain === null) return null
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by dates.ts alone, so the grain is one of its own
-  const grain = (row.event_grain === 'weekend' ? 'day' : row.event_grain) as RankPeriod['grain']
-  return { from: row.event_from, to: row.event_to, grain }
 }
