@@ -5,8 +5,7 @@
  * Nothing is answered from here alone: a row must have been read under the policies in the same
  * transaction, and its ciphertext must be the one that was opened (its MAC is part of the key).
  */
-import type { NamespaceTransaction } from '../database/scope.ts'
-import type { NamespaceSettings, ReadContext } from '../operation.ts'
+import type { ReadContext } from '../operation.ts'
 import type { CandidateRow } from './candidates.sql.ts'
 import { readFields } from './fields.ts'
 import { readMemoryKeys } from './memory-keys.sql.ts'
@@ -25,7 +24,6 @@ interface Entry {
   readonly text: string
   readonly namespace: bigint
   readonly id: string
-  readonly characters: number
   readonly readAt: number
 }
 
@@ -42,36 +40,16 @@ export class RankingTexts {
   }
 
   /**
-   * The names of who speaks in the rows, which this transaction has read, by document. One row of each
-   * speaker is opened: the others have the same keyed hash.
+   * The names of who speaks in rows that this transaction has read, by document. One row of each speaker
+   * is opened: the others have the same keyed hash.
    */
   async speakers(
-    { tx, settings }: Place,
+    place: ReadingPlace,
     rows: readonly CandidateRow[],
     unreadable: Unreadable,
   ): Promise<ReadonlyMap<number, string>> {
-    const firsts = new Map<string, CandidateRow>()
-    for (const row of rows) {
-      const key = speakerOf(row)
-      if (key !== undefined && !firsts.has(key)) firsts.set(key, row)
-    }
-    const tokens = await tokensOf(tx, settings, [...firsts.values()])
-    const names = new Map<string, string>()
-    for (const [key, row] of firsts) {
-      const name = unreadable.skip(row.id, () =>
-        readFields(settings, {
-          ...row,
-          key_token: tokens.get(placeOf(row)) ?? null,
-        }).decodeOptional('speaker', row.speaker),
-      )
-      if (name !== undefined) names.set(key, name)
-    }
-    const speakers = new Map<number, string>()
-    for (const row of rows) {
-      const name = names.get(speakerOf(row) ?? '')
-      if (name !== undefined) speakers.set(row.document, name)
-    }
-    return speakers
+    const keyOf = (row: CandidateRow) => speakerKey(place.settings.namespace, row)
+    return this.#textsOf(place, rows, unreadable, { column: 'speaker', keyOf })
   }
 
   /**
@@ -79,30 +57,49 @@ export class RankingTexts {
    * not decrypt.
    */
   async read(
-    { tx, settings }: Place,
+    place: ReadingPlace,
     rows: readonly CandidateRow[],
     unreadable: Unreadable,
   ): Promise<ReadonlyMap<number, string>> {
-    const texts = new Map<number, string>()
-    const unknown: CandidateRow[] = []
-    for (const row of rows) {
-      const known = settings.keys && this.#entries.get(keyOf(settings.namespace, row))
-      if (known) texts.set(row.document, known.text)
-      else unknown.push(row)
+    const keyOf = (row: CandidateRow) => contentKey(place.settings.namespace, row)
+    return this.#textsOf(place, rows, unreadable, { column: 'content', keyOf })
+  }
+
+  async #textsOf(
+    { tx, settings }: ReadingPlace,
+    rows: readonly CandidateRow[],
+    unreadable: Unreadable,
+    { column, keyOf }: Wanted,
+  ): Promise<ReadonlyMap<number, string>> {
+    const keyed = rows.flatMap((row) => {
+      const key = keyOf(row)
+      return key === undefined ? [] : [{ row, key }]
+    })
+    const texts = new Map<string, string>()
+    const unknown = new Map<string, CandidateRow>()
+    for (const { row, key } of keyed) {
+      const known = settings.keys && this.#entries.get(key)
+      if (known) texts.set(key, known.text)
+      else if (!unknown.has(key)) unknown.set(key, row)
     }
-    const tokens = await tokensOf(tx, settings, unknown)
-    for (const row of unknown) {
-      const token = tokens.get(placeOf(row)) ?? null
+    const tokens = settings.keys ? await readMemoryKeys(tx, [...unknown.values()]) : []
+    for (const [index, [key, row]] of [...unknown].entries()) {
+      const token = tokens[index] ?? null
       const text = unreadable.skip(row.id, () =>
         readFields(settings, { ...row, key_token: token })
-          .decode('content', row.content)
-          .slice(0, rankedCharactersMax),
+          .decodeOptional(column, row[column])
+          ?.slice(0, rankedCharactersMax),
       )
       if (text === undefined) continue
-      texts.set(row.document, text)
-      if (token !== null) this.#keep(settings.namespace, row, text)
+      texts.set(key, text)
+      if (token !== null) this.#keep(key, { text, namespace: settings.namespace, id: row.id })
     }
-    return texts
+    const byDocument = new Map<number, string>()
+    for (const { row, key } of keyed) {
+      const text = texts.get(key)
+      if (text !== undefined) byDocument.set(row.document, text)
+    }
+    return byDocument
   }
 
   /** Drops what is kept of some memories; of all in the namespace when `ids` is undefined. */
@@ -118,19 +115,17 @@ export class RankingTexts {
     this.#entries.clear()
   }
 
-  #keep(namespace: bigint, row: CandidateRow, text: string): void {
-    const characters = text.length
-    const entry = { text, namespace, id: row.id, characters, readAt: Date.now() }
-    this.#entries.set(keyOf(namespace, row), entry)
-    this.#characters += characters
-    for (const [key, oldest] of this.#entries) {
+  #keep(key: string, text: Pick<Entry, 'text' | 'namespace' | 'id'>): void {
+    this.#entries.set(key, { ...text, readAt: Date.now() })
+    this.#characters += text.text.length
+    for (const [oldest, entry] of this.#entries) {
       if (this.#characters <= this.#charactersMax) return
-      this.#drop(key, oldest)
+      this.#drop(oldest, entry)
     }
   }
 
   #drop(key: string, entry: Entry): void {
-    if (this.#entries.delete(key)) this.#characters -= entry.characters
+    if (this.#entries.delete(key)) this.#characters -= entry.text.length
   }
 
   #dropOlderThan(time: number): void {
@@ -141,28 +136,22 @@ export class RankingTexts {
   }
 }
 
-type Place = Pick<ReadContext, 'tx' | 'settings'>
+type ReadingPlace = Pick<ReadContext, 'tx' | 'settings'>
 
-/** The stored keys of some rows by `placeOf`; none in profile `off`. */
-async function tokensOf(
-  tx: NamespaceTransaction,
-  settings: NamespaceSettings,
-  rows: readonly CandidateRow[],
-): Promise<ReadonlyMap<string, Buffer>> {
-  if (!settings.keys || rows.length === 0) return new Map()
-  const keys = await readMemoryKeys(tx, rows)
-  return new Map(keys.map((key) => [placeOf(key), key.key_token]))
+interface Wanted {
+  readonly column: 'content' | 'speaker'
+  /** Names the text in the cache; undefined where a row has none. */
+  readonly keyOf: (row: CandidateRow) => string | undefined
 }
 
-function placeOf({ id, version }: Pick<CandidateRow, 'id' | 'version'>): string {
-  return `${id}/${version}`
-}
-
-function speakerOf({ speaker, speaker_key: key }: CandidateRow): string | undefined {
-  return speaker === null ? undefined : key?.toString('latin1')
+function speakerKey(
+  namespace: bigint,
+  { speaker, speaker_key: key }: CandidateRow,
+): string | undefined {
+  return speaker && key ? `${namespace}/speaker/${key.toString('latin1')}` : undefined
 }
 
 /** The place is in it as well as the MAC: ciphertext that was moved to another row is not believed. */
-function keyOf(namespace: bigint, { id, version, content }: CandidateRow): string {
+function contentKey(namespace: bigint, { id, version, content }: CandidateRow): string {
   return `${namespace}/${id}/${version}/${content.toString('latin1', content.length - macBytes)}`
 }
