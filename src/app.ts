@@ -33,6 +33,8 @@ import { keyUsesJob } from './jobs/key-uses.ts'
 import { createKeyUpkeep, type KeyUpkeep } from './jobs/key-upkeep.ts'
 import { maintenanceJobs } from './jobs/maintenance.ts'
 import { purgeJob } from './jobs/purge.ts'
+import { removalJob, removeNamespace } from './jobs/removal.ts'
+import type { UpkeepOptions } from './jobs/rewrap.ts'
 import { reembed, type ReembedOptions } from './jobs/reembed.ts'
 import { scanNamespace, type Scanned } from './jobs/scan.ts'
 import { vectorsJob } from './jobs/vectors.ts'
@@ -96,6 +98,8 @@ export interface App {
   /** Applies the policy of the principal's namespace to what it holds. */
   scan(principal: Principal, isDryRun: boolean, options: ReembedOptions): Promise<Scanned>
   readonly keyUpkeep: KeyUpkeep
+  /** Deletes a namespace with its keys and every row, for good; returns how many rows went. */
+  removeNamespace(namespace: bigint, options: UpkeepOptions): Promise<number>
   /** 32 secret bytes for a purpose, the same in every process of the installation. */
   secret(purpose: InstallationPurpose): Uint8Array
   /** Stops the jobs, then closes the database; nothing is written after it resolves. */
@@ -189,6 +193,11 @@ async function assemble(parts: Parts): Promise<App> {
     // Another process lists only so many ids: a longer list stands for the whole namespace.
     const ids = memoryIds.length < changeIdsMax ? memoryIds : undefined
     if (action !== 'forgotten') return
+    // Settings of a namespace that is gone are let go; those of any other are read anew.
+    if (ids === undefined) {
+      namespaces.forget(namespace)
+      vault?.keyring.forgetNamespace(namespace)
+    }
     rankingTexts.forget(namespace, ids)
     sealedVectors.forget(namespace, ids)
   })
@@ -227,8 +236,19 @@ async function assemble(parts: Parts): Promise<App> {
     const status = await database.status()
     return { inUse: status.poolInUse, waiting: status.poolWaiting }
   })
+  const removal = {
+    scope,
+    vault,
+    forget: (namespace: bigint): void => {
+      namespaces.forget(namespace)
+      // A list that is as long as this stands for the whole namespace, in every process.
+      const memoryIds = Array.from({ length: changeIdsMax }, () => '')
+      changes.publish({ namespace, memoryIds, action: 'forgotten' })
+    },
+  }
   const jobs = startJobs(
     [
+      removalJob(removal),
       purgeJob({
         scope,
         metrics,
@@ -288,6 +308,8 @@ async function assemble(parts: Parts): Promise<App> {
       vault,
       rewriteTables: (target) => rewriteTables(config, database, target),
     }),
+    removeNamespace: (namespace, { signal, onProgress }) =>
+      removeNamespace(removal, namespace, { signal, onProgress: (rows) => onProgress(rows, rows) }),
     reembed: (principal, options) => reembed({ scope, namespaces, embedder }, principal, options),
     scan: (principal, isDryRun, options) =>
       scanNamespace(

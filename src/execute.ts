@@ -215,7 +215,10 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
       const done = await context.stage('transaction', () =>
         scope.withNamespace(principal, transaction, async (tx) => {
           const revision = await readRevision(tx, operation.effect !== 'read')
-          if (revision !== settings.revision) throw new SettingsChanged(revision ?? 0)
+          if (revision !== settings.revision) {
+            // Without a row it was deleted: then there are no settings to read anew.
+            throw new SettingsChanged(revision ?? Number.MAX_SAFE_INTEGER)
+          }
           const reserveRoom = room.inTransaction(tx)
           const committed = await operation.commit({ ...context, tx, reserveRoom }, prepared, input)
           await recordEvent(tx, principal, operation.name, 'ok', committed.audit)
@@ -298,9 +301,11 @@ async function auditFailure(
   error: AppError,
 ): Promise<void> {
   try {
-    await scope.withNamespace(principal, {}, (tx) =>
-      recordEvent(tx, principal, operation, error.code, {}),
-    )
+    await scope.withNamespace(principal, {}, async (tx) => {
+      // A namespace that is deleted has no log, and gets none by being asked for.
+      if ((await readRevision(tx, true)) === undefined) return
+      await recordEvent(tx, principal, operation, error.code, {})
+    })
   } catch (auditError) {
     metrics.failure('audit')
     log.error('refusal could not be audited', {

@@ -134,6 +134,9 @@ const repeatable: ReadonlySet<string> = new Set<OperatorCommand>([
   'scan',
   'size',
   'keys.status',
+  'namespaces.list',
+  'namespaces.show',
+  'namespaces.set',
   'keys.rewrap',
   'keys.encrypt',
 ])

@@ -6,6 +6,7 @@ import { version } from '../version.ts'
 import { addApiKeyCommands } from './api-key-commands.ts'
 import { addGrants } from './grants-program.ts'
 import { addKeys } from './keys-program.ts'
+import { addNamespaces } from './namespaces-program.ts'
 import { styleFor } from './output.ts'
 import { addPolicy } from './policy-program.ts'
 import { addReview } from './review-program.ts'
@@ -80,6 +81,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addReview(program, run, entry)
   addApiKeyCommands(program, run, entry)
   addGrants(program, run, entry)
+  addNamespaces(program, run, entry)
   addPolicy(program, run, entry)
   addPlan(program, run, entry)
   try {

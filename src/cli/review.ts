@@ -1,8 +1,8 @@
 /** `mindglue quarantine` and `mindglue rollback`: what an administrator decides about doubtful memories. */
-import { createInterface } from 'node:readline/promises'
 import type { OperatorCommands } from '../daemon/operate.ts'
 import { AppError } from '../errors.ts'
 import { cleanLine } from '../pipeline/clean.ts'
+import { agrees } from './agree.ts'
 import { withOperator, type Operator, type OperatorOptions } from './operator.ts'
 import { print, printJson, styleFor } from './output.ts'
 
@@ -145,15 +145,4 @@ export async function runRollback(options: RollbackOptions): Promise<number> {
 
 function counted(number: number, one: string, many: string): string {
   return `${number.toLocaleString('en')} ${number === 1 ? one : many}`
-}
-
-/** A pipe cannot be asked, so it never agrees. */
-async function agrees(question: string): Promise<boolean> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return false
-  const lines = createInterface({ input: process.stdin, output: process.stdout })
-  try {
-    return /^y(?:es)?$/iu.test((await lines.question(question)).trim())
-  } finally {
-    lines.close()
-  }
 }

@@ -12,10 +12,11 @@ import { countVersions } from '../memory/size.sql.ts'
 import type { Principal } from '../principal.ts'
 import type { DoorPolicy } from '../operation.ts'
 import { policyOf, type PolicyInput } from './door-policy.ts'
-import { planOf, type PlanHost, type PlanReport } from './plan.ts'
+import { namespaceCommands, type NamespaceCommands, type NamespacesHost } from './namespaces.ts'
+import { planOf, type PlanReport } from './plan.ts'
 
 /** What these commands need from the application; `App` has this shape. */
-export interface UpkeepHost extends PlanHost {
+export interface UpkeepHost extends NamespacesHost {
   readonly embedded: { backup(directory: string): Promise<void> } | undefined
   readonly keyUpkeep: KeyUpkeep
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
@@ -23,7 +24,7 @@ export interface UpkeepHost extends PlanHost {
 }
 
 /** Name → input and output. */
-export interface UpkeepCommands {
+export interface UpkeepCommands extends NamespaceCommands {
   /** A copy of the embedded database that can serve as a data directory; absolute path, new or empty. */
   readonly backup: { readonly input: { readonly directory: string }; readonly output: object }
   /** Versions that an export would give out. */
@@ -61,6 +62,7 @@ const retireInput = z.strictObject({ key_id: z.int().min(1) })
 const upkeepCommands: {
   readonly [Name in keyof UpkeepCommands]: (call: Call) => Promise<UpkeepCommands[Name]['output']>
 } = {
+  ...namespaceCommands,
   backup: async ({ host, principal, input }) => {
     const parsed = backupInput.safeParse(input)
     if (!parsed.success) throw new AppError('invalid_input', 'A backup needs an absolute path.')

@@ -1,7 +1,7 @@
 /** The directory of due work: which namespace has something to purge, embed or count, and from when. */
 import type { NamespaceTransaction } from '../database/scope.ts'
 
-export type DueKind = 'expiry' | 'embed' | 'statistics'
+export type DueKind = 'expiry' | 'embed' | 'statistics' | 'removal'
 
 /** Width of a bucket (`due_add`): work noted at a time lies in the bucket that begins before it. */
 export const dueBucketMs = 10_000

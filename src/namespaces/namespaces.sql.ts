@@ -1,6 +1,7 @@
 /** Rows of the namespaces table and the name directory. */
 import { fragment, nothing, type Sql } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
+import { AppError } from '../errors.ts'
 import type { DocumentSpace, DoorAction, DoorPolicy, NamespaceSettings } from '../operation.ts'
 
 export interface NamespaceRow {
@@ -46,7 +47,7 @@ export async function readNamespace(tx: NamespaceTransaction): Promise<Namespace
       n.analyzer_version, n.index_key, n.common_terms, n.document_count, n.mean_length, k.salt,
       k.plain_below
     from namespaces n left join namespace_keys k on k.namespace = n.namespace
-    where n.namespace = ${tx.namespace}`
+    where n.namespace = ${tx.namespace} and n.deleted_at is null`
   return row
 }
 
@@ -60,7 +61,7 @@ export async function readRevision(
   isWrite: boolean,
 ): Promise<number | undefined> {
   const [row] = await tx<{ revision: number }>`
-    select n.revision from namespaces n where n.namespace = ${tx.namespace}
+    select n.revision from namespaces n where n.namespace = ${tx.namespace} and n.deleted_at is null
     ${isWrite ? fragment`for key share` : nothing}`
   return row?.revision
 }
@@ -90,9 +91,9 @@ export async function takeDocuments(
   const next = space === 'private' ? fragment`next_private_document` : fragment`next_document`
   const [row] = await tx<{ first: number }>`
     update namespaces n set ${next} = n.${next} + ${count}::int
-    where n.namespace = ${tx.namespace}
+    where n.namespace = ${tx.namespace} and n.deleted_at is null
     returning n.${next} - ${count}::int as first`
-  if (!row) throw new TypeError('the namespace has no row')
+  if (!row) throw new AppError('not_found', 'There is no such namespace.')
   return row.first
 }
 
@@ -215,4 +216,25 @@ export async function deletePlainVectors(tx: NamespaceTransaction): Promise<void
     await tx`delete from vector_partitions v where v.namespace = ${tx.namespace}`
   }
   await tx`delete from embeddings e where e.namespace = ${tx.namespace}`
+}
+
+/** A namespace for its operator: what it is, what a job last counted in it, its grants in force. */
+export async function describeNamespace(tx: NamespaceTransaction): Promise<
+  | (Pick<NamespaceRow, 'name' | 'profile' | 'plan' | 'embedder_model'> & {
+      readonly created_at: Date
+      readonly memory_count: bigint
+      readonly byte_count: bigint
+      readonly given: number
+      readonly held: number
+    })
+  | undefined
+> {
+  const inForce = fragment`g.revoked_at is null
+    and (g.expires_at is null or g.expires_at > statement_timestamp())`
+  const [row] = await tx<NonNullable<Awaited<ReturnType<typeof describeNamespace>>>>`
+    select n.name, n.profile, n.plan, n.embedder_model, n.created_at, n.memory_count, n.byte_count,
+      (select count(*)::int from grants g where g.namespace = ${tx.namespace} and ${inForce}) as given,
+      (select count(*)::int from grants g where g.grantee = ${tx.namespace} and ${inForce}) as held
+    from namespaces n where n.namespace = ${tx.namespace} and n.deleted_at is null`
+  return row
 }

@@ -34,6 +34,10 @@ export interface NamespaceDefaults {
 export interface Namespaces {
   /** Surrogate of a name. Throws `not_found` when it does not exist and `create` is false. */
   resolve(name: string, options: { create: boolean }): Promise<bigint>
+  /** Makes a namespace, of the default profile unless given. Throws `conflict` when there is one of the name. */
+  create(name: string, profile?: Profile): Promise<bigint>
+  /** Drops what this process holds of a namespace that is gone. */
+  forget(namespace: bigint): void
   /** Surrogate of a name, asked of the database; undefined when there is none. */
   find(name: string): Promise<bigint | undefined>
   /** Settings, from the cache unless it is older than `revision`. */
@@ -64,6 +68,10 @@ export function createNamespaces(
     private: new Map<bigint, { next: number; end: number }>(),
   }
 
+  const forget = (namespace: bigint): void => {
+    settings.delete(namespace)
+    for (const [name, surrogate] of surrogates) if (surrogate === namespace) surrogates.delete(name)
+  }
   const open = async (namespace: bigint, row: NamespaceRow): Promise<NamespaceSettings> => {
     const opened = await openNamespaceKeys(vault, namespace, row)
     const read: NamespaceSettings = {
@@ -94,16 +102,26 @@ export function createNamespaces(
       if (found === undefined && !create) {
         throw new AppError('not_found', 'There is no such namespace.')
       }
-      const namespace = found ?? (await register(scope, name, defaults, vault))
+      const namespace = found ?? (await register(scope, name, defaults, vault)).namespace
       remember(surrogates, name, namespace)
       return namespace
     },
+    create: async (name, profile = defaults.profile) => {
+      const made = await register(scope, name, { ...defaults, profile }, vault)
+      if (!made.isNew) throw new AppError('conflict', 'There is a namespace of this name already.')
+      remember(surrogates, name, made.namespace)
+      return made.namespace
+    },
+    forget,
     find: (name) => scope.withDirectory((sql) => findNamespace(sql, name)),
     settings: async (actor, freshest = 0) => {
       const cached = settings.get(actor.namespace)
       if (cached && cached.revision >= freshest) return cached
       const row = await scope.withNamespace(actor, { readOnly: true }, readNamespace)
-      if (!row) throw new AppError('not_found', 'There is no such namespace.')
+      if (!row) {
+        forget(actor.namespace)
+        throw new AppError('not_found', 'There is no such namespace.')
+      }
       return await open(actor.namespace, row)
     },
     grantedSettings: async (reader, grant, freshest) => {
@@ -132,7 +150,7 @@ async function register(
   name: string,
   defaults: NamespaceDefaults,
   vault: Vault | undefined,
-): Promise<bigint> {
+): Promise<{ readonly namespace: bigint; readonly isNew: boolean }> {
   // 63 random bits: a surrogate tells nothing about how many namespaces there are.
   const surrogate = randomBytes(8).readBigUInt64BE() >> 1n
   const actor: Actor = { namespace: surrogate, agent: 'mindglue', scopes: new Set() }
@@ -152,8 +170,9 @@ async function register(
     if (made.row) await insertNamespaceKeys(tx, made.row)
     return namespace
   })
-  if (registered !== surrogate) await made.discard()
-  return registered
+  const isNew = registered === surrogate
+  if (!isNew) await made.discard()
+  return { namespace: registered, isNew }
 }
 
 /** A block changes only here and between no two awaits, so that concurrent stores share none. */

@@ -201,6 +201,8 @@ const unscopedKinds: Readonly<Record<string, 'context' | 'job' | 'directory'>> =
   due_add: 'context',
   due_done: 'context',
   due_page: 'job',
+  namespace_erase: 'context',
+  namespace_forsake: 'context',
   namespace_page: 'job',
   root_key_remove: 'job',
   // One exact name or id in, for those who have no context yet; or nothing of any namespace.
