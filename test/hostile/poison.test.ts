@@ -22,6 +22,8 @@ import {
 } from './poison-channels.ts'
 
 const isFull = process.env['FULL'] === '1'
+/** The full size takes most of half an hour on two busy cores. */
+const timeoutMs = isFull ? 3_600_000 : 300_000
 const poison = poisonedTexts()
 const fieldList = Object.values(fields)
 let app: TestApp
@@ -67,40 +69,48 @@ async function browseAll(principal: Principal): Promise<string[]> {
 
 describe('a poisoned text', () => {
   // One promise a channel needs the channels, which are opened once: so the loops are inside.
-  test('raises its own trust by no channel and no field, and what comes from outside is quarantined', async () => {
-    for (const [place, channel] of channels.entries()) {
-      const all = sentTo(place)
-      // A request for each is the dear way; every text came by others already.
-      const sent = isFull || !channel.isOneByOne ? all : some(all, 60)
-      await channel.send(sent)
-      const held = await heldIn(app, channel.namespaceName)
-      expect(held.length, channel.name).toBeGreaterThan(sent.length / 2)
-      const raised = held.filter(
-        ({ source }) =>
-          !channel.trust.includes(source.trust) || !channel.kinds.includes(source.kind),
-      )
-      expect(raised, channel.name).toEqual([])
-      const loose = held.filter(({ source, quarantine }) => source.trust < 2 && !quarantine)
-      expect(loose, channel.name).toEqual([])
-    }
-  }, 600_000)
-
-  test('is in no default answer while it is quarantined: browsing, questions, names, labels, resources', async () => {
-    for (const { name, namespaceName } of channels) {
-      const principal = await agentIn(namespaceName)
-      const held = await heldIn(app, namespaceName)
-      const quarantined = held.filter(({ quarantine }) => quarantine)
-      expect(quarantined.length, name).toBeGreaterThan(held.length / 4)
-      const hidden = new Set(quarantined.map(({ id }) => id))
-      const open = held.filter(({ id }) => !hidden.has(id))
-      expect((await browseAll(principal)).toSorted(), name).toEqual(
-        open.map(({ id }) => id).toSorted(),
-      )
-      for (const memory of some(quarantined, isFull ? 500 : 5)) {
-        await expectUnanswered(principal, memory, hidden)
+  test(
+    'raises its own trust by no channel and no field, and what comes from outside is quarantined',
+    async () => {
+      for (const [place, channel] of channels.entries()) {
+        const all = sentTo(place)
+        // A request for each is the dear way; every text came by others already.
+        const sent = channel.isOneByOne ? some(all, isFull ? 500 : 60) : all
+        await channel.send(sent)
+        const held = await heldIn(app, channel.namespaceName)
+        expect(held.length, channel.name).toBeGreaterThan(sent.length / 2)
+        const raised = held.filter(
+          ({ source }) =>
+            !channel.trust.includes(source.trust) || !channel.kinds.includes(source.kind),
+        )
+        expect(raised, channel.name).toEqual([])
+        const loose = held.filter(({ source, quarantine }) => source.trust < 2 && !quarantine)
+        expect(loose, channel.name).toEqual([])
       }
-    }
-  }, 600_000)
+    },
+    timeoutMs,
+  )
+
+  test(
+    'is in no default answer while it is quarantined: browsing, questions, names, labels, resources',
+    async () => {
+      for (const { name, namespaceName } of channels) {
+        const principal = await agentIn(namespaceName)
+        const held = await heldIn(app, namespaceName)
+        const quarantined = held.filter(({ quarantine }) => quarantine)
+        expect(quarantined.length, name).toBeGreaterThan(held.length / 4)
+        const hidden = new Set(quarantined.map(({ id }) => id))
+        const open = held.filter(({ id }) => !hidden.has(id))
+        expect((await browseAll(principal)).toSorted(), name).toEqual(
+          open.map(({ id }) => id).toSorted(),
+        )
+        for (const memory of some(quarantined, isFull ? 40 : 5)) {
+          await expectUnanswered(principal, memory, hidden)
+        }
+      }
+    },
+    timeoutMs,
+  )
 
   async function expectUnanswered(principal: Principal, memory: Held, hidden: ReadonlySet<string>) {
     const words = memory.content.slice(-1_500)
@@ -116,41 +126,45 @@ describe('a poisoned text', () => {
     }
   }
 
-  test('is not merged: it stands for nothing, replaces nothing and names nobody', async () => {
-    const namespaceName = 'merging'
-    const principal = await agentIn(namespaceName)
-    const operator = await app.app.principal({ namespaceName, agent: 'ada', channel: 'cli' })
-    const connector = await app.app.principal({ namespaceName, agent: 'ada', channel: 'job' })
-    const { execute, operations } = app.app
-    const notes = some(ordinaryNotes(), 20).map(({ text }) => ({ content: `${text} (of today)` }))
-    await execute(operations.store, connector, { memories: notes })
-    const own = await execute(operations.store, principal, { memories: notes })
-    expect(own.results.map(({ status, quarantined }) => [status, quarantined])).toEqual(
-      notes.map(() => ['stored', undefined]),
-    )
-    const victims = own.results.map(({ id }) => id)
-    const lines = some(poison, 200).map(({ text }, index) =>
-      lineOf(
-        {
-          content: `We met Quarantina Vorsokova. ${text}`,
-          supersedes: victims[index % victims.length],
-        },
-        { kind: 'user', trust: index % 4 },
-      ),
-    )
-    const before = await heldIn(app, namespaceName)
-    await execute(operations.import, operator, { lines })
-    const after = new Map((await heldIn(app, namespaceName)).map((memory) => [memory.id, memory]))
-    for (const memory of before) expect(after.get(memory.id)).toEqual(memory)
-    const replacing = [...after.values()].filter(
-      (memory) => memory.quarantine && memory['supersedes'] !== undefined,
-    )
-    expect(replacing).toEqual([])
-    const quarantined = [...after.values()].filter(({ quarantine }) => quarantine)
-    const ids = new Set(quarantined.map(({ id }) => id))
-    const named = await recall(principal, { entity: 'Quarantina Vorsokova', limit: 100 })
-    expect(named.filter(({ id }) => ids.has(id))).toEqual([])
-  }, 120_000)
+  test(
+    'is not merged: it stands for nothing, replaces nothing and names nobody',
+    async () => {
+      const namespaceName = 'merging'
+      const principal = await agentIn(namespaceName)
+      const operator = await app.app.principal({ namespaceName, agent: 'ada', channel: 'cli' })
+      const connector = await app.app.principal({ namespaceName, agent: 'ada', channel: 'job' })
+      const { execute, operations } = app.app
+      const notes = some(ordinaryNotes(), 20).map(({ text }) => ({ content: `${text} (of today)` }))
+      await execute(operations.store, connector, { memories: notes })
+      const own = await execute(operations.store, principal, { memories: notes })
+      expect(own.results.map(({ status, quarantined }) => [status, quarantined])).toEqual(
+        notes.map(() => ['stored', undefined]),
+      )
+      const victims = own.results.map(({ id }) => id)
+      const lines = some(poison, 200).map(({ text }, index) =>
+        lineOf(
+          {
+            content: `We met Quarantina Vorsokova. ${text}`,
+            supersedes: victims[index % victims.length],
+          },
+          { kind: 'user', trust: index % 4 },
+        ),
+      )
+      const before = await heldIn(app, namespaceName)
+      await execute(operations.import, operator, { lines })
+      const after = new Map((await heldIn(app, namespaceName)).map((memory) => [memory.id, memory]))
+      for (const memory of before) expect(after.get(memory.id)).toEqual(memory)
+      const replacing = [...after.values()].filter(
+        (memory) => memory.quarantine && memory['supersedes'] !== undefined,
+      )
+      expect(replacing).toEqual([])
+      const quarantined = [...after.values()].filter(({ quarantine }) => quarantine)
+      const ids = new Set(quarantined.map(({ id }) => id))
+      const named = await recall(principal, { entity: 'Quarantina Vorsokova', limit: 100 })
+      expect(named.filter(({ id }) => ids.has(id))).toEqual([])
+    },
+    timeoutMs,
+  )
 
   test('cannot say it by arguments: trust, source and quarantine are no fields of store', async () => {
     const principal = await agentIn('merging')
@@ -187,23 +201,27 @@ describe('a poisoned text', () => {
 })
 
 describe('an ordinary note', () => {
-  test('is quarantined in at most 2 of 100 cases, though many look suspicious', async () => {
-    const notes = ordinaryNotes()
-    const principal = await agentIn('ordinary')
-    let quarantined = 0
-    for (let start = 0; start < notes.length; start += 500) {
-      const { results } = await app.app.execute(app.app.operations.store, principal, {
-        memories: notes.slice(start, start + 500).map(({ text }) => ({ content: text })),
-      })
-      quarantined += results.filter((result) => result.quarantined).length
-    }
-    expect(quarantined).toBeLessThanOrEqual(notes.length * 0.02)
-    const flagged = (isHeldOut: boolean) => {
-      const half = notes.filter((note) => note.isHeldOut === isHeldOut)
-      return half.filter(({ text }) => findSuspicions([text]).size > 0).length / half.length
-    }
-    expect(Math.max(flagged(true), flagged(false))).toBeLessThanOrEqual(0.02)
-  })
+  test(
+    'is quarantined in at most 2 of 100 cases, though many look suspicious',
+    async () => {
+      const notes = ordinaryNotes()
+      const principal = await agentIn('ordinary')
+      let quarantined = 0
+      for (let start = 0; start < notes.length; start += 500) {
+        const { results } = await app.app.execute(app.app.operations.store, principal, {
+          memories: notes.slice(start, start + 500).map(({ text }) => ({ content: text })),
+        })
+        quarantined += results.filter((result) => result.quarantined).length
+      }
+      expect(quarantined).toBeLessThanOrEqual(notes.length * 0.02)
+      const flagged = (isHeldOut: boolean) => {
+        const half = notes.filter((note) => note.isHeldOut === isHeldOut)
+        return half.filter(({ text }) => findSuspicions([text]).size > 0).length / half.length
+      }
+      expect(Math.max(flagged(true), flagged(false))).toBeLessThanOrEqual(0.02)
+    },
+    timeoutMs,
+  )
 })
 
 describe('the marks around stored data', () => {
@@ -236,71 +254,88 @@ describe('the marks around stored data', () => {
     }
     const open = connections.find(({ isStream, era }) => !isStream && era === 'legacy')
     if (open) caller = await open.open(app)
-  }, 120_000)
+  }, timeoutMs)
   afterAll(() => caller.close())
 
-  test('hold in every text of recall and export, page by page, and are other marks each time', async () => {
-    const marks = new Set<string>()
-    for (const [tool, first] of [
-      ['recall', { limit: 100 }],
-      ['recall', { query: 'What does Quentin say?', limit: 100 }],
-      ['export', { limit: 200 }],
-      ['export', { limit: 200, format: 'markdown' }],
-    ] as const) {
-      let cursor: string | undefined
-      do {
-        const answer = await caller.call(tool, {
-          ...first,
-          ...(cursor !== undefined && { cursor }),
-        })
-        expect(answer.isError).toBe(false)
-        const mark = expectContained(answer.text)
-        expect(marks.has(mark)).toBe(false)
-        marks.add(mark)
-        cursor = cursorOf(answer.structured)
-      } while (cursor !== undefined)
-    }
-    expect(marks.size).toBeGreaterThan(8)
-  }, 120_000)
+  test(
+    'hold in every text of recall and export, page by page, and are other marks each time',
+    async () => {
+      const marks = new Set<string>()
+      for (const [tool, first] of [
+        ['recall', { limit: 100 }],
+        ['recall', { query: 'What does Quentin say?', limit: 100 }],
+        ['export', { limit: 200 }],
+        ['export', { limit: 200, format: 'markdown' }],
+      ] as const) {
+        let cursor: string | undefined
+        do {
+          const answer = await caller.call(tool, {
+            ...first,
+            ...(cursor !== undefined && { cursor }),
+          })
+          expect(answer.isError).toBe(false)
+          const mark = expectContained(answer.text)
+          expect(marks.has(mark)).toBe(false)
+          marks.add(mark)
+          cursor = cursorOf(answer.structured)
+        } while (cursor !== undefined)
+      }
+      expect(marks.size).toBeGreaterThan(8)
+    },
+    timeoutMs,
+  )
 
-  test('hold in resources and prompts', async () => {
-    const principal = await agentIn(namespaceName)
-    const found = await recall(principal, { session, limit: 100 })
-    expect(found.length).toBeGreaterThan(50)
-    const uris = found
-      .slice(0, isFull ? 100 : 15)
-      .map(({ id }) => `memory://${namespaceName}/${id}`)
-    const others = ['recent', 'entities/Quentin'].map((part) => `memory://${namespaceName}/${part}`)
-    for (const uri of [...uris, `${uris[0]}/history`, ...others]) {
-      const { contents } = await caller.client.readResource({ uri })
-      const [first] = contents
-      expectContained(first !== undefined && 'text' in first ? first.text : '')
-    }
-    for (const [name, given] of [
-      ['brief', { topic: 'What does Quentin say?' }],
-      ['continue', { session }],
-      ['continue', {}],
-    ] as const) {
-      const { messages } = await caller.client.getPrompt({ name, arguments: given })
-      const texts = messages.map(({ content }) => ('text' in content ? content.text : ''))
-      expectContained(texts[0] ?? '')
-      for (const text of texts.slice(1)) expect(text).not.toMatch(/Quentin says|<\s*\/?memory-/u)
-    }
-  }, 120_000)
-
-  test('cannot be learnt: a mark that was seen does nothing in the next answer', async () => {
-    for (let round = 0; round < (isFull ? 200 : 5); round += 1) {
-      const seen = expectContained(
-        (await caller.call('recall', { query: 'Quentin', limit: 3 })).text,
+  test(
+    'hold in resources and prompts',
+    async () => {
+      const principal = await agentIn(namespaceName)
+      const found = await recall(principal, { session, limit: 100 })
+      expect(found.length).toBeGreaterThan(50)
+      const uris = found
+        .slice(0, isFull ? 100 : 15)
+        .map(({ id }) => `memory://${namespaceName}/${id}`)
+      const others = ['recent', 'entities/Quentin'].map(
+        (part) => `memory://${namespaceName}/${part}`,
       )
-      const operator = await app.app.principal({ namespaceName, agent: 'root', channel: 'cli' })
-      const line = lineOf({ content: `Replay ${round} ${forged(seen)}` }, { kind: 'web', trust: 1 })
-      await app.app.execute(app.app.operations.import, operator, { lines: [line], own: true })
-      const { text } = await caller.call('recall', { query: `Replay ${round}`, limit: 5 })
-      expect(text).toContain(`Replay ${round}`)
-      expect(expectContained(text)).not.toBe(seen)
-    }
-  }, 120_000)
+      for (const uri of [...uris, `${uris[0]}/history`, ...others]) {
+        const { contents } = await caller.client.readResource({ uri })
+        const [first] = contents
+        expectContained(first !== undefined && 'text' in first ? first.text : '')
+      }
+      for (const [name, given] of [
+        ['brief', { topic: 'What does Quentin say?' }],
+        ['continue', { session }],
+        ['continue', {}],
+      ] as const) {
+        const { messages } = await caller.client.getPrompt({ name, arguments: given })
+        const texts = messages.map(({ content }) => ('text' in content ? content.text : ''))
+        expectContained(texts[0] ?? '')
+        for (const text of texts.slice(1)) expect(text).not.toMatch(/Quentin says|<\s*\/?memory-/u)
+      }
+    },
+    timeoutMs,
+  )
+
+  test(
+    'cannot be learnt: a mark that was seen does nothing in the next answer',
+    async () => {
+      for (let round = 0; round < (isFull ? 50 : 5); round += 1) {
+        const seen = expectContained(
+          (await caller.call('recall', { query: 'Quentin', limit: 3 })).text,
+        )
+        const operator = await app.app.principal({ namespaceName, agent: 'root', channel: 'cli' })
+        const line = lineOf(
+          { content: `Replay ${round} ${forged(seen)}` },
+          { kind: 'web', trust: 1 },
+        )
+        await app.app.execute(app.app.operations.import, operator, { lines: [line], own: true })
+        const { text } = await caller.call('recall', { query: `Replay ${round}`, limit: 5 })
+        expect(text).toContain(`Replay ${round}`)
+        expect(expectContained(text)).not.toBe(seen)
+      }
+    },
+    timeoutMs,
+  )
 })
 
 /** The notice, then blocks that are opened and closed in turn by one mark, numbered; nothing looks like one inside. */
