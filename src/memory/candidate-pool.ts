@@ -27,7 +27,7 @@ export interface Hit {
 }
 
 /** Least memories that are opened for each of several questions. */
-const openedPerQuestionMin = 40
+const openedPerQuestionMin = 20
 
 export class CandidatePool {
   readonly #context: ReadContext
@@ -57,7 +57,7 @@ export class CandidatePool {
 
   /**
    * Some `count` candidates, the best by everything but their text, and what was said before each. Of the
-   * project's dialogues 64 of 300 find all that opening every one does (docs/decisions/0004-ranking.md),
+   * project's dialogues 40 of 300 find all that opening every one does (docs/decisions/0004-ranking.md),
    * and in an encrypted namespace opening one costs more than ranking it.
    */
   promising(count: number): CandidateRow[] {

@@ -39,7 +39,7 @@ const exactCorpusMax = 500
  */
 const countedMax = 4_000
 /** Candidates whose text is opened: at least so many, and more where many results are asked for. */
-const openedMin = 80
+const openedMin = 40
 const openedPerResult = 2
 /** Least candidates of each of several questions. */
 const candidatesPerQuestionMin = 120
