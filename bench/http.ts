@@ -3,16 +3,17 @@
  * a thousand clients at once get. Usage: npm run bench:http -- [--memories 2000] [--questions 300]
  * [--clients 1000] [--seconds 60]; TEST_DATABASE=postgres for the other engine. Zero clients: no flood.
  */
+import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { Worker } from 'node:worker_threads'
 import { allScopes } from '../src/principal.ts'
 import { startTestApp, type TestApp } from '../test/support/app.ts'
 import { testEngine } from '../test/support/database.ts'
 import { issueKey } from '../test/support/keys.ts'
-import type { Asked, Flooded, Task } from './support/http-client.ts'
+import type { Asked, ClientData, Flooded, Task } from './support/http-client.ts'
 import { questions, sampleMemories } from './support/texts.ts'
 
 const { values } = parseArgs({
@@ -36,13 +37,14 @@ const app = await startTestApp()
 try {
   const { key } = await issueKey(app, namespaceName, { agent: 'bench', scopes: [...allScopes] })
   await fill(app)
-  const worker = new Worker(new URL('support/http-client.ts', import.meta.url), {
-    workerData: { origin: app.listener.origin, key, questions },
-  })
+  const client: ClientData = { origin: app.listener.origin, key, questions }
+  const worker = fork(fileURLToPath(new URL('support/http-client.ts', import.meta.url)), [
+    JSON.stringify(client),
+  ])
   out(`${testEngine}, ${memories} memories, Node ${process.versions.node}`)
   await measureOverhead(app, worker)
   if (clients > 0) await flood(worker)
-  await worker.terminate()
+  worker.kill()
 } finally {
   await app.close()
 }
@@ -60,48 +62,65 @@ async function fill(given: TestApp): Promise<void> {
   }
 }
 
-async function ask<Answer>(worker: Worker, task: Task): Promise<Answer> {
+async function ask<Answer>(worker: ChildProcess, task: Task): Promise<Answer> {
   const answered = once(worker, 'message')
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-  worker.postMessage(task)
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the thread answers each task with its kind
+  worker.send(task)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the clients answer each task with its kind
   return (await answered)[0] as Answer
 }
 
 /** The same question both ways, in turn first and second: the second one finds more in caches. */
-async function measureOverhead(given: TestApp, worker: Worker): Promise<void> {
+async function measureOverhead(given: TestApp, worker: ChildProcess): Promise<void> {
   const who = await principalOf(given)
   const { execute, operations } = given.app
-  const coreMs: number[] = []
-  const restMs: number[] = []
+  const core: Timed = { wallMs: [], processorMs: 0 }
+  const rest: Timed = { wallMs: [], processorMs: 0 }
   const ways = [
     async (query: string) => {
       const began = performance.now()
       await execute(operations.recall, who, { query })
-      return { into: coreMs, ms: performance.now() - began }
+      return { into: core, ms: performance.now() - began }
     },
     async (query: string) => {
       const { ms, status } = await ask<Asked>(worker, { kind: 'ask', query })
       if (status !== 200) throw new Error(`answered with ${status}`)
-      return { into: restMs, ms }
+      return { into: rest, ms }
     },
   ]
   for (let round = -warmRounds; round < rounds; round += 1) {
     const query = questions[(round + warmRounds) % questions.length] ?? ''
     for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
+      const before = process.cpuUsage()
       const { into, ms } = await way(query)
-      if (round >= 0) into.push(ms)
+      const { user, system } = process.cpuUsage(before)
+      if (round < 0) continue
+      into.wallMs.push(ms)
+      into.processorMs += (user + system) / 1000 / rounds
     }
   }
-  const [core, rest] = [quantile(coreMs, 0.5), quantile(restMs, 0.5)]
-  out('\n| recall | p50 ms | p95 ms |\n| --- | --- | --- |')
-  out(`| called | ${core.toFixed(2)} | ${quantile(coreMs, 0.95).toFixed(2)} |`)
-  out(`| over REST, with a key | ${rest.toFixed(2)} | ${quantile(restMs, 0.95).toFixed(2)} |`)
-  const added = rest - core
-  out(`| added | ${added.toFixed(2)} (${((100 * added) / core).toFixed(1)} %) | |`)
+  out(
+    '\n| recall | p50 ms | p95 ms | processor of the server, ms a call |\n| --- | --- | --- | --- |',
+  )
+  printRow('called', core)
+  printRow('over REST, with a key', rest)
+  const was = quantile(core.wallMs, 0.5)
+  const added = quantile(rest.wallMs, 0.5) - was
+  const work = rest.processorMs - core.processorMs
+  const share = (ms: number, of: number) => `${ms.toFixed(2)} (${((100 * ms) / of).toFixed(1)} %)`
+  out(`| added | ${share(added, was)} | | ${share(work, core.processorMs)} |`)
 }
 
-async function flood(worker: Worker): Promise<void> {
+interface Timed {
+  readonly wallMs: number[]
+  processorMs: number
+}
+
+function printRow(name: string, { wallMs, processorMs }: Timed): void {
+  const cells = [quantile(wallMs, 0.5), quantile(wallMs, 0.95), processorMs]
+  out(`| ${name} | ${cells.map((ms) => ms.toFixed(2)).join(' | ')} |`)
+}
+
+async function flood(worker: ChildProcess): Promise<void> {
   await ask<Flooded>(worker, { kind: 'flood', clients, seconds: 10 })
   const before = heldMegabytes()
   const { outcomes, servedMs } = await ask<Flooded>(worker, { kind: 'flood', clients, seconds })
@@ -116,7 +135,7 @@ async function flood(worker: Worker): Promise<void> {
   out(`| memory held before / after, MB | ${before.toFixed(0)} / ${after.toFixed(0)} |`)
 }
 
-/** What this thread holds after a collection: the clients' memory is not in it. */
+/** What the server holds after a collection. */
 function heldMegabytes(): number {
   setFlagsFromString('--expose-gc')
   const collect: unknown = runInNewContext('gc')

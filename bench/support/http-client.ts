@@ -1,9 +1,8 @@
-/** Clients of a REST server in a thread of their own, so that the server's thread is not measured twice. */
+/** Clients of a REST server in a process of their own, so that the server's is not measured with them. */
 import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parentPort, workerData } from 'node:worker_threads'
 
-/** What the thread is started with. */
+/** What the process is started with, as JSON in its first argument. */
 export interface ClientData {
   readonly origin: string
   readonly key: string
@@ -29,25 +28,22 @@ export interface Flooded {
 /** The longest that a client waits when it is told to. */
 const waitMsMax = 5000
 
-if (parentPort !== null) {
-  const port = parentPort
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- made by the bench with this very type
-  const data = workerData as ClientData
-  const agent = new Agent({ keepAlive: true })
-  port.on('message', (task: Task) => {
-    void run(task, data, agent).then((answer) => port.postMessage(answer))
-  })
-}
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- made by the bench with this very type
+const data = JSON.parse(process.argv[2] ?? '') as ClientData
+const agent = new Agent({ keepAlive: true })
+process.on('message', (task: Task) => {
+  void run(task).then((answer) => process.send?.(answer))
+})
 
-async function run(task: Task, data: ClientData, agent: Agent): Promise<Asked | Flooded> {
-  if (task.kind === 'ask') return await post(data, agent, task.query)
+async function run(task: Task): Promise<Asked | Flooded> {
+  if (task.kind === 'ask') return await post(task.query)
   const until = performance.now() + task.seconds * 1000
   const outcomes: Record<string, number> = {}
   const servedMs: number[] = []
   const client = async (number: number): Promise<void> => {
     for (let turn = number; performance.now() < until; turn += 1) {
       const query = data.questions[turn % data.questions.length] ?? ''
-      const answer = await post(data, agent, query).catch((error: unknown) => nameOf(error))
+      const answer = await post(query).catch((error: unknown) => nameOf(error))
       const outcome = typeof answer === 'string' ? answer : String(answer.status)
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
       if (typeof answer === 'string') continue
@@ -63,11 +59,8 @@ function nameOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'failed'
 }
 
-function post(
-  { origin, key }: ClientData,
-  agent: Agent,
-  query: string,
-): Promise<Asked & { readonly retryAfterSeconds: number }> {
+function post(query: string): Promise<Asked & { readonly retryAfterSeconds: number }> {
+  const { origin, key } = data
   const body = JSON.stringify({ query })
   const headers = {
     authorization: `Bearer ${key}`,
