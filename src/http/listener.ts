@@ -42,8 +42,9 @@ export interface Listener {
  * `requestTimeout` is the time to receive a request, not to answer it.
  */
 const serverOptions = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
+  // Counted from the connection on: on a machine that starves, shorter ones cut what was sent at once.
+  headersTimeout: 30_000,
+  requestTimeout: 60_000,
   keepAliveTimeout: 65_000,
   connectionsCheckingInterval: 2_000,
   maxHeaderSize: 16_384,
