@@ -12,12 +12,13 @@ import { readRevision } from './namespaces/namespaces.sql.ts'
 import type {
   Committed,
   NamespaceSettings,
+  NeededOperation,
   Operation,
   OperationName,
   PrepareContext,
   Touched,
 } from './operation.ts'
-import type { Principal, Scope } from './principal.ts'
+import { mayUseTool, type Principal, type Scope } from './principal.ts'
 import type { Log } from './telemetry/log.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
@@ -38,13 +39,10 @@ export type Execute = <Input extends z.ZodType, Output extends z.ZodType, Prepar
 ) => Promise<z.output<Output>>
 
 /**
- * Refuses, audited and counted as a run would be, what `execute` would refuse for want of a scope: for
- * transports that must know before they dispatch. Throws AppError `insufficient_scope`.
+ * Refuses, audited and counted as a run would be, what `execute` would refuse for want of a scope or of a
+ * tool: for transports that must know before they dispatch. Throws AppError `insufficient_scope`.
  */
-export type Authorize = (
-  operation: Pick<Operation, 'name' | 'scope'>,
-  principal: Principal,
-) => Promise<void>
+export type Authorize = (operation: NeededOperation, principal: Principal) => Promise<void>
 
 /** Told after the commit what an operation touched, memories or keys, and who may know; ids only. */
 export type ChangeListener = (change: {
@@ -94,7 +92,7 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
         isAudited = refusal.isFirst
         throw refusal.error
       }
-      requireScope(operation.scope, principal)
+      requireRight(operation, principal)
       const parsed = parseInput(operation, input)
       if (operation.quarantine?.(parsed) === 'shown') requireScope('admin', principal)
       const request = { operation, principal, input: parsed, options, stageMs }
@@ -133,7 +131,7 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
   return async (operation, principal) => {
     const started = performance.now()
     try {
-      requireScope(operation.scope, principal)
+      requireRight(operation, principal)
     } catch (thrown) {
       // A refusal is a request too: without this, refusing would be unbounded work.
       const { plan } = await dependencies.namespaces.settings(principal)
@@ -178,6 +176,13 @@ const issueCharactersMax = 300
 function ownName(part: PropertyKey): string {
   const text = String(part)
   return /^(?:[a-z][a-z_]{0,30}|\d+)(?:\.(?:[a-z_]{1,30}|\d+)){0,3}$/u.test(text) ? text : '*'
+}
+
+/** A scope says what a principal may do; a key can be narrowed further, to the tools that it is for. */
+function requireRight({ name, scope, tool = name }: NeededOperation, principal: Principal): void {
+  requireScope(scope, principal)
+  if (mayUseTool(principal, tool)) return
+  throw new AppError('insufficient_scope', 'This API key is for other operations only.')
 }
 
 function requireScope(scope: Scope, principal: Principal): void {

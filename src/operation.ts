@@ -155,6 +155,8 @@ export interface Operation<
   /** One paragraph for a model or a developer: what it does and when to use it. */
   readonly description: string
   readonly scope: Scope
+  /** The tool it is part of, where that is not its own name: a key that may use the tool may use it. */
+  readonly tool?: string
   readonly effect: 'read' | 'write' | 'delete'
   readonly input: Input
   readonly output: Output
@@ -172,3 +174,6 @@ export interface Operation<
     input: z.output<Input>,
   ): Promise<Committed<z.output<Output>>>
 }
+
+/** What a caller must be allowed before an operation runs. */
+export type NeededOperation = Pick<Operation, 'name' | 'scope' | 'tool'>

@@ -15,6 +15,9 @@ export const allScopes = [
 /** What a client on this computer, or with the one configured key, may do as its agent. */
 export const agentScopes: readonly Scope[] = allScopes.filter((scope) => scope !== 'admin')
 
+/** The name under which jobs work and are audited: no key and no token acts under it. */
+export const jobAgent = 'mindglue'
+
 /** The channel a request came through; the server decides it, never the client. */
 export type Channel = 'stdio' | 'mcp-http' | 'rest' | 'cli' | 'job'
 
@@ -52,4 +55,9 @@ export interface Principal {
   readonly requestId: string
   /** Undefined for the operating-system user, the configured key, and jobs. */
   readonly credential?: Credential | undefined
+}
+
+/** False for a credential that is narrowed to other tools; whoever has none, or one for every tool, may use it. */
+export function mayUseTool({ credential }: Pick<Principal, 'credential'>, tool: string): boolean {
+  return credential?.tools?.has(tool) ?? true
 }

@@ -10,7 +10,7 @@ import {
 import { z } from 'zod'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
-import type { Scope } from '../principal.ts'
+import { jobAgent, type Scope } from '../principal.ts'
 import { createScopeNames } from './scope-names.ts'
 
 /** Who a right token stands for. */
@@ -70,6 +70,7 @@ const agentShape = z
   .string()
   .max(128)
   .regex(/^[^\s\p{Cc}](?:[^\p{Cc}]*[^\s\p{Cc}])?$/u)
+  .refine((name) => name !== jobAgent)
 const namespaceShape = z
   .string()
   .max(63)

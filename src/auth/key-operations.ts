@@ -1,9 +1,10 @@
 /** The operations `key.issue`, `key.list`, `key.rotate` and `key.revoke`, for administrators of a namespace. */
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
+import { isStorableInstant } from '../database/codec.ts'
 import { AppError } from '../errors.ts'
 import type { Operation } from '../operation.ts'
-import { allScopes, type Scope } from '../principal.ts'
+import { allScopes, jobAgent, type Scope } from '../principal.ts'
 import { createApiKey, hashApiKey, idOfApiKey, publicPart } from './api-keys.ts'
 import {
   countApiKeys,
@@ -57,7 +58,12 @@ const described = z.object({
 export type ApiKeyDescription = z.output<typeof described>
 
 const issueInput = z.strictObject({
-  agent: z.string().max(128).regex(plainName).describe('Agent that the key acts as'),
+  agent: z
+    .string()
+    .max(128)
+    .regex(plainName)
+    .refine((name) => name !== jobAgent, `${jobAgent} is the name of the server's own jobs`)
+    .describe('Agent that the key acts as'),
   label: z.string().max(128).optional().describe('For people: where the key is used'),
   scopes: z.array(scopeName).min(1).max(allScopes.length).optional(),
   tools: z
@@ -68,7 +74,10 @@ const issueInput = z.strictObject({
     .describe('The only tools that the key may see and call; left out, all of them'),
   admin_tools: z.boolean().optional().describe('Whether tools for administrators are shown'),
   requests_per_minute: z.int().min(1).max(requestsPerMinuteMax).optional(),
-  expires_at: z.iso.datetime({ offset: true }).optional(),
+  expires_at: z.iso
+    .datetime({ offset: true })
+    .refine((text) => isStorableInstant(new Date(text)), 'not of the years 1 to 9999')
+    .optional(),
 })
 
 const issueOutput = z.object({

@@ -97,12 +97,21 @@ function encodeScalar(value: SqlScalar): string | null {
   throw new TypeError(`a ${typeof value} cannot be a SQL parameter`)
 }
 
-/** ISO 8601 with a four-digit year is what Postgres reads; Date's `+010000-…` form is not. */
+const firstInstant = Date.parse('0001-01-01T00:00:00Z')
+const lastInstant = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** True for an instant that a parameter can hold: in UTC, of the years 1 to 9999. False for no instant. */
+export function isStorableInstant(value: Date): boolean {
+  const time = value.getTime()
+  return time >= firstInstant && time <= lastInstant
+}
+
+/** Postgres knows no year 0, and reads years of four digits; Date's `+010000-…` form it does not. */
 function encodeTimestamp(value: Date): string {
-  const text = value.toISOString()
-  if (!/^\d/.test(text))
-    throw new TypeError('a date outside the years 0000 to 9999 is no parameter')
-  return text
+  if (!isStorableInstant(value)) {
+    throw new TypeError('a date outside the years 1 to 9999 is no parameter')
+  }
+  return value.toISOString()
 }
 
 /** Reads Postgres's array output (chapter 8.15.6), one dimension: `{a,"b,c",NULL}`. */

@@ -28,7 +28,10 @@ export function sqlStateOf(error: unknown): string | undefined {
 }
 
 const busy = 'The database is busy or restarting. Try again in a moment.'
+const tooLarge = 'A number or a time is beyond what can be stored.'
 const codeByState: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  '22003': ['invalid_input', tooLarge],
+  '22008': ['invalid_input', tooLarge],
   '22021': ['invalid_input', 'Text must be well-formed Unicode without NUL characters.'],
   '23503': [
     'conflict',

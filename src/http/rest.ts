@@ -104,7 +104,6 @@ async function serve(
   context: Context<Environment>,
 ): Promise<Response> {
   const { principal } = context.env
-  requireTool(route, principal)
   const request = context.req.raw
   const input = await readInput(route, request, context.req.param())
   const options = { signal: request.signal }
@@ -116,12 +115,6 @@ async function serve(
   } catch (error) {
     throw request.headers.has('if-match') ? asFailedPrecondition(error) : error
   }
-}
-
-/** A key that is narrowed to some tools is narrowed to their operations here. */
-function requireTool({ operation }: Route, { credential }: Principal): void {
-  if (credential?.tools === undefined || credential.tools.has(operation.name)) return
-  throw new AppError('insufficient_scope', 'This API key is for other operations only.')
 }
 
 /** The media type to stream in; undefined for a plain answer in JSON. */

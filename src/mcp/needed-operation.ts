@@ -1,9 +1,7 @@
 /** Which operation a protocol message will run: what a transport asks before it dispatches. */
-import type { Operation } from '../operation.ts'
+import type { NeededOperation } from '../operation.ts'
 import type { McpHost } from './host.ts'
 import type { ToolEntry } from './tools.ts'
-
-export type NeededOperation = Pick<Operation, 'name' | 'scope'>
 
 /** Everything that shows memories and is no tool reads them through `recall`. */
 const readingMethods: ReadonlySet<unknown> = new Set([
@@ -11,6 +9,7 @@ const readingMethods: ReadonlySet<unknown> = new Set([
   'resources/read',
   'resources/subscribe',
   'subscriptions/listen',
+  'prompts/get',
   'completion/complete',
 ])
 

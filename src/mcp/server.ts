@@ -9,7 +9,8 @@ import {
 } from '@modelcontextprotocol/server'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv'
 import { v7 as uuidv7 } from 'uuid'
-import type { Principal } from '../principal.ts'
+import type { NeededOperation } from '../operation.ts'
+import { mayUseTool, type Principal } from '../principal.ts'
 import { version } from '../version.ts'
 import { callerOf } from './caller.ts'
 import { canAskPerson, clientCapabilities } from './capabilities.ts'
@@ -17,7 +18,7 @@ import { clientName } from './client-name.ts'
 import { complete } from './completions.ts'
 import { confirmationCodec } from './confirm.ts'
 import type { McpHost } from './host.ts'
-import { neededOperation, type NeededOperation } from './needed-operation.ts'
+import { neededOperation } from './needed-operation.ts'
 import { getPrompt, promptDefinitions } from './prompts.ts'
 import {
   listResources,
@@ -55,6 +56,8 @@ export const instructions = [
 /** An hour: definitions change with the program only. */
 const definitionsTtlMs = 3_600_000
 const definitionsHint = { ttlMs: definitionsTtlMs, cacheScope: 'public' } as const
+/** A key can be for some tools only, which never change. */
+const toolsHint = { ttlMs: definitionsTtlMs, cacheScope: 'private' } as const
 /** Memories change at any time and are the reader's own. */
 const memoriesHint = { ttlMs: 0, cacheScope: 'private' } as const
 
@@ -78,7 +81,7 @@ export function createServerFactory(host: McpHost): ServerFactory {
           resources: { subscribe: true, listChanged: true },
         },
         cacheHints: {
-          'tools/list': definitionsHint,
+          'tools/list': toolsHint,
           'prompts/list': definitionsHint,
           'resources/templates/list': definitionsHint,
           'server/discover': definitionsHint,
@@ -116,9 +119,12 @@ function answerTools(
   caller: Caller,
   codec: ReturnType<typeof confirmationCodec>,
 ): void {
-  server.setRequestHandler('tools/list', ({ params }) => {
+  server.setRequestHandler('tools/list', ({ params }, context) => {
     refuseCursor(params?.cursor)
-    return { tools: tools.map(({ definition }) => definition) }
+    const who = caller(context)
+    // What only a scope is missing for stays: calling it is how a client comes to ask for the scope.
+    const usable = tools.filter(({ operation: { name, tool = name } }) => mayUseTool(who, tool))
+    return { tools: usable.map(({ definition }) => definition) }
   })
   server.setRequestHandler('tools/call', (request, context) =>
     callTool(tools, request, {

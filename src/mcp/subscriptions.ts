@@ -1,7 +1,7 @@
 /** Changes of memories → the protocol's change notifications, within one namespace. */
 /* oxlint-disable unicorn/prefer-add-event-listener -- protocol servers and transports are no event targets */
 import type { Server, ServerEvent } from '@modelcontextprotocol/server'
-import type { Principal } from '../principal.ts'
+import { mayUseTool, type Principal } from '../principal.ts'
 import type { ChangeFeed } from './http.ts'
 import type { McpHost, MemoryChange } from './host.ts'
 import { resourceUri } from './resource-uri.ts'
@@ -12,8 +12,9 @@ const listChangedIntervalMs = 1000
 const watchedMax = 1000
 
 /** The feed of `subscriptions/listen`: a principal hears of memories of its own namespace that it may see. */
-export function changeFeed(host: McpHost): ChangeFeed {
+export function changeFeed(host: Pick<McpHost, 'events'>): ChangeFeed {
   return (principal, listener) => {
+    if (!mayRecall(principal)) return () => undefined
     const list = coalesced(() => listener({ kind: 'resources_list_changed' }))
     const end = host.events.onChange((change) => {
       if (!mayKnow(principal, change)) return
@@ -25,6 +26,12 @@ export function changeFeed(host: McpHost): ChangeFeed {
       list.cancel()
     }
   }
+}
+
+/** A 2025 session has a stream whatever its credential is for; what reads nothing is told nothing. */
+function mayRecall(principal: Principal): boolean {
+  const { scopes } = principal
+  return (scopes.has('memory:read') || scopes.has('admin')) && mayUseTool(principal, 'recall')
 }
 
 /** The time of a change tells something as well: of others' private memories nothing is announced. */

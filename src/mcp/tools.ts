@@ -7,7 +7,7 @@ import type {
 } from '@modelcontextprotocol/server'
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import type { z } from 'zod'
-import type { Operation } from '../operation.ts'
+import type { NeededOperation, Operation } from '../operation.ts'
 import { confirmForget } from './confirm.ts'
 import type { McpHost } from './host.ts'
 import { progressOf } from './progress.ts'
@@ -19,8 +19,8 @@ import { inputSchema, outputSchema } from './tool-schema.ts'
 /** One tool: its definition, made once, and what a call of it does. */
 export interface ToolEntry {
   readonly definition: Tool
-  /** What a call runs; its scope is asked for before the call is dispatched. */
-  readonly operation: Pick<Operation, 'name' | 'scope'>
+  /** What a call runs; its scope and tool are asked for before the call is dispatched. */
+  readonly operation: NeededOperation
   /** Throws AppError; an answer may be a question back to the person. */
   call(call: ToolCall): Promise<CallToolResult | InputRequiredResult>
 }

@@ -35,6 +35,7 @@ export function entityNamesOperation(): Operation<
     title: 'Complete a name',
     description: 'Names in your memories that begin as typed, the most mentioned first.',
     scope: 'memory:read',
+    tool: 'recall',
     effect: 'read',
     input: namesInput,
     output: namesOutput,

@@ -7,6 +7,17 @@ import { insertConfirmation, redeemConfirmation } from './confirmations.sql.ts'
 
 const confirmationLifeSeconds = 600
 
+/** Both in one request: one asks to change nothing, the other to delete. */
+export function wantsBoth(input: {
+  readonly dry_run?: boolean | undefined
+  readonly confirm_token?: string | undefined
+}): boolean {
+  return input.dry_run === true && input.confirm_token !== undefined
+}
+
+export const bothWanted =
+  'dry_run only counts: leave it out to delete what confirm_token stands for'
+
 export interface Asked {
   readonly confirm_token: string
   readonly confirm_before: string

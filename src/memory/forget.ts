@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { blindIndex } from '../crypto/term-hash.ts'
 import type { CommitContext, Operation } from '../operation.ts'
-import { askToConfirm, confirmedSet } from './confirmation.ts'
+import { askToConfirm, bothWanted, confirmedSet, wantsBoth } from './confirmation.ts'
 import { filterFields, toFilter } from './filter.ts'
 import { memoryId } from './memory.ts'
 import { selectIds, type MemoryFilter } from './memories.sql.ts'
@@ -40,6 +40,9 @@ const forgetInput = z
         path: ['ids'],
         message: 'say what to forget: ids, a filter, or everything: true',
       })
+    }
+    if (wantsBoth(input)) {
+      context.addIssue({ code: 'custom', path: ['dry_run'], message: bothWanted })
     }
     if (narrowed && everything !== undefined) {
       context.addIssue({

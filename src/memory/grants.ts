@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
+import { isStorableInstant } from '../database/codec.ts'
 import { AppError } from '../errors.ts'
 import {
   countGiven,
@@ -37,7 +38,11 @@ const createInput = z
       .boolean()
       .optional()
       .describe('Also memories that are shared within this namespace; private ones never'),
-    expires_at: z.iso.datetime({ offset: true }).optional().describe('When it ends by itself'),
+    expires_at: z.iso
+      .datetime({ offset: true })
+      .refine((text) => isStorableInstant(new Date(text)), 'not of the years 1 to 9999')
+      .optional()
+      .describe('When it ends by itself'),
     penalty: z
       .number()
       .min(0)

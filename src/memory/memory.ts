@@ -1,5 +1,6 @@
 /** What a memory is and the limits it keeps. Schemas shared by the operations; no database here. */
 import { z } from 'zod'
+import { isStorableInstant } from '../database/codec.ts'
 
 export const contentBytesMax = 64 * 1024
 export const rawContentBytesMax = 256 * 1024
@@ -58,8 +59,8 @@ const isoInstant = z.union([z.iso.datetime({ offset: true }), z.iso.date()])
 export const timestamp = z
   .string()
   .max(40)
-  .refine((text) => isoInstant.safeParse(text).success, {
-    error: 'not a date: write 2026-03-01 or 2026-03-01T09:30:00Z',
+  .refine((text) => isoInstant.safeParse(text).success && isStorableInstant(new Date(text)), {
+    error: 'not a date: write 2026-03-01 or 2026-03-01T09:30:00Z, in UTC of the years 1 to 9999',
   })
   .transform((text) => new Date(text))
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { blindIndex } from '../crypto/term-hash.ts'
 import type { CommitContext, Operation } from '../operation.ts'
-import { askToConfirm, confirmedSet } from './confirmation.ts'
+import { askToConfirm, bothWanted, confirmedSet, wantsBoth } from './confirmation.ts'
 import type { FieldPlace } from './fields.ts'
 import { clientKey } from './keys.ts'
 import { label, timestamp } from './memory.ts'
@@ -34,6 +34,7 @@ const rollbackInput = z
       [agent, client, request, token].some((value) => value !== undefined),
     { path: ['agent'], error: 'say whose: agent, client or request' },
   )
+  .refine((input) => !wantsBoth(input), { path: ['dry_run'], error: bothWanted })
 
 const rollbackOutput = z.object({
   status: z.enum(['forgotten', 'dry_run', 'confirmation_required']),

@@ -11,6 +11,7 @@ import {
   type Grain,
   type ResolvedDate,
 } from './date-phrases.ts'
+import { isStorableInstant } from '../database/codec.ts'
 import { dateLocale, dateParser } from './date-locales.ts'
 
 export type { Grain, ResolvedDate } from './date-phrases.ts'
@@ -51,7 +52,7 @@ function findDates(text: string, reference: Date): FoundDate[] {
   const locale = dateLocale(text)
   if (locale === undefined) return []
   return [...findPhrases(text, reference), ...parsed(text, locale, reference)]
-    .filter((date) => !Number.isNaN(date.from.getTime()) && date.from <= date.to)
+    .filter(({ from, to }) => isStorableInstant(from) && isStorableInstant(to) && from <= to)
     .toSorted((a, b) => a.index - b.index || b.text.length - a.text.length)
     .filter((date, position, all) => !all.slice(0, position).some((other) => covers(other, date)))
 }

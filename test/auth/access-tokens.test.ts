@@ -135,6 +135,14 @@ describe('a token', () => {
     },
   )
 
+  test('a prompt without its scope: 403 with a challenge, as for a tool', async () => {
+    const token = await running.issuer.sign({ sub: 'without-read', scope: 'memory:write' })
+    const message = { method: 'prompts/get', params: { name: 'continue' } }
+    const answer = await sendMessage(running, token, message)
+    expect(answer.status).toBe(403)
+    expect(challengeOf(answer)).toContain('scope="memory:write memory:read"')
+  })
+
   test('opens REST as it opens the protocol, with the same challenges', async () => {
     const get = async (token: string | undefined, path: string) => {
       const authorization = token === undefined ? undefined : `Bearer ${token}`
@@ -300,6 +308,12 @@ describe('the mapping', () => {
       userNamespace('https://b.example', 'x'),
     )
     expect(userNamespace('a","b', 'c')).not.toBe(userNamespace('a', 'b","c'))
+  })
+
+  test('refuses the name of the jobs of the server as agent', async () => {
+    const refused = { code: 'insufficient_scope' }
+    await expect(verify({}, { sub: 'mindglue' })).rejects.toMatchObject(refused)
+    expect((await verify({}, { sub: 'Mindglue' })).agent).toBe('Mindglue')
   })
 
   test('refuses an agent that is no name', async () => {

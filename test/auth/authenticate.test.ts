@@ -96,6 +96,17 @@ describe('a key', () => {
     })
   })
 
+  test('acts under any name but that of the jobs of the server', async () => {
+    const refused = issueKey(running, 'names', { agent: 'mindglue' })
+    await expect(refused).rejects.toMatchObject({ code: 'invalid_input' })
+    expect((await issueKey(running, 'names', { agent: 'Mindglue' })).agent).toBe('Mindglue')
+  })
+
+  test('expires within the years that can be stored', async () => {
+    const late = issueKey(running, 'late', { expires_at: '9999-12-31T23:59:59-12:00' })
+    await expect(late).rejects.toMatchObject({ code: 'invalid_input' })
+  })
+
   test('is in the audit log of its namespace from its issue to its end', async () => {
     const { id } = await issueKey(running, 'logged')
     await rotate('logged', id)

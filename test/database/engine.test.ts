@@ -187,6 +187,15 @@ describe('a stream', () => {
 })
 
 describe('an error', () => {
+  test('of a time beyond all columns is its sender’s, not ours', async () => {
+    for (const day of ['0000-01-01', '300000-01-01']) {
+      const failure = await failureOf(
+        database.transaction({}, (sql) => sql`select ${day}::timestamptz`),
+      )
+      expect(failure.code).toBe('invalid_input')
+    }
+  })
+
   test('of a unique key is a conflict and repeats no value anywhere', async () => {
     const failure = await failureOf(
       database.transaction({}, async (sql) => {

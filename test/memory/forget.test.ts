@@ -116,6 +116,19 @@ describe('more than one memory', () => {
     expect(await browse(principal)).toHaveLength(4)
   })
 
+  test('a dry run with a token is refused: it would be taken for one of the two', async () => {
+    const principal = await freshNamespace()
+    await store(principal, { memories: notes })
+    const { confirm_token } = await forget(principal, { everything: true })
+    for (const more of [{}, { everything: true }]) {
+      const both = forget(principal, { ...more, confirm_token, dry_run: true })
+      await expect(both).rejects.toMatchObject({ code: 'invalid_input' })
+    }
+    expect(await browse(principal)).toHaveLength(4)
+    const { memories } = await forget(principal, { confirm_token, dry_run: false })
+    expect(memories).toBe(4)
+  })
+
   test('a memory stored after the count is not taken by the token', async () => {
     const principal = await freshNamespace()
     await store(principal, { memories: notes })

@@ -252,6 +252,15 @@ describe('a rollback', () => {
     await expect(other).rejects.toMatchObject({ code: 'conflict' })
   })
 
+  test('refuses a dry run with a token: it would be taken for one of the two', async () => {
+    await begin()
+    await store(agent, { content: 'Two.' })
+    const { confirm_token } = await rollback({ agent: agent.agent })
+    const both = rollback({ confirm_token, dry_run: true })
+    await expect(both).rejects.toMatchObject({ code: 'invalid_input' })
+    expect(await rollback({ confirm_token })).toMatchObject({ status: 'forgotten', memories: 1 })
+  })
+
   test('of an import goes by when it was imported and by whom, not by what its lines say', async () => {
     await begin()
     const operator: Principal = { ...admin, channel: 'cli' }

@@ -76,12 +76,27 @@ describe('one memory', () => {
       { content: 'x', occurred_at: '2026-03-01T09:30:00' },
       'not a date',
     ],
+    ['a time in the year 0', { content: 'x', occurred_at: '0000-01-01' }, 'years 1 to 9999'],
+    [
+      'a time that is past the year 9999 in UTC',
+      { content: 'x', expires_at: '9999-12-31T23:59:59-12:00' },
+      'years 1 to 9999',
+    ],
     ['metadata nested too deep', { content: 'x', metadata: nested(40) }, 'deeper'],
     ['neither content nor memories', {}, 'either content or memories'],
   ])('with %s is refused and says why', async (_case, input, reason) => {
     const error = await failure(store(input))
     expect(error.code).toBe('invalid_input')
     expect(error.publicMessage).toContain(reason)
+  })
+
+  test.each([
+    ['0001-01-01T00:00:00Z', 'We saw it yesterday and the year before.'],
+    ['9999-12-31T23:59:59Z', 'We meet tomorrow, or next year.'],
+    ['2026-01-01T00:00:00Z', 'The lease ends in the year 9999.'],
+  ])('of %s is stored, whatever its text counts from there', async (occurred_at, content) => {
+    const { results } = await store({ content, occurred_at })
+    expect(results[0]?.status).toBe('stored')
   })
 
   test('of 64 KiB of emoji is stored whole', async () => {
