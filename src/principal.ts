@@ -37,8 +37,6 @@ export interface Credential {
   readonly requestsPerMinute: number | undefined
   /** Names of the only tools the key may see and call; undefined: every one. */
   readonly tools: ReadonlySet<string> | undefined
-  /** Whether the key is shown the tools for administrators. */
-  readonly adminTools: boolean
 }
 
 export interface Principal {

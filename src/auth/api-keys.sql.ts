@@ -11,7 +11,6 @@ export interface FoundApiKey {
   readonly scopes: string
   /** Null: every tool. */
   readonly tools: string | null
-  readonly admin_tools: boolean
   readonly requests_per_minute: number | null
   readonly secret_hash: Buffer
   /** The secret before the last rotation, while it is still valid. */
@@ -21,7 +20,7 @@ export interface FoundApiKey {
 /** The key with this id; undefined when there is none in force. One row by primary key, no locks. */
 export async function findApiKey(sql: Sql, id: string): Promise<FoundApiKey | undefined> {
   const [row] = await sql<FoundApiKey>`
-    select f.namespace, f.namespace_name, f.agent, f.scopes, f.tools, f.admin_tools,
+    select f.namespace, f.namespace_name, f.agent, f.scopes, f.tools,
       f.requests_per_minute, f.secret_hash, f.previous_hash
     from api_key_find(${id}::uuid) f`
   return row
@@ -33,7 +32,6 @@ export interface NewApiKey {
   readonly label: string
   readonly scopes: string
   readonly tools: string | null
-  readonly adminTools: boolean
   readonly requestsPerMinute: number | null
   readonly secretHash: Buffer
   readonly expiresAt: Date | null
@@ -45,14 +43,17 @@ export async function countApiKeys(tx: NamespaceTransaction): Promise<number> {
   return row?.count ?? 0
 }
 
-/** Adds a key to the transaction's namespace; undefined when its context is no administrator's. */
+/**
+ * Adds a key to the transaction's namespace; undefined when its context is no administrator's. The `false`
+ * is for a column of tools for administrators, of which there are none.
+ */
 export async function insertApiKey(
   tx: NamespaceTransaction,
   key: NewApiKey,
 ): Promise<Date | undefined> {
   const [row] = await tx<{ created_at: Date | null }>`
     select api_key_issue(${key.id}::uuid, ${key.agent}, ${key.label}, ${key.scopes}, ${key.tools},
-      ${key.adminTools}, ${key.requestsPerMinute}::int, ${key.secretHash}, ${key.expiresAt})
+      false, ${key.requestsPerMinute}::int, ${key.secretHash}, ${key.expiresAt})
       as created_at`
   return row?.created_at ?? undefined
 }
@@ -80,7 +81,7 @@ export function listApiKeys(
   limit: number,
 ): Promise<ListedApiKey[]> {
   return tx`
-    select l.id, l.agent, l.label, l.scopes, l.tools, l.admin_tools, l.requests_per_minute,
+    select l.id, l.agent, l.label, l.scopes, l.tools, l.requests_per_minute,
       l.previous_until, l.created_at, l.created_by, l.rotated_at, l.expires_at, l.last_used_at,
       l.revoked_at
     from api_key_list(${beforeId ?? null}::uuid, ${limit}::int) l order by l.id desc`

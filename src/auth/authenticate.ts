@@ -203,7 +203,6 @@ function principalOf(id: string, key: FoundApiKey, request: AuthenticationReques
       id,
       requestsPerMinute: key.requests_per_minute ?? undefined,
       tools: key.tools === null ? undefined : new Set(key.tools.split(' ')),
-      adminTools: key.admin_tools,
     },
   }
 }
@@ -214,7 +213,7 @@ function tokenPrincipal(
   { channel, requestId }: AuthenticationRequest,
 ): Principal {
   const { id, namespaceName, agent, scopes } = holder
-  const rights = { requestsPerMinute: undefined, tools: undefined, adminTools: false }
+  const rights = { requestsPerMinute: undefined, tools: undefined }
   const credential = { kind: 'access-token', id, ...rights } as const
   return { namespace, namespaceName, agent, scopes, channel, requestId, credential }
 }

@@ -44,7 +44,6 @@ const described = z.object({
   label: z.string(),
   scopes: z.array(scopeName),
   tools: z.array(z.string()).nullable(),
-  admin_tools: z.boolean(),
   requests_per_minute: z.int().nullable(),
   state: z.enum(['active', 'rotating', 'expired', 'revoked']),
   created_at: z.string(),
@@ -72,7 +71,6 @@ const issueInput = z.strictObject({
     .max(toolsMax)
     .optional()
     .describe('The only tools that the key may see and call; left out, all of them'),
-  admin_tools: z.boolean().optional().describe('Whether tools for administrators are shown'),
   requests_per_minute: z.int().min(1).max(requestsPerMinuteMax).optional(),
   expires_at: z.iso
     .datetime({ offset: true })
@@ -136,7 +134,6 @@ export function keyIssueOperation({
         label: input.label ?? '',
         scopes: scopes.join(' '),
         tools: input.tools?.join(' ') ?? null,
-        adminTools: input.admin_tools ?? false,
         requestsPerMinute: input.requests_per_minute ?? null,
         secretHash: hash,
         expiresAt,
@@ -259,13 +256,12 @@ function noSuchKey(message: string): AppError {
 }
 
 function describeKey(row: ListedApiKey, now: Date): ApiKeyDescription {
-  const { id, agent, label, admin_tools, requests_per_minute, created_by } = row
+  const { id, agent, label, requests_per_minute, created_by } = row
   return {
     id,
     key_start: publicPart(id),
     agent,
     label,
-    admin_tools,
     requests_per_minute,
     created_by,
     scopes: z.array(scopeName).parse(row.scopes.split(' ')),

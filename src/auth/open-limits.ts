@@ -7,7 +7,7 @@ import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createFailedKeys, type FailedKeys } from './failed-keys.ts'
 import { createRateLimiter, type Limit, type RateLimiter } from './rate-limit.ts'
-import { createRequestLimits, unlimited, type RequestLimits } from './request-limits.ts'
+import { createRequestLimits, type RequestLimits } from './request-limits.ts'
 
 export interface OpenedLimits {
   readonly limits: RequestLimits
@@ -53,7 +53,12 @@ export async function openLimits(
   })
   const onRefusal = (limit: Limit['name']): void => metrics.rateLimited(limit)
   return {
-    limits: hasLimits(config) ? createRequestLimits({ limiter, plans, onRefusal }) : unlimited,
+    // A key's own limit holds where plans bound nothing, too.
+    limits: createRequestLimits({
+      limiter,
+      planRequests: (plan) => (hasLimits(config) ? plans.of(plan).requestsPerMinute : Infinity),
+      onRefusal,
+    }),
     failedKeys: createFailedKeys(limiter, config.failedKeysPerMinute, () =>
       metrics.rateLimited('address'),
     ),

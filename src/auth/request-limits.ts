@@ -1,6 +1,5 @@
 /** Which limits a principal's requests must keep, and what is said of them in headers and refusals. */
 import { AppError } from '../errors.ts'
-import type { Plans } from '../namespaces/plans.ts'
 import type { Principal } from '../principal.ts'
 import { minuteMs, type Limit, type RateLimiter, type Standing } from './rate-limit.ts'
 
@@ -20,27 +19,22 @@ export interface RequestLimits {
 
 export interface RequestLimitsOptions {
   readonly limiter: RateLimiter
-  readonly plans: Plans
+  /** Requests a minute of a namespace on a plan; Infinity: as many as it likes. */
+  readonly planRequests: (plan: string) => number
   /** Told which limit refused a request. */
   readonly onRefusal?: (name: Limit['name']) => void
-}
-
-/** Without any limit. */
-export const unlimited: RequestLimits = {
-  take: () => Promise.resolve(undefined),
-  headers: () => ({}),
 }
 
 /** Everybody but the operator at the command line and jobs has the limit of the namespace and of the key. */
 export function createRequestLimits({
   limiter,
-  plans,
+  planRequests,
   onRefusal,
 }: RequestLimitsOptions): RequestLimits {
   return {
     async take(principal, plan) {
       if (!isLimited(principal)) return undefined
-      const limits = limitsOf(principal, plans.of(plan).requestsPerMinute)
+      const limits = limitsOf(principal, planRequests(plan))
       if (limits.length === 0) return undefined
       const group = groupOf(principal)
       const decision = await limiter.take(group, limits)

@@ -8,7 +8,6 @@ interface IssueCommandOptions {
   readonly label?: string
   readonly scope?: readonly string[]
   readonly tool?: readonly string[]
-  readonly adminTools?: true
   readonly requestsPerMinute?: string
   readonly expiresDays?: string
   readonly json?: true
@@ -51,7 +50,6 @@ function addIssue(group: Command, run: Run, entry: string): void {
       ).choices(allScopes),
     )
     .option('--tool <name...>', 'the only tools the key may see and call')
-    .option('--admin-tools', 'show the tools for administrators')
     .option('--requests-per-minute <number>', 'a limit of its own, below that of the namespace')
     .option('--expires-days <number>', 'refuse the key after so many days')
     .option('--json', 'print JSON')
@@ -66,7 +64,6 @@ function addIssue(group: Command, run: Run, entry: string): void {
           label: given.label,
           scopes: given.scope,
           tools: given.tool,
-          hasAdminTools: given.adminTools === true,
           requestsPerMinute: given.requestsPerMinute,
           expiresDays: given.expiresDays,
           isJson: given.json === true,

@@ -15,7 +15,6 @@ export interface IssueOptions extends ApiKeysOptions {
   readonly label: string | undefined
   readonly scopes: readonly string[] | undefined
   readonly tools: readonly string[] | undefined
-  readonly hasAdminTools: boolean
   /** As typed. */
   readonly requestsPerMinute: string | undefined
   readonly expiresDays: string | undefined
@@ -35,7 +34,6 @@ export async function runIssue(options: IssueOptions): Promise<number> {
   const perMinute = wholeNumber('--requests-per-minute', options.requestsPerMinute)
   const input = {
     agent: options.forAgent,
-    admin_tools: options.hasAdminTools,
     ...(options.label !== undefined && { label: options.label }),
     // The operation knows the scopes and says which one is wrong.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- checked there, by its schema
@@ -149,12 +147,11 @@ function printTable(keys: readonly ListedKey[], namespaceName: string): void {
   return undefined
 }
 
-/** `; 30 a minute; tools recall store; admin tools`. */
+/** `; 30 a minute; tools recall store`. */
 function narrowedBy(key: ListedKey): string {
   const parts = [
     ...(key.requests_per_minute === null ? [] : [`${key.requests_per_minute} a minute`]),
     ...(key.tools === null ? [] : [`tools ${key.tools.join(' ')}`]),
-    ...(key.admin_tools ? ['admin tools'] : []),
   ]
   return parts.map((part) => `; ${part}`).join('')
 }

@@ -182,6 +182,7 @@ function authenticateFor(
     const { requestId } = context.var
     refuseTokenInQuery(context)
     const credential = bearerToken(context.req.raw.headers)
+    if (credential === undefined && !authenticator.required) refuseForwarded(context)
     const request = { channel, requestId, address: addressOf(context) }
     context.set('principal', await authenticator.authenticate(credential, request))
     await next()
@@ -205,6 +206,18 @@ function refuseTokenInQuery(context: Route): void {
   throw new AppError('unauthenticated', 'Send the token as a header, never in the address.', {
     details: { challenge: 'invalid_request' },
   })
+}
+
+/** Header fields that proxies add of themselves (RFC 7239, RFC 9110 §7.6.3), and what is customary. */
+const forwardedField = /^(?:forwarded|via|x-forwarded(?:-.+)?|x-real-ip)$/u
+
+/** Whoever needs no key is served since only this machine can ask; through a proxy anybody could. */
+function refuseForwarded(context: Route): void {
+  if (![...context.req.raw.headers.keys()].some((name) => forwardedField.test(name))) return
+  throw new AppError(
+    'insufficient_scope',
+    'Without a key only this machine is served, and this request came through a proxy. Set MINDGLUE_API_KEY or MINDGLUE_OAUTH_ISSUER.',
+  )
 }
 
 export function foreignHost(): AppError {

@@ -165,7 +165,7 @@ describe('a token', () => {
     const request = { channel: 'mcp-http', requestId: '' } as const
     const principal = await running.app.authenticator.authenticate(token, request)
     expect([...principal.scopes]).toEqual(['memory:read'])
-    expect(principal.credential).toMatchObject({ kind: 'access-token', adminTools: false })
+    expect(principal.credential).toMatchObject({ kind: 'access-token', tools: undefined })
   })
 
   test('of a client that asked for no scope opens nothing, and says what to ask for', async () => {

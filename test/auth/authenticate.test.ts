@@ -77,7 +77,6 @@ describe('a key', () => {
     const { key, id } = await issueKey(running, 'limits', {
       scopes: ['admin', 'memory:read', 'memory:read'],
       tools: ['recall', 'store'],
-      admin_tools: true,
       requests_per_minute: 30,
     })
     const request = {
@@ -92,7 +91,6 @@ describe('a key', () => {
       id,
       requestsPerMinute: 30,
       tools: new Set(['recall', 'store']),
-      adminTools: true,
     })
   })
 
@@ -217,7 +215,7 @@ describe('what is refused', () => {
     await app.scope.withNamespace(agent, {}, async (tx) => {
       expect(await revokeApiKey(tx, id)).toBeUndefined()
       const forged = { id: '01890000-0000-7000-8000-000000000000', agent: 'eve', label: '' }
-      const rest = { scopes: 'admin', tools: null, adminTools: true, requestsPerMinute: null }
+      const rest = { scopes: 'admin', tools: null, requestsPerMinute: null }
       const secretHash = Buffer.alloc(32)
       const made = await insertApiKey(tx, { ...forged, ...rest, secretHash, expiresAt: null })
       expect(made).toBeUndefined()

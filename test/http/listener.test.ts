@@ -219,6 +219,25 @@ describe('the key', () => {
     expect((await send(anyone, { headers: { authorization: '' } })).status).toBe(200)
   })
 
+  test.each([
+    ['forwarded', 'for=192.0.2.7'],
+    ['x-forwarded-for', '192.0.2.7'],
+    ['x-forwarded-host', 'localhost'],
+    ['X-Forwarded-Proto', 'https'],
+    ['x-real-ip', '192.0.2.7'],
+    ['via', '1.1 edge'],
+  ])(
+    'without a key nothing is served through a proxy that says so with %s',
+    async (name, value) => {
+      const anyone = await listen({ apiKey: undefined })
+      const refused = await send(anyone, { headers: { authorization: '', [name]: value } })
+      expect(refused.status).toBe(403)
+      expect(refused.body).toContain('MINDGLUE_API_KEY')
+      const keyed = await listen()
+      expect((await send(keyed, { headers: { [name]: value } })).status).toBe(200)
+    },
+  )
+
   test('a wrong key is refused even where none is asked for', async () => {
     const anyone = await listen({ apiKey: undefined })
     expect((await send(anyone, { headers: { authorization: 'Bearer stale' } })).status).toBe(401)
