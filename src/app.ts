@@ -21,9 +21,11 @@ import { createScope, verifyContextKey, type NamespaceScope } from './database/s
 import { AppError } from './errors.ts'
 import {
   createAuthorize,
+  createCharge,
   createExecute,
   type Authorize,
   type ChangeListener,
+  type Charge,
   type Execute,
 } from './execute.ts'
 import { changeIdsMax, openChanges, type Changes } from './jobs/changes.ts'
@@ -72,6 +74,7 @@ export interface App {
   readonly operations: Operations
   readonly execute: Execute
   readonly authorize: Authorize
+  readonly charge: Charge
   /** Who holds a credential that came over HTTP. */
   readonly authenticator: Authenticator
   /** Access tokens of the configured issuer; undefined where there is none. */
@@ -185,7 +188,10 @@ async function assemble(parts: Parts): Promise<App> {
     },
     vault,
   )
-  const changes = await openChanges(bus)
+  const changes = await openChanges(bus, () => {
+    metrics.failure('redis')
+    log.warn('message of another process is not understood', { component: 'redis' })
+  })
   const rankingTexts = new RankingTexts()
   const sealedVectors = new SealedVectors()
   changes.onChange(({ namespace, action, memoryIds }) => {
@@ -289,6 +295,7 @@ async function assemble(parts: Parts): Promise<App> {
       onChange,
     }),
     authorize: createAuthorize({ scope, namespaces, log, metrics, limits }),
+    charge: createCharge({ namespaces, limits }),
     authenticator,
     tokens,
     accounts: await openAccounts(config, keys, scope, log),

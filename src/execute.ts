@@ -44,6 +44,12 @@ export type Execute = <Input extends z.ZodType, Output extends z.ZodType, Prepar
  */
 export type Authorize = (operation: NeededOperation, principal: Principal) => Promise<void>
 
+/**
+ * Counts a request that runs no operation and costs something all the same, such as one that opens a session.
+ * Throws AppError `rate_limited`; no operation was refused, so the audit log says nothing of it.
+ */
+export type Charge = (principal: Principal) => Promise<void>
+
 /** Told after the commit what an operation touched, memories or keys, and who may know; ids only. */
 export type ChangeListener = (change: {
   readonly namespace: bigint
@@ -143,6 +149,17 @@ export function createAuthorize(dependencies: AuthorizeDependencies): Authorize 
       finish(dependencies, operation.name, principal, error.code, started, {})
       throw error
     }
+  }
+}
+
+export function createCharge({
+  namespaces,
+  limits,
+}: Pick<ExecuteDependencies, 'namespaces' | 'limits'>): Charge {
+  return async (principal) => {
+    const { plan } = await namespaces.settings(principal)
+    const refusal = await limits?.take(principal, plan)
+    if (refusal !== undefined) throw refusal.error
   }
 }
 

@@ -18,28 +18,36 @@ export interface Changes {
 }
 
 const channel = 'mindglue:changes'
+/** Most ids that are told to other processes; a list as long as this stands for the whole namespace. */
+export const changeIdsMax = 500
 const messageSchema = z.object({
   from: z.string(),
-  namespace: z.string(),
-  memoryIds: z.array(z.string()),
+  namespace: z.string().regex(/^\d{1,19}$/u),
+  memoryIds: z.array(z.string()).max(changeIdsMax),
   action: z.enum(['stored', 'forgotten']),
   audience: z.array(z.string()).optional(),
 })
-/** Most ids that are told to other processes: more than anybody subscribes to. */
-export const changeIdsMax = 500
 
-/** `bus` is undefined without Redis: then the listeners of this process are all there are. */
-export async function openChanges(bus: RedisBus | undefined): Promise<Changes> {
+/**
+ * `bus` is undefined without Redis: then the listeners of this process are all there are. `onUnknown` is told
+ * of a message that is none of ours, which is ignored: whoever else writes to that Redis must not end us.
+ */
+export async function openChanges(
+  bus: RedisBus | undefined,
+  onUnknown: () => void = () => undefined,
+): Promise<Changes> {
   const listeners = new Set<(change: MemoryChange) => void>()
   const tell = (change: MemoryChange): void => {
     for (const listener of listeners) listener(change)
   }
   const self = randomUUID()
   await bus?.subscribe(channel, (text) => {
-    const parsed = messageSchema.safeParse(JSON.parse(text))
-    if (!parsed.success || parsed.data.from === self) return
-    const { namespace, memoryIds, action, audience } = parsed.data
+    const message = readMessage(text)
+    if (message === undefined) return onUnknown()
+    const { from, namespace, memoryIds, action, audience } = message
+    if (from === self) return undefined
     tell({ namespace: BigInt(namespace), memoryIds, action, ...(audience && { audience }) })
+    return undefined
   })
   return {
     publish: (change) => {
@@ -58,5 +66,13 @@ export async function openChanges(bus: RedisBus | undefined): Promise<Changes> {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+  }
+}
+
+function readMessage(text: string): z.output<typeof messageSchema> | undefined {
+  try {
+    return messageSchema.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
   }
 }

@@ -23,6 +23,7 @@ export function createProductEndpoint(
       const operation = servers.operationOf(message)
       if (operation !== undefined) await host.authorize(operation, principal)
     },
+    charge: (principal) => host.charge(principal),
     changes: changeFeed(host),
     subscribable: (principal, uris) => subscribableUris(host, { principal, options: {} }, uris),
   })

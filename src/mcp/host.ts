@@ -1,6 +1,6 @@
 /** What the protocol needs from the application; `App` has this shape. No import points up to it. */
 import type { z } from 'zod'
-import type { Authorize, Execute } from '../execute.ts'
+import type { Authorize, Charge, Execute } from '../execute.ts'
 import type { Operations } from '../operations.ts'
 import type { Channel, Principal } from '../principal.ts'
 
@@ -29,6 +29,8 @@ export interface McpHost {
   readonly execute: Execute
   /** Refuses, with its trace in the audit log, what `execute` would refuse for want of a scope. */
   readonly authorize: Authorize
+  /** Counts a request that runs no operation against its principal's limits. */
+  readonly charge: Charge
   readonly operations: McpOperations
   principal(options: {
     readonly namespaceName: string

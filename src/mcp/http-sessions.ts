@@ -8,12 +8,12 @@ import {
 import type { Principal } from '../principal.ts'
 import { authInfoOf } from './caller.ts'
 import { jsonRpcError, rpcCode } from './json-rpc-response.ts'
+import { createPlaces, type Place, type PlaceBounds } from './places.ts'
 
 export interface SessionsOptions {
   readonly serverFor: (principal: Principal) => Server | McpServer
-  /** Sessions one process holds; each costs about 60 KB. */
-  readonly sessionsMax: number
-  readonly sessionsPerPrincipalMax: number
+  /** Of the sessions that one process holds; each costs about 60 KB. */
+  readonly bounds: PlaceBounds
   /** A session without an open stream ends after this time without a request. */
   readonly idleMs: number
   readonly onError: (error: Error) => void
@@ -30,6 +30,7 @@ export interface Sessions {
 
 interface Session {
   readonly owner: string
+  readonly place: Place
   readonly transport: WebStandardStreamableHTTPServerTransport
   readonly server: Server | McpServer
   lastUsedAt: number
@@ -40,11 +41,13 @@ interface Session {
 /** Owns the map of sessions of this process. An id is random, but never enough: the owner must match. */
 export function createSessions(options: SessionsOptions): Sessions {
   const sessions = new Map<string, Session>()
+  const places = createPlaces(options.bounds)
 
   const end = async (id: string): Promise<void> => {
     const session = sessions.get(id)
     if (session === undefined) return
     sessions.delete(id)
+    session.place.release()
     await session.server.close().catch(options.onError)
   }
 
@@ -59,14 +62,15 @@ export function createSessions(options: SessionsOptions): Sessions {
   )
   sweep.unref()
 
-  const makeRoom = async (owner: string): Promise<boolean> => {
-    const own = [...sessions].filter(([, session]) => session.owner === owner)
-    // A principal at its bound loses its own oldest session, so it cannot push out others.
-    if (own.length >= options.sessionsPerPrincipalMax) {
+  /** A principal at its bound loses its own oldest session, so it cannot push out others. */
+  const takePlace = (namespace: bigint, owner: string): Place | undefined => {
+    if (places.isFull(owner)) {
+      const own = [...sessions].filter(([, session]) => session.owner === owner)
       const [oldest] = own.toSorted(([, a], [, b]) => a.lastUsedAt - b.lastUsedAt)
-      if (oldest !== undefined) await end(oldest[0])
+      // Its place is free at once; how it ends need not be waited for.
+      if (oldest !== undefined) void end(oldest[0])
     }
-    return sessions.size < options.sessionsMax
+    return places.take(namespace, owner)
   }
 
   return {
@@ -76,22 +80,30 @@ export function createSessions(options: SessionsOptions): Sessions {
 
     async open(request, principal, body) {
       const owner = ownerOf(principal)
-      if (!(await makeRoom(owner))) {
+      const place = takePlace(principal.namespace, owner)
+      if (place === undefined) {
         return jsonRpcError(503, rpcCode.transport, 'Too many sessions; try again later')
       }
+      let isOpen = false
       const server = options.serverFor(principal)
       const transport = new WebStandardStreamableHTTPServerTransport({
         sessionIdGenerator: () => randomBytes(24).toString('base64url'),
         onsessioninitialized: (id) => {
-          sessions.set(id, { owner, transport, server, lastUsedAt: Date.now(), streams: 0 })
+          isOpen = true
+          sessions.set(id, { owner, place, transport, server, lastUsedAt: Date.now(), streams: 0 })
         },
         onsessionclosed: (id) => end(id),
       })
-      await server.connect(transport)
-      const response = await transport.handleRequest(request, handling(principal, body))
-      // A refused initialize leaves no session behind.
-      if (transport.sessionId === undefined) await server.close().catch(options.onError)
-      return response
+      try {
+        await server.connect(transport)
+        return await transport.handleRequest(request, handling(principal, body))
+      } finally {
+        // A refused initialize leaves no session behind.
+        if (!isOpen) {
+          place.release()
+          await server.close().catch(options.onError)
+        }
+      }
     },
 
     async continue(request, principal, id, body) {
@@ -101,8 +113,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       }
       session.lastUsedAt = Date.now()
       const response = await session.transport.handleRequest(request, handling(principal, body))
-      if (request.method === 'GET' && response.ok) countStream(session, request.signal)
-      return response
+      if (request.method !== 'GET' || !response.ok) return response
+      return countStream(session, response)
     },
 
     async close() {
@@ -112,14 +124,39 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 }
 
-function countStream(session: Session, signal: AbortSignal): void {
+/**
+ * The same response, counted until its body ends. The listener can end it before the client does, when the
+ * credential runs out (http/stream-end.ts), and then the request is never aborted.
+ */
+function countStream(session: Session, response: Response): Response {
+  if (response.body === null) return response
+  const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader()
   session.streams++
+  let isOpen = true
   const ended = (): void => {
+    if (!isOpen) return
+    isOpen = false
     session.streams--
     session.lastUsedAt = Date.now()
   }
-  if (signal.aborted) ended()
-  else signal.addEventListener('abort', ended, { once: true })
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const part = await reader.read().catch((error: unknown) => {
+        ended()
+        throw error
+      })
+      if (!isOpen) return
+      if (!part.done) return controller.enqueue(part.value)
+      ended()
+      controller.close()
+    },
+    async cancel(reason) {
+      ended()
+      await reader.cancel(reason)
+    },
+  })
+  const { status, statusText, headers } = response
+  return new Response(body, { status, statusText, headers })
 }
 
 /** Another agent of the same namespace is another owner, and so is another key of the same agent. */

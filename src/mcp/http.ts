@@ -14,6 +14,7 @@ import { authInfoOf, principalOf } from './caller.ts'
 import { createSessions } from './http-sessions.ts'
 import { parseJson } from '../json.ts'
 import { jsonRpcError, rpcCode } from './json-rpc-response.ts'
+import { createPlaces, type Place, type PlaceBounds } from './places.ts'
 
 /** Change events that one principal may see; returns the end of the subscription. */
 export type ChangeFeed = (
@@ -34,11 +35,16 @@ export interface McpEndpointOptions {
    */
   readonly authorize?: (principal: Principal, message: unknown) => Promise<void>
   readonly changes: ChangeFeed
+  /** Counts a request that opens a session or a stream; throws AppError when there were too many. */
+  readonly charge?: (principal: Principal) => Promise<void>
   /** Which of the asked resource URIs the principal may subscribe to. */
   readonly subscribable: (principal: Principal, uris: readonly string[]) => Promise<string[]>
   /** Told of failures inside the protocol library and of refused requests. */
   readonly onError?: (error: Error) => void
   readonly sessionIdleMs?: number
+  /** Of a process; the product's when left out. */
+  readonly sessionBounds?: PlaceBounds
+  readonly streamBounds?: PlaceBounds
 }
 
 export interface McpEndpoint {
@@ -49,11 +55,10 @@ export interface McpEndpoint {
 
 /** Half an hour: longer than a person takes to answer a question, short enough to forget the gone. */
 const sessionIdleMsDefault = 30 * 60_000
-const sessionsMax = 2000
-const sessionsPerPrincipalMax = 64
-/** Open `subscriptions/listen` streams of this process, and of one principal. */
-const streamsMax = 2000
-const streamsPerPrincipalMax = 32
+/** Half of all for one namespace: none shuts the others out. */
+const sessionBounds: PlaceBounds = { all: 2000, perNamespace: 1000, perOwner: 64 }
+/** Of open `subscriptions/listen` streams. */
+const streamBounds: PlaceBounds = { all: 2000, perNamespace: 1000, perOwner: 32 }
 
 /**
  * 2026-07-28 requests are stateless. 2025 clients get a session with `initialize`; their requests
@@ -74,21 +79,23 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
   const streams = createListenStreams(options, factory(false), onError)
   const sessions = createSessions({
     serverFor: (principal) => options.serverFor(principal, 'legacy', true),
-    sessionsMax,
-    sessionsPerPrincipalMax,
+    bounds: options.sessionBounds ?? sessionBounds,
     idleMs: options.sessionIdleMs ?? sessionIdleMsDefault,
     onError,
   })
 
-  const serveLegacy = (
+  const serveLegacy = async (
     request: Request,
     principal: Principal,
     body: unknown,
-  ): Promise<Response> | Response => {
+  ): Promise<Response> => {
     const sessionId = request.headers.get('mcp-session-id')
     if (sessionId !== null) return sessions.continue(request, principal, sessionId, body)
     if (request.method !== 'POST') return methodNotAllowed()
-    if (opensSession(body)) return sessions.open(request, principal, body)
+    if (opensSession(body)) {
+      await options.charge?.(principal)
+      return sessions.open(request, principal, body)
+    }
     return stateless(request, { authInfo: authInfoOf(principal), parsedBody: body })
   }
 
@@ -105,6 +112,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
         return serveLegacy(request, principal, body.json)
       }
       if (methodOf(body.json) === 'subscriptions/listen') {
+        await options.charge?.(principal)
         return streams.open(request, principal, body.json)
       }
       return modern.fetch(request, { authInfo: authInfoOf(principal), parsedBody: body.json })
@@ -164,14 +172,16 @@ function createListenStreams(
   factory: (context: McpRequestContext) => Server | McpServer,
   onError: (error: Error) => void,
 ): ListenStreams {
-  const open = new Map<ReturnType<typeof createMcpHandler>, string>()
-  return {
-    async open(request, principal, body) {
-      const owner = `${principal.namespace}\n${principal.agent}`
-      const own = [...open.values()].filter((other) => other === owner).length
-      if (open.size >= streamsMax || own >= streamsPerPrincipalMax) {
-        return jsonRpcError(200, rpcCode.internalError, 'Subscription limit reached', idOf(body))
-      }
+  const open = new Set<ReturnType<typeof createMcpHandler>>()
+  const places = createPlaces(options.streamBounds ?? streamBounds)
+  const listen = async (
+    request: Request,
+    principal: Principal,
+    body: unknown,
+    place: Place,
+  ): Promise<Response> => {
+    let isListening = false
+    try {
       const allowed = await withAllowedUris(body, (uris) => options.subscribable(principal, uris))
       const handler = createMcpHandler(factory, {
         legacy: 'reject',
@@ -179,19 +189,33 @@ function createListenStreams(
         bus: {
           publish: () => undefined,
           subscribe: (listener) => {
-            open.set(handler, owner)
+            isListening = true
+            open.add(handler)
             const end = options.changes(principal, listener)
             return () => {
               open.delete(handler)
+              place.release()
               end()
             }
           },
         },
       })
-      return handler.fetch(request, { authInfo: authInfoOf(principal), parsedBody: allowed })
+      return await handler.fetch(request, { authInfo: authInfoOf(principal), parsedBody: allowed })
+    } finally {
+      // What was refused listens to nothing.
+      if (!isListening) place.release()
+    }
+  }
+  return {
+    async open(request, principal, body) {
+      const place = places.take(principal.namespace, `${principal.namespace}\n${principal.agent}`)
+      if (place === undefined) {
+        return jsonRpcError(200, rpcCode.internalError, 'Subscription limit reached', idOf(body))
+      }
+      return await listen(request, principal, body, place)
     },
     async close() {
-      await Promise.all([...open.keys()].map((handler) => handler.close()))
+      await Promise.all([...open].map((handler) => handler.close()))
     },
   }
 }

@@ -2,6 +2,7 @@
 /* oxlint-disable unicorn/prefer-add-event-listener -- protocol servers and transports are no event targets */
 import type { Server, ServerEvent } from '@modelcontextprotocol/server'
 import { mayUseTool, type Principal } from '../principal.ts'
+import { changeIdsMax } from '../jobs/changes.ts'
 import type { ChangeFeed } from './http.ts'
 import type { McpHost, MemoryChange } from './host.ts'
 import { resourceUri } from './resource-uri.ts'
@@ -44,7 +45,9 @@ function mayKnow(
 }
 
 function* updatedBy(change: MemoryChange, { namespaceName }: Principal): Iterable<ServerEvent> {
-  for (const id of change.memoryIds) {
+  // Every listener would be told of every memory, before anything else is served; the list says it as well.
+  const ids = change.memoryIds.length < changeIdsMax ? change.memoryIds : []
+  for (const id of ids) {
     yield { kind: 'resource_updated', uri: resourceUri(namespaceName, { kind: 'memory', id }) }
     yield { kind: 'resource_updated', uri: resourceUri(namespaceName, { kind: 'history', id }) }
   }

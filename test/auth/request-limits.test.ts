@@ -206,6 +206,46 @@ describe('wrong keys of one address', () => {
   })
 })
 
+test('a key keeps to its own limit where plans bound nothing', async () => {
+  const free = await startTestApp({ environment: { MINDGLUE_LIMITS: 'off' } })
+  try {
+    const { key } = await issueKey(free, 'default', { requests_per_minute: 2 })
+    const recall = async (credential: string) => {
+      const answer = await callTool(free, credential, 'recall')
+      return { policy: answer.headers.get('ratelimit-policy'), text: await answer.text() }
+    }
+    for (let call = 0; call < 2; call++) {
+      const { policy, text } = await recall(key)
+      expect(policy).toBe('"key";q=2;w=60')
+      expect(text).not.toContain('rate_limited')
+    }
+    expect((await recall(key)).text).toContain('rate_limited')
+    const { policy, text } = await recall(free.apiKey)
+    expect([policy, text.includes('rate_limited')]).toEqual([null, false])
+  } finally {
+    await free.close()
+  }
+}, 120_000)
+
+test('opening sessions counts against the limit of the plan', async () => {
+  const { key } = await issueKey(running, 'opening')
+  const initialize = {
+    method: 'initialize',
+    params: {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'test', version: '1.0.0' },
+    },
+  }
+  const statuses: number[] = []
+  for (let opened = 0; opened <= requests; opened++) {
+    const answer = await sendMessage(running, key, initialize)
+    await answer.text()
+    statuses.push(answer.status)
+  }
+  expect(statuses).toEqual([...Array.from({ length: requests }, () => 200), 429])
+})
+
 test('the embedded database has no limit by default, PostgreSQL has', () => {
   expect(hasLimits(loadConfig({}))).toBe(false)
   expect(hasLimits(loadConfig({ MINDGLUE_LIMITS: 'on' }))).toBe(true)

@@ -177,6 +177,7 @@ export class RandomOperations {
     const host = {
       execute,
       authorize: () => Promise.resolve(),
+      charge: () => Promise.resolve(),
       operations: memory.operations,
       principal: () => Promise.resolve(principal),
       events: { onChange: () => () => undefined },

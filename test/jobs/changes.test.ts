@@ -1,6 +1,6 @@
 /** What one process stores, subscribers of another hear of: over a real Redis. */
 import { describe, expect, test } from 'vitest'
-import { openRedis } from '../../src/database/redis.ts'
+import { openRedis, type RedisBus } from '../../src/database/redis.ts'
 import { openChanges, type MemoryChange } from '../../src/jobs/changes.ts'
 import { until } from '../support/until.ts'
 
@@ -15,6 +15,37 @@ test('a listener of the same process hears a change once, and no more after it e
   changes.publish(change)
   end()
   changes.publish(change)
+  expect(heard).toEqual([change])
+})
+
+test('a message that is none of ours is ignored and told, and the next one is heard', async () => {
+  let deliver: (message: string) => void = () => undefined
+  const bus: RedisBus = {
+    ping: () => Promise.resolve(),
+    publish: () => undefined,
+    subscribe: (_channel, onMessage) => {
+      deliver = onMessage
+      return Promise.resolve()
+    },
+    close: () => Promise.resolve(),
+  }
+  let unknown = 0
+  const changes = await openChanges(bus, () => unknown++)
+  const heard: MemoryChange[] = []
+  changes.onChange((event) => heard.push(event))
+  const message = { from: 'another', namespace: '7', memoryIds: ['a', 'b'], action: 'stored' }
+  const long = Array.from({ length: 501 }, () => 'a')
+  const strange = [
+    '',
+    'not json',
+    'null',
+    JSON.stringify({ ...message, namespace: 'seven' }),
+    JSON.stringify({ ...message, namespace: '7.5' }),
+    JSON.stringify({ ...message, memoryIds: long }),
+  ]
+  for (const text of strange) deliver(text)
+  expect([unknown, heard]).toEqual([strange.length, []])
+  deliver(JSON.stringify(message))
   expect(heard).toEqual([change])
 })
 

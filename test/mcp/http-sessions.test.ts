@@ -1,10 +1,13 @@
 /** Sessions of 2025 clients over HTTP: owners, ends, bounds, and life without one. */
 import { afterEach, expect, test } from 'vitest'
+import { AppError } from '../../src/errors.ts'
 import {
   call,
   closeAll,
   initialize,
   legacy,
+  meta,
+  modernHeaders,
   openSession,
   send,
   start,
@@ -55,6 +58,64 @@ test('an idle session ends; one with an open stream does not', async () => {
   const used = await send(listener, { headers: watching, body: call('who') })
   expect(used.status).toBe(200)
   await stream.body?.cancel()
+})
+
+test('a stream that ends with its credential does not keep its session', async () => {
+  let isCurrent = true
+  const { listener } = await start({ sessionIdleMs: 100, isCurrent: () => isCurrent })
+  const headers = { 'mcp-session-id': await openSession(listener) }
+  const stream = await send(listener, { headers, method: 'GET' })
+  expect(stream.status).toBe(200)
+  isCurrent = false
+  await stream.text()
+  // Each look is a use, so it must come later than the idle time.
+  const isGone = async () => (await send(listener, { headers, body: call('who') })).status === 404
+  await until(isGone, { intervalMs: 300 })
+})
+
+test('sessions that are opened at once keep to the bounds of their owner and their namespace', async () => {
+  const sessionBounds = { all: 10, perNamespace: 4, perOwner: 3 }
+  const { listener } = await start({ sessionBounds })
+  const openAt = async (as: string) => {
+    const response = await send(listener, { as, body: initialize })
+    await response.text()
+    return response.headers.get('mcp-session-id') ?? response.status
+  }
+  const opened = await Promise.all(Array.from({ length: 8 }, () => openAt('anna@1')))
+  const isLive = async (id: string | number) => {
+    const headers = { 'mcp-session-id': String(id) }
+    return (await send(listener, { headers, body: call('who') })).status === 200
+  }
+  const live = await Promise.all(opened.map(isLive))
+  expect(live.filter(Boolean)).toHaveLength(3)
+  expect(await openAt('bert@1')).toHaveLength(32)
+  expect(await openAt('carl@1')).toBe(503)
+  expect(await openAt('dora@2')).toHaveLength(32)
+  const [last] = opened.filter((_, index) => live[index] === true)
+  const headers = { 'mcp-session-id': String(last) }
+  expect((await send(listener, { headers, method: 'DELETE' })).status).toBe(200)
+  expect(await openAt('carl@1')).toHaveLength(32)
+})
+
+test('opening a session or a stream is charged, and refused when there were too many', async () => {
+  let charged = 0
+  const charge = () => {
+    charged++
+    const error = new AppError('rate_limited', 'Wait.', { retryAfterSeconds: 1 })
+    return charged > 2 ? Promise.reject(error) : Promise.resolve()
+  }
+  const { listener } = await start({ charge })
+  const headers = { 'mcp-session-id': await openSession(listener) }
+  await (await send(listener, { headers, body: call('who') })).text()
+  expect(charged).toBe(1)
+  const listen = { notifications: { resourceSubscriptions: ['memory://1/a'] }, _meta: meta }
+  const body = { jsonrpc: '2.0', id: 's', method: 'subscriptions/listen', params: listen }
+  const open = () => send(listener, { headers: modernHeaders('subscriptions/listen'), body })
+  const stream = await open()
+  expect([stream.status, charged]).toEqual([200, 2])
+  await stream.body?.cancel()
+  expect((await open()).status).toBe(429)
+  expect((await send(listener, { body: initialize })).status).toBe(429)
 })
 
 test('a principal with too many sessions loses its oldest, not those of others', async () => {

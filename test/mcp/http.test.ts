@@ -1,5 +1,6 @@
 /** The streamable HTTP endpoint over a small protocol server: eras, streams, refusals. */
 import { afterEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import {
   call,
   closeAll,
@@ -126,6 +127,36 @@ describe('2026-07-28', () => {
     expect(await other.next()).toHaveProperty('method')
     await Promise.all([...streams, other].map((frames) => frames.end()))
   }, 60_000)
+
+  test('streams that are opened at once keep to the bounds, and give their places back', async () => {
+    const streamBounds = { all: 10, perNamespace: 3, perOwner: 2 }
+    const { listener } = await start({ streamBounds })
+    const listen = async (as: string) => {
+      const notifications = { resourceSubscriptions: ['memory://1/a'] }
+      const params = { notifications, _meta: meta }
+      const body = { jsonrpc: '2.0', id: 'sub', method: 'subscriptions/listen', params }
+      const headers = modernHeaders('subscriptions/listen')
+      const frames = framesOf(await send(listener, { as, headers, body }))
+      const first = z.object({ error: z.object({}).optional() }).parse(await frames.next())
+      return { frames, isOpen: first.error === undefined }
+    }
+    const openOf = async (names: readonly string[]) => {
+      const streams = await Promise.all(names.map(listen))
+      return streams.filter(({ isOpen }) => isOpen)
+    }
+    const own = await openOf(['anna@1', 'anna@1', 'anna@1', 'anna@1'])
+    expect(own).toHaveLength(2)
+    const others = await openOf(['bert@1', 'carl@1', 'dora@1'])
+    expect(others).toHaveLength(1)
+    const elsewhere = await openOf(['bert@2'])
+    expect(elsewhere).toHaveLength(1)
+    await own[0]?.frames.end()
+    const again = await until(async () => {
+      const [stream] = await openOf(['carl@1'])
+      return stream
+    })
+    for (const { frames } of [...own, ...others, ...elsewhere, again]) await frames.end()
+  })
 })
 
 /** JSON messages of an answer, whether it is one document or a stream of events. */

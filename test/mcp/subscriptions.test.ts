@@ -5,8 +5,11 @@ import {
   ResourceUpdatedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openChanges } from '../../src/jobs/changes.ts'
+import { changeFeed } from '../../src/mcp/subscriptions.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { connections, type Caller } from '../support/clients.ts'
+import { testPrincipal } from '../support/principal.ts'
 import { until } from '../support/until.ts'
 
 let app: TestApp
@@ -75,6 +78,20 @@ async function watch({ client }: Caller, uris: readonly string[]): Promise<Watch
     },
   }
 }
+
+test('a change of very many memories is announced as one of the list, not each by itself', async () => {
+  const changes = await openChanges(undefined)
+  const heard: string[] = []
+  const end = changeFeed({ events: changes })(testPrincipal(), (event) => {
+    heard.push('uri' in event ? event.uri : event.kind)
+  })
+  const memoryIds = Array.from({ length: 100_000 }, (_, index) => `id-${index}`)
+  changes.publish({ namespace: 1n, memoryIds, action: 'forgotten' })
+  expect(heard).toEqual(['memory://default/recent', 'resources_list_changed'])
+  changes.publish({ namespace: 1n, memoryIds: ['id-1'], action: 'forgotten' })
+  expect(heard).toContain('memory://default/id-1')
+  end()
+})
 
 describe.each(connections)('$name', ({ open, name }) => {
   test('changes of watched resources arrive, those of other namespaces never', async () => {

@@ -21,6 +21,7 @@ const tools = createTools({
   }),
   execute: unused,
   authorize: unused,
+  charge: unused,
   principal: unused,
   secret: unused,
   events: { onChange: unused },

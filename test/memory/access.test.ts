@@ -225,7 +225,13 @@ describe.each(['field', 'sealed'] as const)(
       const unused = (): never => {
         throw new Error('nothing here needs it')
       }
-      return { ...memory, authorize: unused, events: { onChange: unused }, secret: unused }
+      return {
+        ...memory,
+        authorize: unused,
+        charge: unused,
+        events: { onChange: unused },
+        secret: unused,
+      }
     }
   },
 )

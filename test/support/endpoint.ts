@@ -3,7 +3,7 @@ import { McpServer } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import { AppError } from '../../src/errors.ts'
 import { createListener, type Listener } from '../../src/http/listener.ts'
-import { createMcpEndpoint, type McpEndpoint } from '../../src/mcp/http.ts'
+import { createMcpEndpoint, type McpEndpoint, type McpEndpointOptions } from '../../src/mcp/http.ts'
 import { testPrincipal } from './principal.ts'
 
 export const modern = '2026-07-28'
@@ -30,12 +30,25 @@ export async function closeAll(): Promise<void> {
   await Promise.all(open.splice(0).map((listener) => listener.close()))
 }
 
+export interface StartOptions extends Pick<
+  McpEndpointOptions,
+  'sessionIdleMs' | 'sessionBounds' | 'streamBounds' | 'charge'
+> {
+  /** Whether credentials are accepted any longer; left out: nobody has one that could end. */
+  readonly isCurrent?: () => boolean
+}
+
 /** The bearer of these tests is `agent@namespace`. */
-export async function start({ sessionIdleMs = 60_000 } = {}): Promise<Started> {
+export async function start({
+  sessionIdleMs = 60_000,
+  isCurrent,
+  ...options
+}: StartOptions = {}): Promise<Started> {
   let servers = 0
   let cancelled = 0
   const listeners = new Set<(namespace: bigint, uri: string) => void>()
   const endpoint = createMcpEndpoint({
+    ...options,
     sessionIdleMs,
     serverFor: (principal) => {
       servers++
@@ -74,13 +87,21 @@ export async function start({ sessionIdleMs = 60_000 } = {}): Promise<Started> {
     drainSeconds: 1,
     authenticator: {
       required: true,
-      isCurrent: () => Promise.resolve(true),
+      isCurrent: () => Promise.resolve(isCurrent?.() ?? true),
       authenticate: (bearer, { requestId }) => {
         const [agent, namespace] = bearer?.split('~') ?? []
         if (agent === undefined || namespace === undefined) {
           return Promise.reject(new AppError('unauthenticated', 'Send a key.'))
         }
-        return Promise.resolve(testPrincipal({ agent, namespace: BigInt(namespace), requestId }))
+        const credential = isCurrent && {
+          kind: 'access-token' as const,
+          id: agent,
+          requestsPerMinute: undefined,
+          tools: undefined,
+        }
+        return Promise.resolve(
+          testPrincipal({ agent, namespace: BigInt(namespace), requestId, credential }),
+        )
       },
     },
     mounts: [{ path: '/mcp', ...endpoint }],
