@@ -216,7 +216,10 @@ async function assemble(parts: Parts): Promise<App> {
     channel,
     requestId: requestId ?? uuidv7(),
   })
-  const tokens = await openTokens(config, (name) => namespaces.resolve(name, { create: true }))
+  const accounts = await openAccounts(config, keys, scope, log)
+  const tokens = await openTokens(config, accounts, (name) =>
+    namespaces.resolve(name, { create: true }),
+  )
   const { authenticator, keysChanged } = await openAuthenticator(scope, bus, {
     tokens,
     configuredKey: config.apiKey,
@@ -298,7 +301,7 @@ async function assemble(parts: Parts): Promise<App> {
     charge: createCharge({ namespaces, limits }),
     authenticator,
     tokens,
-    accounts: await openAccounts(config, keys, scope, log),
+    accounts,
     rateLimitFields: (who) => limits.headers(who),
     namespaces,
     scope,

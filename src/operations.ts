@@ -7,6 +7,12 @@ import {
   keyRevokeOperation,
   keyRotateOperation,
 } from './auth/key-operations.ts'
+import {
+  memberInviteOperation,
+  memberListOperation,
+  memberRemoveOperation,
+  memberSetOperation,
+} from './accounts/member-operations.ts'
 import { exportOperation } from './memory/export.ts'
 import { forgetOperation } from './memory/forget.ts'
 import { grantCreateOperation, grantListOperation, grantRevokeOperation } from './memory/grants.ts'
@@ -50,6 +56,10 @@ export function createOperations(dependencies: OperationDependencies) {
     quarantineApprove: quarantineApproveOperation(),
     quarantineReject: quarantineRejectOperation(),
     rollback: rollbackOperation(),
+    memberList: memberListOperation(),
+    memberInvite: memberInviteOperation(),
+    memberSet: memberSetOperation(),
+    memberRemove: memberRemoveOperation(),
     keyIssue: keyIssueOperation(dependencies),
     keyList: keyListOperation(),
     keyRotate: keyRotateOperation(dependencies),

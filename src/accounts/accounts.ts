@@ -20,6 +20,14 @@ import {
 } from './accounts.sql.ts'
 import { createAttempts } from './attempts.ts'
 import type { Letter, Mail } from './mail.ts'
+import { invitationHash } from './member-operations.ts'
+import {
+  acceptInvitation,
+  enterNamespace,
+  isInvited,
+  listMemberships,
+  type Membership,
+} from './members.sql.ts'
 import type { Passwords } from './passwords.ts'
 import { sessionSeconds } from './lifetimes.ts'
 import type { Session, SessionTokens } from './session-tokens.ts'
@@ -50,7 +58,11 @@ export interface Accounts {
   /** Whose token it is; undefined when it is none or its session has ended, seen within two seconds. */
   session(token: string): Promise<Session | undefined>
   logOut(session: Session): Promise<void>
-  describe(session: Session): Promise<{ email: string; hasSecondFactor: boolean; createdAt: Date }>
+  describe(session: Session): Promise<AccountDescription>
+  /** Name of the namespace that an invitation opens. Throws `not_found` for one of somebody else, too. */
+  accept(session: Session, code: string): Promise<string>
+  /** A token for a namespace. Throws AppError `not_found` for one that the account may not enter. */
+  tokenFor(session: Session, namespaceName: string): Promise<string>
   /** Ends every session; a token of a new one. */
   changePassword(session: Session, old: string, password: string, from: Address): Promise<string>
   /** A secret for an authenticator; it counts when `confirmTotp` is given a code of it. */
@@ -64,7 +76,16 @@ export interface Accounts {
   removeTotp(session: Session, password: string, code: string, from: Address): Promise<void>
 }
 
+export interface AccountDescription {
+  readonly email: string
+  readonly hasSecondFactor: boolean
+  readonly createdAt: Date
+  readonly memberships: readonly Membership[]
+}
+
 export interface AccountsOptions {
+  /** Whoever has a mailbox may make an account; else only who was invited to a namespace. */
+  readonly isOpen: boolean
   readonly inDirectory: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   readonly passwords: Passwords
   readonly tokens: SessionTokens
@@ -95,11 +116,13 @@ export function createAccounts(options: AccountsOptions): Accounts {
   >()
 
   /** The same work for every address; what is mailed is sent behind the answer. */
-  const mailCode = async (email: string, from: Address, isOpen: boolean): Promise<void> => {
+  const mailCode = async (email: string, from: Address, isSignUp: boolean): Promise<void> => {
     await attempts.forMail(from)
     const code = randomBytes(codeBytes).toString('base64url')
     const kind = await inDirectory(async (sql) => {
       const found = await findAccount(sql, email, undefined)
+      const isWelcome = (await isInvited(sql, email)) || options.isOpen
+      const isOpen = isSignUp && isWelcome
       const wanted: MailKind = found === undefined && isOpen ? 'sign-up' : 'reset'
       const limits = { lifeSeconds: codeSeconds, hourlyMax: mailsHourly }
       const isAdded = await addMail(sql, { codeHash: digest(code), kind: wanted, email, ...limits })
@@ -198,8 +221,21 @@ export function createAccounts(options: AccountsOptions): Accounts {
 
     async describe({ account }) {
       const row = await read(account)
+      const memberships = await inDirectory((sql) => listMemberships(sql, account))
       const hasSecondFactor = row.totp_generation !== null
-      return { email: row.email, hasSecondFactor, createdAt: row.created_at }
+      return { email: row.email, hasSecondFactor, createdAt: row.created_at, memberships }
+    },
+
+    async accept({ account }, code) {
+      const name = await inDirectory((sql) => acceptInvitation(sql, invitationHash(code), account))
+      if (name !== undefined) return name
+      throw new AppError('not_found', 'There is no such invitation for this account.')
+    },
+
+    async tokenFor(session, namespaceName) {
+      const entry = await inDirectory((sql) => enterNamespace(sql, session, namespaceName))
+      if (entry !== undefined) return await tokens.signFor(session, namespaceName)
+      throw new AppError('not_found', 'This account has no such namespace.')
     },
 
     async changePassword(session, old, password, from) {

@@ -1,16 +1,20 @@
 /** Accounts as the configuration wants them. */
+import type { AccessTokens } from '../auth/access-tokens.ts'
 import type { Config } from '../config.ts'
 import type { InstallationKeys } from '../crypto/installation-secret.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import type { Log } from '../telemetry/log.ts'
 import { createAccounts, type Accounts } from './accounts.ts'
 import { commandMail, terminalMail } from './mail.ts'
+import { createMemberTokens } from './member-tokens.ts'
 import { createPasswords, loadBcrypt } from './passwords.ts'
 import type { SigningKeys } from './session-tokens.ts'
 
 export interface OpenedAccounts {
   readonly accounts: Accounts
   readonly signingKeys: SigningKeys
+  /** Verifies tokens for namespaces. */
+  readonly tokens: AccessTokens
   /** Origin of the account pages. */
   readonly origin: string
 }
@@ -29,10 +33,12 @@ export async function openAccounts(
   const bcrypt = await loadBcrypt()
   if (bcrypt === undefined) log.warn('bcrypt does not load; passwords are hashed with scrypt')
   const signingKeys = createSigningKeys(keys('token'))
+  const tokens = createSessionTokens(origin, signingKeys)
   const accounts = createAccounts({
+    isOpen: config.accounts === 'open',
     inDirectory: (work) => scope.withDirectory(work),
     passwords: createPasswords(keys('password'), bcrypt),
-    tokens: createSessionTokens(origin, signingKeys),
+    tokens,
     // On one's own machine only (config.ts): elsewhere codes would be in a log.
     mail:
       mailCommand === undefined
@@ -41,5 +47,6 @@ export async function openAccounts(
     totpKey: keys('totp'),
     onMailFailure: (error) => log.warn('letter could not be sent', { component: 'mail', error }),
   })
-  return { accounts, signingKeys, origin }
+  const entries = createMemberTokens(tokens, (work) => scope.withDirectory(work))
+  return { accounts, signingKeys, origin, tokens: entries }
 }

@@ -1,6 +1,13 @@
 /** Access tokens of our own: EdDSA keys that change by themselves, the same in every process without a store. */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
-import { calculateJwkThumbprint, exportJWK, jwtVerify, SignJWT, type JWK } from 'jose'
+import {
+  calculateJwkThumbprint,
+  exportJWK,
+  jwtVerify,
+  SignJWT,
+  type JWK,
+  type JWTPayload,
+} from 'jose'
 import { z } from 'zod'
 import { deriveKey } from '../crypto/derive.ts'
 import { sessionSeconds } from './lifetimes.ts'
@@ -67,60 +74,90 @@ export interface Session {
   readonly account: string
 }
 
+/** What a token for one namespace says. */
+export interface NamespaceClaim {
+  readonly session: Session
+  readonly namespaceName: string
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number
+}
+
 export interface SessionTokens {
+  /** For the account pages alone. */
   sign(session: Session): Promise<string>
+  /** For the protocol and REST in one namespace. */
+  signFor(session: Session, namespaceName: string): Promise<string>
+  /** As `verify`, of a token for a namespace. */
+  verifyFor(token: string): Promise<NamespaceClaim | undefined>
   /** Undefined for whatever is no token of ours in force. Says nothing of the session behind it. */
   verify(token: string): Promise<Session | undefined>
 }
 
-const sessionShape = z.object({ sub: z.uuid(), sid: z.uuid() })
+const sessionShape = z.object({ sub: z.uuid(), sid: z.uuid(), exp: z.number() })
+const namespaceShape = sessionShape.extend({ mindglue_namespace: z.string().max(63) })
 
-/** Tokens of `issuer` for its account pages alone: no other audience, so they open nothing else. */
+/** Tokens of `issuer`. Each names one audience (RFC 8707): the account pages, or what serves memories. */
 export function createSessionTokens(
   issuer: string,
   keys: SigningKeys,
   now: () => number = () => Date.now(),
 ): SessionTokens {
-  const audience = `${issuer}/account`
+  const accountAudience = `${issuer}/account`
+  const memoryAudience = `${issuer}/mcp`
+
+  const sign = async ({ id, account }: Session, audience: string, claims: JWTPayload) => {
+    const { id: kid, privateKey } = await keys.current()
+    const issuedAt = Math.floor(now() / 1000)
+    return await new SignJWT({ ...claims, sid: id })
+      .setProtectedHeader({ alg: algorithm, kid, typ: 'at+jwt' })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setSubject(account)
+      .setIssuedAt(issuedAt)
+      .setExpirationTime(issuedAt + sessionSeconds)
+      .sign(privateKey)
+  }
+  /** The claims of a token of ours in force for this audience; undefined for anything else. */
+  const read = async <T>(token: string, audience: string, shape: z.ZodType<T>) => {
+    const known = await keys.known()
+    try {
+      const { payload } = await jwtVerify(
+        token,
+        ({ kid }) => {
+          const key = known.find(({ id }) => id === kid)
+          if (key === undefined) throw new Error('no such key')
+          return key.publicKey
+        },
+        {
+          issuer,
+          audience,
+          algorithms: [algorithm],
+          typ: 'at+jwt',
+          requiredClaims: ['exp', 'iat', 'sub', 'sid'],
+          maxTokenAge: sessionSeconds,
+          clockTolerance: clockSkewSeconds,
+          currentDate: new Date(now()),
+        },
+      )
+      return shape.parse(payload)
+    } catch {
+      return undefined // for whatever reason: the caller is not logged in
+    }
+  }
   return {
-    async sign({ id, account }) {
-      const { id: kid, privateKey } = await keys.current()
-      const issuedAt = Math.floor(now() / 1000)
-      return await new SignJWT({ sid: id })
-        .setProtectedHeader({ alg: algorithm, kid, typ: 'at+jwt' })
-        .setIssuer(issuer)
-        .setAudience(audience)
-        .setSubject(account)
-        .setIssuedAt(issuedAt)
-        .setExpirationTime(issuedAt + sessionSeconds)
-        .sign(privateKey)
-    },
+    sign: (session) => sign(session, accountAudience, {}),
+    signFor: (session, namespaceName) =>
+      sign(session, memoryAudience, { mindglue_namespace: namespaceName }),
     async verify(token) {
-      const known = await keys.known()
-      try {
-        const { payload } = await jwtVerify(
-          token,
-          ({ kid }) => {
-            const key = known.find(({ id }) => id === kid)
-            if (key === undefined) throw new Error('no such key')
-            return key.publicKey
-          },
-          {
-            issuer,
-            audience,
-            algorithms: [algorithm],
-            typ: 'at+jwt',
-            requiredClaims: ['exp', 'iat', 'sub', 'sid'],
-            maxTokenAge: sessionSeconds,
-            clockTolerance: clockSkewSeconds,
-            currentDate: new Date(now()),
-          },
-        )
-        const session = sessionShape.parse(payload)
-        return { id: session.sid, account: session.sub }
-      } catch {
-        return undefined // for whatever reason: the caller is not logged in
-      }
+      const claims = await read(token, accountAudience, sessionShape)
+      return claims && { id: claims.sid, account: claims.sub }
+    },
+    async verifyFor(token) {
+      const claims = await read(token, memoryAudience, namespaceShape)
+      if (claims === undefined) return undefined
+      const session = { id: claims.sid, account: claims.sub }
+      const { mindglue_namespace: namespaceName, exp } = claims
+      return { session, namespaceName, expiresAt: exp * 1000 }
     },
   }
 }

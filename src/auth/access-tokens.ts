@@ -1,6 +1,7 @@
 /** Access tokens of an OAuth issuer: whether one is right, and what it says of who holds it. Asks no database. */
 import { createHash } from 'node:crypto'
 import {
+  decodeJwt,
   errors,
   jwtVerify,
   type JWTPayload,
@@ -18,10 +19,14 @@ export interface TokenHolder {
   /** Digest of issuer, subject and client: the same after a refresh. */
   readonly id: string
   readonly namespaceName: string
+  /** Surrogate of it, where the directory said so already: such a namespace is never made anew. */
+  readonly namespace?: bigint
   readonly agent: string
   readonly scopes: ReadonlySet<Scope>
   /** Milliseconds since 1970. */
   readonly expiresAt: number
+  /** False once what stands behind the token has ended before it; left out: nothing does. */
+  readonly isCurrent?: () => Promise<boolean>
 }
 
 export interface AccessTokens {
@@ -82,6 +87,15 @@ export function looksLikeToken(text: string): boolean {
   return /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/u.test(text)
 }
 
+/** The issuer that a token states, true or not; undefined for what is no token. */
+export function statedIssuer(token: string): string | undefined {
+  try {
+    return decodeJwt(token).iss
+  } catch {
+    return undefined // refused later, by whoever verifies it
+  }
+}
+
 export function createAccessTokens(settings: TokenSettings, keyOf: JWTVerifyGetKey): AccessTokens {
   const { issuer, audience, oauthTokenType: type } = settings
   const options: JWTVerifyOptions = {
@@ -110,7 +124,7 @@ export function createAccessTokens(settings: TokenSettings, keyOf: JWTVerifyGetK
 }
 
 /** Behind the signature: only the issuer decides what it says, so it may be told apart. */
-function refused(cause: unknown): AppError {
+export function refused(cause: unknown): AppError {
   const text =
     cause instanceof errors.JWTExpired
       ? 'The access token has expired; ask its issuer for a new one.'

@@ -86,8 +86,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   const holders = new Set<string>()
   /** Which secret of which key a principal was made of. */
   const origins = new WeakMap<Principal, { readonly id: string; readonly hash: Buffer }>()
-  /** When the token that a principal was made of ends, in milliseconds since 1970. */
-  const endings = new WeakMap<Principal, number>()
+  /** The token that a principal was made of. */
+  const tokenHolders = new WeakMap<Principal, TokenHolder>()
 
   /** Looks the key up; a wrong secret and an unknown id take the same way. */
   const read = async (name: string, id: string, hash: Buffer): Promise<FoundApiKey | undefined> => {
@@ -135,12 +135,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     if (looksLikeApiKey(credential)) return await withApiKey(credential, request)
     if (tokens?.looksLikeToken(credential) === true) {
       const holder = await tokens.verify(credential)
-      const principal = tokenPrincipal(
-        holder,
-        await tokens.namespace(holder.namespaceName),
-        request,
-      )
-      endings.set(principal, holder.expiresAt)
+      const namespace = holder.namespace ?? (await tokens.namespace(holder.namespaceName))
+      const principal = tokenPrincipal(holder, namespace, request)
+      tokenHolders.set(principal, holder)
       return principal
     }
     const { address } = request
@@ -174,7 +171,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     },
     async isCurrent(principal) {
       const origin = origins.get(principal)
-      if ((endings.get(principal) ?? Infinity) <= Date.now()) return false
+      const holder = tokenHolders.get(principal)
+      if (holder !== undefined && holder.expiresAt <= Date.now()) return false
+      if ((await holder?.isCurrent?.()) === false) return false
       return origin === undefined || (await verify(origin.id, origin.hash)) !== undefined
     },
     forget(ids) {

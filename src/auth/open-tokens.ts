@@ -1,5 +1,6 @@
 /** Access tokens as the configuration wants them. */
 import type { Config } from '../config.ts'
+import type { AccessTokens } from './access-tokens.ts'
 import type { AcceptedTokens } from './authenticate.ts'
 
 export interface OpenedTokens extends AcceptedTokens {
@@ -12,23 +13,44 @@ export function resourceOf(publicUrl: string): string {
   return `${publicUrl}/mcp`
 }
 
-/** Undefined when no issuer is configured. */
+/** Tokens that this server issues itself. */
+export interface OwnTokens {
+  /** Issuer in them. */
+  readonly origin: string
+  readonly tokens: AccessTokens
+}
+
+/** Undefined when neither an issuer is configured nor this server issues tokens itself. */
 export async function openTokens(
   config: Config,
+  own: OwnTokens | undefined,
   namespace: AcceptedTokens['namespace'],
 ): Promise<OpenedTokens | undefined> {
+  if (config.oauthIssuer === undefined && own === undefined) return undefined
+  // Loaded here: a process that accepts no tokens would pay 30 ms of its start for it.
+  const { looksLikeToken, statedIssuer, refused } = await import('./access-tokens.ts')
+  const foreign = await openIssuer(config)
+  return {
+    // The stated issuer chooses who verifies, and nothing else: each of them checks it again.
+    verify: async (token) => {
+      const isOwn = own !== undefined && statedIssuer(token) === own.origin
+      const tokens = isOwn ? own.tokens : foreign?.tokens
+      if (tokens === undefined) throw refused(new Error('no issuer is configured'))
+      return await tokens.verify(token)
+    },
+    looksLikeToken,
+    namespace,
+    askIssuer: async () => await foreign?.askIssuer(),
+  }
+}
+
+async function openIssuer(config: Config) {
   const { oauthIssuer: issuer, publicUrl } = config
   if (issuer === undefined || publicUrl === undefined) return undefined
-  // Loaded here: a process that accepts no tokens would pay 30 ms of its start for it.
-  const { createAccessTokens, looksLikeToken } = await import('./access-tokens.ts')
+  const { createAccessTokens } = await import('./access-tokens.ts')
   const { createIssuerKeys } = await import('./issuer.ts')
   const keys = createIssuerKeys(issuer)
   const audience = config.oauthAudience ?? resourceOf(publicUrl)
   const tokens = createAccessTokens({ ...config, issuer, audience }, keys.keyOf)
-  return {
-    verify: (token) => tokens.verify(token),
-    looksLikeToken,
-    namespace,
-    askIssuer: () => keys.refresh(),
-  }
+  return { tokens, askIssuer: () => keys.refresh() }
 }

@@ -5,6 +5,7 @@ import { loadConfig, type Config, type Overrides, type SettingKey } from '../con
 import { version } from '../version.ts'
 import { addApiKeyCommands } from './api-key-commands.ts'
 import { addGrants } from './grants-program.ts'
+import { addMemberCommands } from './member-commands.ts'
 import { addKeys } from './keys-program.ts'
 import { addNamespaces } from './namespaces-program.ts'
 import { styleFor } from './output.ts'
@@ -83,6 +84,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addGrants(program, run, entry)
   addNamespaces(program, run, entry)
   addPolicy(program, run, entry)
+  addMemberCommands(program, run, entry)
   addPlan(program, run, entry)
   try {
     await program.parseAsync()

@@ -3,11 +3,11 @@ import { choice, commandLine, matching } from './kinds.ts'
 import { unset, withDefault } from './setting.ts'
 
 export const accountSettings = {
-  accounts: withDefault('MINDGLUE_ACCOUNTS', choice(['off', 'open']), 'off', {
+  accounts: withDefault('MINDGLUE_ACCOUNTS', choice(['off', 'invited', 'open']), 'off', {
     group: 'accounts',
     description:
-      'Accounts of people at `MINDGLUE_PUBLIC_URL`, with e-mail address and password. `open`: whoever has ' +
-      'a mailbox may make one.',
+      'Accounts of people at `MINDGLUE_PUBLIC_URL`, with e-mail address and password. `invited`: who was ' +
+      'invited to a namespace may make one. `open`: whoever has a mailbox.',
   }),
   mailCommand: unset('MINDGLUE_MAIL_COMMAND', commandLine, {
     group: 'accounts',

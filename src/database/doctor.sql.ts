@@ -21,11 +21,15 @@ const safeVectorVersion = [0, 8, 2] as const
 
 /** Every function that may run with its owner's rights; held to the migrations by a test. */
 const listedDefiners: ReadonlySet<string> = new Set([
+  'account_accept(bytea, uuid)',
   'account_attempt(bytea[], integer[], integer[])',
   'account_attempt_right(bytea[])',
   'account_change_password(uuid, text, text)',
+  'account_enter(uuid, uuid, text)',
   'account_find(text, bytea)',
+  'account_is_invited(text)',
   'account_mail_add(bytea, text, text, integer, integer)',
+  'account_memberships(uuid)',
   'account_read(uuid)',
   'account_redeem(bytea, uuid, text)',
   'account_rehash(uuid, text, text)',
@@ -59,6 +63,10 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'live_grant()',
   'namespace_erase()',
   'namespace_erase_events(integer)',
+  'member_invite(bytea, text, text, text, integer, integer)',
+  'member_list(text, integer)',
+  'member_remove(text)',
+  'member_set_role(text, text)',
   'namespace_find(text)',
   'namespace_forsake()',
   'namespace_page(bigint, integer)',

@@ -1,7 +1,9 @@
 /** Accounts over HTTP: JSON in and out, a cookie or a bearer token, and no request that another page could forge. */
 import { z } from 'zod'
 import type { Accounts } from '../accounts/accounts.ts'
+import { scopesOf } from '../accounts/roles.ts'
 import type { SigningKeys, Session } from '../accounts/session-tokens.ts'
+import { emailAddress } from '../accounts/email.ts'
 import { sessionSeconds } from '../accounts/lifetimes.ts'
 import { AppError } from '../errors.ts'
 import { bearerToken } from './bearer.ts'
@@ -23,11 +25,7 @@ interface Asked<Body> {
 
 type Route = (request: Request, caller: Caller) => Promise<Response>
 
-/** Lower case: one mailbox is one account. RFC 5321 §4.5.3.1.3 bounds its length. */
-const email = z
-  .email()
-  .max(254)
-  .transform((address) => address.toLowerCase())
+const email = emailAddress
 /** Length is what counts (NIST SP 800-63B-4 §3.1.1.2); the upper bound is for the hash. */
 const password = z.string().min(10).max(1024)
 const code = z.string().min(6).max(100)
@@ -128,6 +126,20 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
       ),
     ],
     [
+      'POST /account/invitations/accept',
+      post(z.strictObject({ code }), async ({ body, session }) =>
+        Response.json({ namespace: await accounts.accept(await session(), body.code) }),
+      ),
+    ],
+    [
+      'POST /account/token',
+      post(z.strictObject({ namespace: z.string().max(63) }), async ({ body, session }) => {
+        const token = await accounts.tokenFor(await session(), body.namespace)
+        const answer = { access_token: token, token_type: 'Bearer', expires_in: sessionSeconds }
+        return Response.json(answer)
+      }),
+    ],
+    [
       'GET /account',
       async (request) => {
         const described = await accounts.describe(await sessionOf(request))
@@ -135,6 +147,12 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
           email: described.email,
           second_factor: described.hasSecondFactor,
           created_at: described.createdAt.toISOString(),
+          namespaces: described.memberships.map(({ namespace_name: name, agent, role }) => ({
+            name,
+            agent,
+            role,
+            scopes: scopesOf(role),
+          })),
         })
       },
     ],

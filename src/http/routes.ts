@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { Operations } from '../operations.ts'
+import { emailAddress } from '../accounts/email.ts'
 import { memoryId } from '../memory/memory.ts'
 import { exportMediaTypes, exportStream } from './export-stream.ts'
 import { route, type Reply, type Route } from './route.ts'
@@ -47,6 +48,27 @@ export function createRoutes(operations: Operations): readonly Route[] {
     rollback: [
       route('rollBack', 'POST', '/rollback', operations.rollback, { reply: confirmedOrAsked }),
     ],
+    memberList: [
+      route('listMembers', 'GET', '/members', operations.memberList, {
+        next: ({ members }, { limit }) => afterMember(members, limit),
+      }),
+    ],
+    memberInvite: [
+      route('inviteMember', 'POST', '/members', operations.memberInvite, {
+        statuses: [201],
+        reply: () => ({ status: 201 }),
+      }),
+    ],
+    memberSet: [
+      route('changeMember', 'PATCH', '/members/{email}', operations.memberSet, {
+        path: memberInPath,
+      }),
+    ],
+    memberRemove: [
+      route('removeMember', 'DELETE', '/members/{email}', operations.memberRemove, {
+        path: memberInPath,
+      }),
+    ],
     keyIssue: [
       route('issueKey', 'POST', '/keys', operations.keyIssue, {
         statuses: [201],
@@ -87,6 +109,7 @@ export function createRoutes(operations: Operations): readonly Route[] {
 }
 
 const keyInPath = { id: z.string().max(128).describe('Id of the key, as the list shows it') }
+const memberInPath = { email: emailAddress.describe('Address of the person') }
 const memoryInPath = { id: memoryId }
 
 function storeRoutes({ store }: Pick<Operations, 'store'>): readonly Route[] {
@@ -206,6 +229,15 @@ function notFound(): AppError {
 /** RFC 9110 §8.8.3. The answer must not be compressed: that would weaken the tag. */
 function versionFields({ version }: { readonly version: number }): Record<string, string> {
   return { etag: `"${version}"`, 'cache-control': 'no-store, no-transform' }
+}
+
+function afterMember(
+  members: readonly { readonly email: string }[],
+  limit: unknown,
+): Readonly<Record<string, string>> | undefined {
+  const last = members.at(-1)
+  const isFull = members.length === (typeof limit === 'number' ? limit : defaultPage)
+  return isFull && last ? { after_email: last.email } : undefined
 }
 
 /** A full page has another one behind it, which begins before its last entry. */

@@ -30,7 +30,8 @@ let running: OAuthApp
 let genuine: string
 let forge: Forge
 beforeAll(async () => {
-  running = await startOAuthApp()
+  // Each is to be judged by itself, not refused for the ones before it.
+  running = await startOAuthApp({ environment: { MINDGLUE_FAILED_KEYS_PER_MINUTE: '100000' } })
   genuine = await running.issuer.sign()
   forge = await openForge(running)
 }, 120_000)

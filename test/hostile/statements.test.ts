@@ -129,7 +129,9 @@ describe('without a context', () => {
   test('keys, names and due work cannot be read', async () => {
     expect(closed.toSorted()).toEqual([
       'account_delays',
+      'account_invitations',
       'account_mails',
+      'account_members',
       'account_networks',
       'account_sessions',
       'accounts',
