@@ -265,8 +265,15 @@ async function assemble(parts: Parts): Promise<App> {
         // The embedded engine does one thing at a time: a second worker would only take others' turns.
         workers: embedded ? 1 : config.purgeWorkers,
       }),
-      ...(embedder ? [embedPendingJob({ scope, namespaces, embedder })] : []),
-      housekeepingJob({ scope, namespaces, touched: written, limits: partitionLimits }),
+      ...(embedder ? [embedPendingJob({ scope, namespaces, embedder, metrics, log })] : []),
+      housekeepingJob({
+        scope,
+        namespaces,
+        metrics,
+        log,
+        touched: written,
+        limits: partitionLimits,
+      }),
       keyUsesJob(scope, authenticator),
       ...(embedded
         ? maintenanceJobs(embedded, () => writes)

@@ -6,11 +6,13 @@
 import type { NamespaceScope, NamespaceTransaction } from '../database/scope.ts'
 import {
   addCommonTerms,
-  documentsHolding,
   eraseTerms,
   lockTermLists,
   newestTerms,
+  placesOf,
   termsOfMany,
+  type TermList,
+  type TermPlace,
 } from '../memory/common-terms.sql.ts'
 import { packTerms, unpackTerms } from '../memory/packed.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
@@ -27,7 +29,10 @@ const sampleRows = 1_000
 const candidateShare = 0.18
 /** A list that grows beyond this is no list of a few words of everyday; 8 KB. */
 const commonTermsMax = 1_000
+/** Documents that a batch finds, postings among them at most as many. */
 const batchDocuments = 500
+/** Postings a batch erases, rather more than one document may have of them. */
+const batchPostings = 10_000
 
 interface Dependencies {
   readonly scope: NamespaceScope
@@ -48,19 +53,20 @@ export async function dropCommonTerms(
   if (settings.profile === 'off') return
   const known = settings.commonTerms
   const fresh = await within((tx) => findCommonTerms(tx, memories, known))
-  if (fresh.length > 0) {
-    await within(async (tx) => {
-      // Waits for the stores under way; whoever comes later sees the new revision and leaves them out.
-      await lockNamespace(tx)
-      await addCommonTerms(tx, fresh)
-    })
-  }
-  const common = [...known, ...fresh]
+  const common =
+    fresh.length === 0
+      ? [...known]
+      : await within(async (tx) => {
+          // Waits for the stores under way; whoever comes later sees the new revision and leaves them out.
+          await lockNamespace(tx)
+          return await addCommonTerms(tx, fresh, commonTermsMax)
+        })
   while (common.length > 0 && !signal.aborted) {
     if ((await within((tx) => eraseBatch(tx, common))) === 0) return
   }
 }
 
+/** The most frequent first, no more than the list has room for. */
 async function findCommonTerms(
   tx: NamespaceTransaction,
   memories: number,
@@ -74,6 +80,8 @@ async function findCommonTerms(
   }
   const candidates = [...counts]
     .filter(([term, count]) => count > candidateShare * lists.length && !known.has(term))
+    .toSorted(([, left], [, right]) => right - left)
+    .slice(0, commonTermsMax - known.size)
     .map(([term]) => term)
   if (candidates.length === 0) return []
   return termsOfMany(tx, candidates, Math.floor(commonShare * memories) + 1)
@@ -81,13 +89,24 @@ async function findCommonTerms(
 
 /** Returns how many memories it changed; what others hold at the moment waits for the next run. */
 async function eraseBatch(tx: NamespaceTransaction, common: readonly bigint[]): Promise<number> {
-  const documents = await documentsHolding(tx, common, batchDocuments)
+  const found = await placesOf(tx, common, batchDocuments)
+  const documents = [...new Set(found.map((place) => place.document))]
   if (documents.length === 0) return 0
-  const left = new Set(common)
-  const lists = (await lockTermLists(tx, documents)).map(({ document, terms }) => ({
-    document,
-    terms: packTerms(unpackTerms(terms).filter((term) => !left.has(term))),
-  }))
-  await eraseTerms(tx, lists, common)
+  const dropped = new Set(common)
+  const lists: TermList[] = []
+  const places: TermPlace[] = []
+  for (const { document, terms } of await lockTermLists(tx, documents)) {
+    if (places.length >= batchPostings) break
+    const kept: bigint[] = []
+    for (const term of unpackTerms(terms)) {
+      if (dropped.has(term)) places.push({ term, document })
+      else kept.push(term)
+    }
+    lists.push({ document, terms: packTerms(kept) })
+  }
+  // A posting that no list names, which only damage makes, would be found by every batch for ever.
+  const changed = new Set(lists.map((list) => list.document))
+  places.push(...found.filter((place) => changed.has(place.document)))
+  await eraseTerms(tx, lists, places)
   return lists.length
 }

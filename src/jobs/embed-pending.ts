@@ -7,13 +7,16 @@ import {
   needingEmbedding,
   type StoredContent,
 } from '../memory/memories.sql.ts'
+import { Unreadable } from '../memory/unreadable.ts'
 import { insertVectors } from '../memory/vectors.ts'
 import { addDue, clearDue } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { readRevision } from '../namespaces/namespaces.sql.ts'
 import type { NamespaceSettings } from '../operation.ts'
-import type { Embedder } from '../pipeline/embed.ts'
+import { embedAcceptable, requireAnswer, type Embedder } from '../pipeline/embed.ts'
 import type { Principal } from '../principal.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import { dueNamespaces, settledBefore } from './due.ts'
 import { jobPrincipal } from './job-principal.ts'
 import type { Job } from './runner.ts'
@@ -27,66 +30,100 @@ interface Embedding {
   readonly principal: Principal
 }
 
-/** Makes the vectors of some versions and writes those whose memory is still there. */
+/**
+ * Makes the vectors of some versions and writes those whose memory is still there. One whose text does
+ * not decrypt, or is refused by the model, gets none and is not asked for again until `mindglue reembed`:
+ * its words still find it. Returns how many those are.
+ */
 export async function embedRows(
   { within, embedder, settings, principal }: Embedding,
   rows: readonly StoredContent[],
   signal: AbortSignal,
-): Promise<void> {
-  const texts = rows.map((row) => readFields(settings, row).decode('content', row.content))
-  const vectors = await embedder.embedDocuments(texts, signal)
+): Promise<number> {
+  const unreadable = new Unreadable()
+  const readable = rows.flatMap((row) => {
+    const open = () => readFields(settings, row).decode('content', row.content)
+    const text = unreadable.skip(row.id, open)
+    return text === undefined ? [] : [{ row, text }]
+  })
+  const texts = readable.map(({ text }) => text)
+  const { vectors, refused } = await embedAcceptable(embedder, texts, signal)
   await within(principal, {}, async (tx) => {
     // Forgotten meanwhile: gone, and no vector either. The flag is cleared under the row's lock.
     const documents = rows.map((row) => row.document)
     const kept = await clearNeedsEmbedding(tx, documents)
+    // With other settings what did not decrypt may: then no flag is cleared.
     if ((await readRevision(tx, true)) !== settings.revision) {
       throw new AppError('conflict', 'The namespace was given another embedder meanwhile.')
     }
     await insertVectors(
       tx,
       settings,
-      rows.flatMap((row, index) => {
+      readable.flatMap(({ row }, index) => {
         const [{ document }, embedding] = [row, vectors[index]]
         if (!embedding || !kept.has(document)) return []
         return { document, embedding, writer: () => addFields(settings, row) }
       }),
     )
   })
+  return rows.length - readable.length + refused
 }
 
 export interface EmbedPendingDependencies {
   readonly scope: NamespaceScope
   readonly namespaces: Namespaces
   readonly embedder: Embedder
+  readonly metrics: Metrics
+  readonly log: Log
 }
 
-export function embedPendingJob({ scope, namespaces, embedder }: EmbedPendingDependencies): Job {
-  const embedNamespace = async (namespace: bigint, signal: AbortSignal): Promise<void> => {
-    const principal = jobPrincipal(namespace)
-    const settings = await namespaces.settings(principal)
-    // Another model's namespace waits for `mindglue reembed`.
-    if (settings.embedderModel !== embedder.model) return
-    while (!signal.aborted) {
-      const rows = await scope.withJob(principal, { readOnly: true }, (tx) =>
-        needingEmbedding(tx, batchRows),
-      )
-      if (rows.length === 0) return
-      await embedRows({ within: scope.withJob, embedder, settings, principal }, rows, signal)
-    }
-  }
+export function embedPendingJob(dependencies: EmbedPendingDependencies): Job {
+  const { scope, embedder, metrics, log } = dependencies
   return {
     name: 'embed',
     everySeconds: 5,
     run: async (signal) => {
       const now = new Date()
       for (const namespace of await dueNamespaces(scope, 'embed', now)) {
-        await embedNamespace(namespace, signal)
         if (signal.aborted) return
-        await scope.withJob(jobPrincipal(namespace), {}, async (tx) => {
-          await clearDue(tx, 'embed', settledBefore(now))
-          await addDue(tx, 'statistics', [now])
-        })
+        try {
+          await embedNamespace(dependencies, namespace, signal, now)
+        } catch (error) {
+          if (signal.aborted) return
+          // Due still, so the next run tries again. The others have their turn, unless the model is away.
+          metrics.failure('jobs')
+          log.warn('namespace could not be embedded', { component: 'embed', error })
+          await requireAnswer(embedder, signal)
+        }
       }
     },
   }
+}
+
+async function embedNamespace(
+  { scope, namespaces, embedder, metrics, log }: EmbedPendingDependencies,
+  namespace: bigint,
+  signal: AbortSignal,
+  now: Date,
+): Promise<void> {
+  const principal = jobPrincipal(namespace)
+  const read = { readOnly: true }
+  const revision = await scope.withJob(principal, read, (tx) => readRevision(tx, false))
+  const settings = await namespaces.settings(principal, revision)
+  while (!signal.aborted) {
+    // Another model's namespace waits for `mindglue reembed`.
+    if (settings.embedderModel !== embedder.model) break
+    const rows = await scope.withJob(principal, read, (tx) => needingEmbedding(tx, batchRows))
+    if (rows.length === 0) break
+    const embedding = { within: scope.withJob, embedder, settings, principal }
+    const skipped = await embedRows(embedding, rows, signal)
+    if (skipped === 0) continue
+    metrics.failure('embedder')
+    log.warn('memories were left without a vector', { component: 'embed', rows: skipped })
+  }
+  if (signal.aborted) return
+  await scope.withJob(principal, {}, async (tx) => {
+    await clearDue(tx, 'embed', settledBefore(now))
+    await addDue(tx, 'statistics', [now])
+  })
 }

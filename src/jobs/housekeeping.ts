@@ -1,51 +1,58 @@
-/** Small upkeep of the namespaces this process served: search statistics, partitions, spent keys. */
+/** Small upkeep of the namespaces this process wrote: search statistics, partitions, common terms. */
 import type { NamespaceScope } from '../database/scope.ts'
-import { dropExpiredConfirmations } from '../memory/confirmations.sql.ts'
-import { dropIdempotencyKeys } from '../memory/idempotency.sql.ts'
 import { needsMaintenance, type PartitionLimits } from '../memory/vector-partitions.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { refreshStatistics } from '../namespaces/namespaces.sql.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import { dropCommonTerms } from './common-terms.ts'
 import { jobPrincipal } from './job-principal.ts'
 import type { Job } from './runner.ts'
 
-/** How long a repeated request is recognised; README states it. */
-const idempotencyKeyHours = 48
-const batchRows = 1_000
-
 export interface HousekeepingDependencies {
   readonly scope: NamespaceScope
   readonly namespaces: Namespaces
-  /** Namespaces written since the last run; the job empties it. */
+  readonly metrics: Metrics
+  readonly log: Log
+  /** Namespaces written since their last turn; the job takes out those it is done with. */
   readonly touched: Set<bigint>
   /** Sizes from which a namespace gets and loses a partition of its vectors. */
   readonly limits: PartitionLimits
 }
 
-export function housekeepingJob({
-  scope,
-  namespaces,
-  touched,
-  limits,
-}: HousekeepingDependencies): Job {
+export function housekeepingJob(dependencies: HousekeepingDependencies): Job {
+  const { touched, metrics, log } = dependencies
   return {
     name: 'housekeeping',
     everySeconds: 60,
     run: async (signal) => {
       const written = [...touched]
-      touched.clear()
       for (const namespace of written) {
         if (signal.aborted) return
-        const before = new Date(Date.now() - idempotencyKeyHours * 3_600_000)
-        const memories = await scope.withJob(jobPrincipal(namespace), {}, async (tx) => {
-          await dropIdempotencyKeys(tx, before, batchRows)
-          await dropExpiredConfirmations(tx, batchRows)
-          if (await needsMaintenance(tx, limits)) await addDue(tx, 'statistics', [new Date()])
-          return await refreshStatistics(tx)
-        })
-        await dropCommonTerms({ scope, namespaces }, { namespace, memories }, signal)
+        // Before its turn: what is written during it has another one.
+        touched.delete(namespace)
+        try {
+          await keepHouse(dependencies, namespace, signal)
+        } catch (error) {
+          touched.add(namespace)
+          if (signal.aborted) return
+          metrics.failure('jobs')
+          log.warn('upkeep of a namespace failed', { component: 'housekeeping', error })
+        }
       }
     },
   }
+}
+
+async function keepHouse(
+  { scope, namespaces, limits }: HousekeepingDependencies,
+  namespace: bigint,
+  signal: AbortSignal,
+): Promise<void> {
+  const memories = await scope.withJob(jobPrincipal(namespace), {}, async (tx) => {
+    if (await needsMaintenance(tx, limits)) await addDue(tx, 'statistics', [new Date()])
+    return await refreshStatistics(tx)
+  })
+  await dropCommonTerms({ scope, namespaces }, { namespace, memories }, signal)
 }

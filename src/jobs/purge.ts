@@ -1,4 +1,4 @@
-/** Erases expired memories in bounded batches, in every namespace, while stores and recalls go on. */
+/** Erases what expired in bounded batches, memories and spent keys, in every namespace, while it is in use. */
 import { listedIdsMax, recordEvent } from '../audit/events.ts'
 import type { NamespaceScope, NamespaceTransaction } from '../database/scope.ts'
 import { hasExpired } from '../memory/claims.sql.ts'
@@ -8,6 +8,7 @@ import type { Principal } from '../principal.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { dueNamespaces, settledBefore } from './due.ts'
 import { jobPrincipal } from './job-principal.ts'
+import { dropSpentKeys } from './spent-keys.ts'
 import type { Job } from './runner.ts'
 
 /** What a batch should take: its locks, and the embedded engine, are held that long. */
@@ -132,7 +133,8 @@ async function purgeBatch(
     const removed = await removeExpired(tx, rows, from)
     await recordPurge(tx, principal, removed)
     const isLast = !removed.isFull && from === undefined
-    if (isLast && settled) await forgetDue(tx, settled)
+    // What a full batch of spent keys leaves has its turn in the next run: it stays due.
+    if (isLast && (await dropSpentKeys(tx)) && settled) await forgetDue(tx, settled)
     return removed
   })
   if (batch.expired) {

@@ -30,29 +30,44 @@ export async function termsOfMany(
   return rows.map((row) => row.term)
 }
 
-/** From the new revision on every process leaves these terms out. The caller holds the namespace's lock. */
+/**
+ * Adds the first of `terms` that are not on the list yet, so that it holds at most `most`; returns the list.
+ * From the new revision on every process leaves them out. The caller holds the namespace's lock.
+ */
 export async function addCommonTerms(
   tx: NamespaceTransaction,
   terms: readonly bigint[],
-): Promise<void> {
-  await tx`
-    update namespaces n set common_terms = n.common_terms || ${terms}::bigint[],
-      revision = n.revision + 1
-    where n.namespace = ${tx.namespace}`
+  most: number,
+): Promise<readonly bigint[]> {
+  const [row] = await tx<{ common_terms: readonly bigint[] }>`
+    update namespaces n set revision = n.revision + 1,
+      common_terms = n.common_terms || array(
+        select t.term from unnest(${terms}::bigint[]) with ordinality as t (term, place)
+        where t.term <> all (n.common_terms)
+        order by t.place limit greatest(0, ${most} - cardinality(n.common_terms)))
+    where n.namespace = ${tx.namespace}
+    returning n.common_terms`
+  return row?.common_terms ?? []
 }
 
-/** Documents that still hold one of `terms`, at most `limit` of each. Primary key of postings. */
-export async function documentsHolding(
+/** A document that holds a term. */
+export interface TermPlace {
+  readonly term: bigint
+  readonly document: number
+}
+
+/** Postings of `terms` that are still there, at most `limit` in all. Primary key of postings. */
+export function placesOf(
   tx: NamespaceTransaction,
   terms: readonly bigint[],
   limit: number,
-): Promise<number[]> {
-  const rows = await tx<{ document: number }>`
-    select distinct p.document from unnest(${terms}::bigint[]) as t (term)
+): Promise<TermPlace[]> {
+  return tx`
+    select p.term, p.document from unnest(${terms}::bigint[]) as t (term)
     cross join lateral (
-      select p.document from postings p
-      where p.namespace = ${tx.namespace} and p.term = t.term limit ${limit}) p`
-  return rows.map((row) => row.document)
+      select q.term, q.document from postings q
+      where q.namespace = ${tx.namespace} and q.term = t.term limit ${limit}) p
+    limit ${limit}`
 }
 
 export interface TermList {
@@ -72,11 +87,11 @@ export function lockTermLists(
     for no key update skip locked`
 }
 
-/** Writes the lists without `terms` and deletes their postings, which belong together. */
+/** Writes lists without some terms and deletes the postings of these, which belong together. */
 export async function eraseTerms(
   tx: NamespaceTransaction,
   lists: readonly TermList[],
-  terms: readonly bigint[],
+  places: readonly TermPlace[],
 ): Promise<void> {
   const documents = lists.map((list) => list.document)
   await tx`
@@ -86,10 +101,10 @@ export async function eraseTerms(
   // Found by the primary key inside a fence, deleted by place: see deletePostings.
   await tx`
     delete from postings p where p.namespace = ${tx.namespace} and p.ctid = any(array(
-      select q.place from unnest(${terms}::bigint[]) as t (term)
-      cross join unnest(${documents}::int[]) as d (document)
+      select q.place from unnest(${places.map(({ term }) => term)}::bigint[],
+        ${places.map(({ document }) => document)}::int[]) as t (term, document)
       cross join lateral (
         select q.ctid as place from postings q
-        where q.namespace = ${tx.namespace} and q.term = t.term and q.document = d.document
+        where q.namespace = ${tx.namespace} and q.term = t.term and q.document = t.document
         offset 0) q))`
 }

@@ -1,5 +1,6 @@
 /** Confirmations: the exact set a caller was shown, redeemed once by the same agent. */
 import type { NamespaceTransaction } from '../database/scope.ts'
+import { addDue } from '../namespaces/due.sql.ts'
 
 export interface Confirmation {
   readonly tokenHash: Buffer
@@ -10,10 +11,12 @@ export interface Confirmation {
   readonly expiresAt: Date
 }
 
+/** Notes too that the namespace has something to drop once it has expired. */
 export async function insertConfirmation(
   tx: NamespaceTransaction,
   confirmation: Confirmation,
 ): Promise<void> {
+  await addDue(tx, 'expiry', [confirmation.expiresAt])
   await tx`
     insert into confirmations
       (namespace, token_hash, agent, operation, resource_ids, request_hash, expires_at)

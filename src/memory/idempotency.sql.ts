@@ -1,5 +1,10 @@
 /** Idempotency keys: the first run's ids are given again to whoever repeats the same request. */
 import type { NamespaceTransaction } from '../database/scope.ts'
+import { addDue } from '../namespaces/due.sql.ts'
+
+/** How long a repeated request is recognised; README states it. */
+const keyHours = 48
+const hourMs = 3_600_000
 
 export interface IdempotencyClaim {
   readonly operation: string
@@ -9,7 +14,8 @@ export interface IdempotencyClaim {
 }
 
 /**
- * Claims a key for this transaction. Returns undefined when it is ours, else the first run's row.
+ * Claims a key for this transaction. Returns undefined when it is ours, else the first run's row. Where a
+ * memory that the first run answered with is gone (forgotten, expired, rolled back), the key is free again.
  * A concurrent run with the same key makes this wait until that run ends.
  */
 export async function claimIdempotencyKey(
@@ -17,18 +23,34 @@ export async function claimIdempotencyKey(
   claim: IdempotencyClaim,
   now: Date,
 ): Promise<{ request_hash: Buffer; result: Buffer } | undefined> {
-  const claimed = await tx`
+  const noted = addDue(tx, 'expiry', [dropTime(now)])
+  const inserted = tx`
     insert into idempotency_keys
       (namespace, agent, operation, key_hash, request_hash, created_at, result)
     values (${tx.namespace}, ${tx.agent}, ${claim.operation}, ${claim.keyHash},
       ${claim.requestHash}, ${now}, ''::bytea)
     on conflict do nothing returning key_hash`
+  const [claimed] = await Promise.all([inserted, noted])
   if (claimed.length > 0) return undefined
-  const [first] = await tx<{ request_hash: Buffer; result: Buffer }>`
-    select k.request_hash, k.result from idempotency_keys k
+  const [first] = await tx<{ request_hash: Buffer; result: Buffer; is_whole: boolean }>`
+    select k.request_hash, k.result, not exists (
+        select from jsonb_array_elements(convert_from(k.result, 'UTF8')::jsonb) r
+        where not exists (select from memories m
+          where m.namespace = k.namespace and m.id = (r ->> 'id')::uuid)) as is_whole
+    from idempotency_keys k
     where k.namespace = ${tx.namespace} and k.agent = ${tx.agent}
       and k.operation = ${claim.operation} and k.key_hash = ${claim.keyHash}`
-  return first
+  if (first?.is_whole !== false) return first
+  await tx`
+    update idempotency_keys k set request_hash = ${claim.requestHash}, created_at = ${now}
+    where k.namespace = ${tx.namespace} and k.agent = ${tx.agent}
+      and k.operation = ${claim.operation} and k.key_hash = ${claim.keyHash}`
+  return undefined
+}
+
+/** Rounded up, so that a namespace has one note an hour, however many keys. */
+function dropTime(now: Date): Date {
+  return new Date((Math.ceil(now.getTime() / hourMs) + keyHours) * hourMs)
 }
 
 /** Keeps ids and outcomes of the run that holds the claim; never content. */
@@ -46,9 +68,9 @@ export async function keepIdempotentResult(
 /** Drops keys older than the promise to remember them; a bounded batch. */
 export async function dropIdempotencyKeys(
   tx: NamespaceTransaction,
-  before: Date,
   limit: number,
 ): Promise<number> {
+  const before = new Date(Date.now() - keyHours * hourMs)
   const dropped = await tx`
     delete from idempotency_keys k
     where k.namespace = ${tx.namespace} and (k.agent, k.operation, k.key_hash) in (

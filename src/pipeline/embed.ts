@@ -1,4 +1,5 @@
 /** Text to vectors: the contract of an embedder and the choice of one. */
+import { AppError } from '../errors.ts'
 import { remoteEmbedder } from './remote-embedder.ts'
 import { staticEmbedder } from './static-embedder.ts'
 import { transformersEmbedder } from './transformers-embedder.ts'
@@ -17,6 +18,44 @@ export interface Embedder {
   embedQuestion(text: string, signal?: AbortSignal): Promise<Float32Array | null>
   /** Share (0..1) of the text's content words the model knows; absent: any language. */
   coverage?(text: string): number
+}
+
+/** Statuses with which an embedding service refuses what a text is, say its length, and would again. */
+const refusingStatuses: ReadonlySet<unknown> = new Set([400, 413, 422])
+/** A text that every model takes. */
+const plainText = 'memory'
+
+/**
+ * Vectors of texts among which may be some that the model refuses: those alone get none. Throws what `embedDocuments` throws when the model refuses or fails whatever it is asked.
+ */
+export async function embedAcceptable(
+  embedder: Embedder,
+  texts: readonly string[],
+  signal?: AbortSignal,
+): Promise<{ readonly vectors: readonly (Float32Array | null)[]; readonly refused: number }> {
+  if (texts.length === 0) return { vectors: [], refused: 0 }
+  try {
+    return { vectors: await embedder.embedDocuments(texts, signal), refused: 0 }
+  } catch (error) {
+    if (!(error instanceof AppError) || !refusingStatuses.has(error.details?.['status']))
+      throw error
+    if (texts.length === 1) {
+      await requireAnswer(embedder, signal)
+      return { vectors: [null], refused: 1 }
+    }
+    const half = Math.ceil(texts.length / 2)
+    const first = await embedAcceptable(embedder, texts.slice(0, half), signal)
+    const second = await embedAcceptable(embedder, texts.slice(half), signal)
+    return {
+      vectors: [...first.vectors, ...second.vectors],
+      refused: first.refused + second.refused,
+    }
+  }
+}
+
+/** Throws what `embedDocuments` throws when the model does not even embed a plain word. */
+export async function requireAnswer(embedder: Embedder, signal?: AbortSignal): Promise<void> {
+  await embedder.embedDocuments([plainText], signal)
 }
 
 export type EmbedderSettings =

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { housekeepingJob } from '../../src/jobs/housekeeping.ts'
 import { dropCommonTerms } from '../../src/jobs/common-terms.ts'
+import { addCommonTerms, placesOf } from '../../src/memory/common-terms.sql.ts'
 import { partitionLimits } from '../../src/memory/vector-partitions.ts'
 import type { Profile } from '../../src/namespaces/namespaces.ts'
 import type { Principal } from '../../src/principal.ts'
@@ -53,6 +54,8 @@ const keepHouse = ({ namespace }: Principal) =>
   housekeepingJob({
     scope: memory.test.scope,
     namespaces: memory.namespaces,
+    metrics: memory.metrics,
+    log: memory.log,
     touched: new Set([namespace]),
     limits: partitionLimits,
   }).run(signal)
@@ -102,6 +105,26 @@ test('a plain namespace and a small one keep all of theirs', async () => {
     await keepHouse(principal)
     expect(await highest(principal)).toEqual(before)
   }
+})
+
+test('the list never outgrows its bound, and no term is on it twice', async () => {
+  const principal = await filled('field', 1)
+  const add = (terms: readonly bigint[]) =>
+    memory.test.scope.withJob(principal, {}, (tx) => addCommonTerms(tx, terms, 4))
+  expect(await add([7n, 8n])).toEqual([7n, 8n])
+  expect(await add([8n, 5n, 9n, 6n])).toEqual([7n, 8n, 5n, 9n])
+  expect(await add([6n])).toEqual([7n, 8n, 5n, 9n])
+})
+
+test('a batch finds so many postings in all, not so many of every term', async () => {
+  const principal = await filled('field')
+  const rows = await memory.test.owner.ownerTransaction(
+    (sql) => sql<{ term: bigint }>`
+      select distinct term from mindglue.postings where namespace = ${principal.namespace}`,
+  )
+  const terms = rows.map((row) => row.term)
+  const found = await memory.test.scope.withJob(principal, {}, (tx) => placesOf(tx, terms, 30))
+  expect(found).toHaveLength(30)
 })
 
 test('an interrupted run is finished by the next, and every list fits its postings', async () => {

@@ -119,11 +119,10 @@ test('the rows are those of a memory that was stored under the policy, vectors i
   await setPolicy({ credentials: 'redact' })
   await scan()
   const embedder = createEmbedder({ embedder: 'static' })
-  const { namespaces, test: database } = memory
+  const { namespaces, metrics, log, test: database } = memory
   if (!embedder) throw new TypeError('no embedder')
-  await embedPendingJob({ scope: database.scope, namespaces, embedder }).run(
-    new AbortController().signal,
-  )
+  const job = embedPendingJob({ scope: database.scope, namespaces, embedder, metrics, log })
+  await job.run(new AbortController().signal)
   expect(await countEverything(memory, operator)).toEqual(clean)
 })
 

@@ -57,9 +57,10 @@ describe('a namespace', () => {
     const touched = new Set([principal.namespace])
     const log = createLog({ level: 'silent' })
     const { scope } = memory.test
+    const { namespaces, metrics } = memory
     const jobs = [
-      housekeepingJob({ scope, namespaces: memory.namespaces, touched, limits: smallLimits }),
-      vectorsJob({ scope, metrics: memory.metrics, log, limits: smallLimits }),
+      housekeepingJob({ scope, namespaces, metrics, log, touched, limits: smallLimits }),
+      vectorsJob({ scope, metrics, log, limits: smallLimits }),
     ]
     const run = async () => {
       touched.add(principal.namespace)

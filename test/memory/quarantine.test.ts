@@ -132,10 +132,9 @@ describe('an approved memory', () => {
       }
       const embedder = createEmbedder({ embedder: 'static' })
       if (embedder === undefined) throw new Error('the static embedder ships with the program')
-      const { namespaces, test: database } = memory
-      await embedPendingJob({ scope: database.scope, namespaces, embedder }).run(
-        new AbortController().signal,
-      )
+      const { namespaces, metrics, log, test: database } = memory
+      const job = embedPendingJob({ scope: database.scope, namespaces, embedder, metrics, log })
+      await job.run(new AbortController().signal)
       const rows = await countEverything(memory, admin)
       expect(profile === 'sealed' ? rows.sealed_embeddings : rows.embeddings).toBe(1)
       const names = await memory.execute(memory.operations.entityNames, agent, { prefix: 'Marta' })

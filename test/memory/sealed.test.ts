@@ -263,6 +263,8 @@ describe('upkeep', () => {
       scope: memory.test.scope,
       namespaces: memory.namespaces,
       embedder,
+      metrics: memory.metrics,
+      log: memory.log,
     }).run(new AbortController().signal)
     expect(await countRows(memory, principal, 'sealed_embeddings')).toBe(1)
     expect(await countRows(memory, principal, 'embeddings')).toBe(0)

@@ -173,6 +173,17 @@ describe('idempotency keys', () => {
     expect(error.code).toBe('conflict')
   })
 
+  test('are free again once a memory of theirs was forgotten, for another request too', async () => {
+    const request = { content: 'Spare key is under the mat.', idempotency_key: 'mat' }
+    const principal = await memory.principal()
+    for (const content of [request.content, request.content, 'Spare key is with Ada.']) {
+      const { results, ...counts } = await store({ ...request, content })
+      expect(counts).toMatchObject({ replayed: false, stored: 1 })
+      expect((await store({ ...request, content })).replayed).toBe(true)
+      await memory.execute(memory.operations.forget, principal, { ids: [results[0]?.id] })
+    }
+  })
+
   test('used by sixteen requests at once store once', async () => {
     const results = await Promise.all(
       Array.from({ length: 16 }, () =>

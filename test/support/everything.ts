@@ -192,9 +192,17 @@ class Tenant {
   }
 
   async #housekeeping(): Promise<void> {
-    const { scope } = this.#program
+    const { scope, memory } = this.#program
     const touched = new Set([this.namespace])
-    await housekeepingJob({ scope, namespaces: this.#namespaces, touched, limits }).run(never)
+    const { metrics } = memory
+    await housekeepingJob({
+      scope,
+      namespaces: this.#namespaces,
+      metrics,
+      log,
+      touched,
+      limits,
+    }).run(never)
   }
 
   async #remember(): Promise<void> {
@@ -334,7 +342,9 @@ class Tenant {
         where namespace = NAMESPACE;
       update mindglue.due set bucket = bucket - interval '2 days'`)
     await purgeJob({ scope, metrics, workers: 1, everySeconds: 1 }).run(never)
-    await embedPendingJob({ scope, namespaces: this.#namespaces, embedder }).run(never)
+    await embedPendingJob({ scope, namespaces: this.#namespaces, embedder, metrics, log }).run(
+      never,
+    )
     await this.#housekeeping()
     await scope.withNamespace(this.#as({ agent: 'root' }), {}, (tx) => changePlan(tx, 'free'))
     await this.#call(operations.recall, { limit: 1 })

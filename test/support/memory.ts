@@ -10,7 +10,7 @@ import { createOperations, type Operations } from '../../src/operations.ts'
 import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
 import { allScopes, type Principal, type Scope } from '../../src/principal.ts'
-import { createLog } from '../../src/telemetry/log.ts'
+import { createLog, type Log } from '../../src/telemetry/log.ts'
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
 import { openTestDatabase, type TestDatabase } from './database.ts'
 import { openTestVault, type TestVault } from './vault.ts'
@@ -24,6 +24,7 @@ export interface TestMemory {
   readonly operations: Operations
   readonly execute: Execute
   readonly metrics: Metrics
+  readonly log: Log
   /** What was logged, as text. */
   readonly logged: () => string
   /** A principal in a namespace that is made on first use. */
@@ -96,6 +97,7 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
       onChange: () => undefined,
     }),
     metrics,
+    log,
     logged: () => lines.join(''),
     principal: async (changes = {}) => {
       const namespaceName = changes.namespaceName ?? 'default'

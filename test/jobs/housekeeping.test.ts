@@ -1,0 +1,64 @@
+/** What upkeep promises: every namespace has its turn, and nothing that is spent stays. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { housekeepingJob } from '../../src/jobs/housekeeping.ts'
+import { purgeJob } from '../../src/jobs/purge.ts'
+import { readUsage } from '../../src/namespaces/namespaces.sql.ts'
+import { partitionLimits } from '../../src/memory/vector-partitions.ts'
+import { openTestMemory, type TestMemory } from '../support/memory.ts'
+import { countRows } from '../support/rows.ts'
+
+let memory: TestMemory
+beforeAll(async () => {
+  memory = await openTestMemory()
+})
+afterAll(() => memory.close())
+
+const { signal } = new AbortController()
+
+test('a namespace whose upkeep fails has another turn and keeps no other from its own', async () => {
+  const principal = await memory.principal({ namespaceName: 'kept' })
+  await memory.execute(memory.operations.store, principal, { content: 'Pears are on the shelf.' })
+  const nowhere = 4_711n
+  const touched = new Set([nowhere, principal.namespace])
+  const { namespaces, metrics, log, test: database } = memory
+  const { scope } = database
+  await housekeepingJob({
+    scope,
+    namespaces,
+    metrics,
+    log,
+    touched,
+    limits: partitionLimits,
+  }).run(signal)
+  expect([...touched]).toEqual([nowhere])
+  const usage = await scope.withNamespace(principal, { readOnly: true }, readUsage)
+  expect(usage.memories).toBe(1)
+})
+
+test('spent idempotency keys and confirmations go, although nothing is written and no process remembers', async () => {
+  const principal = await memory.principal({ namespaceName: 'idle' })
+  await memory.execute(memory.operations.store, principal, {
+    memories: [{ content: 'Pears are on the shelf.' }, { content: 'Apples are in the cellar.' }],
+    idempotency_key: 'fruit',
+  })
+  await memory.execute(memory.operations.forget, principal, { everything: true })
+  const left = async () => [
+    await countRows(memory, principal, 'idempotency_keys'),
+    await countRows(memory, principal, 'confirmations'),
+  ]
+  const purge = () => {
+    const { metrics, test: database } = memory
+    return purgeJob({ scope: database.scope, metrics, workers: 1, everySeconds: 1 }).run(signal)
+  }
+  await purge()
+  expect(await left()).toEqual([1, 1])
+  await memory.test.owner.ownerTransaction((_sql, script) =>
+    script(`
+      update mindglue.idempotency_keys set created_at = created_at - interval '49 hours';
+      update mindglue.confirmations set expires_at = expires_at - interval '49 hours';
+      update mindglue.due set bucket = bucket - interval '49 hours' where kind = 'expiry'`),
+  )
+  await purge()
+  expect(await left()).toEqual([0, 0])
+  expect(await countRows(memory, principal, 'memories')).toBe(2)
+})
