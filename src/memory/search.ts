@@ -27,6 +27,11 @@ import { searchVectors, type VectorSearch } from './vectors.ts'
 
 /** Postings of one term that are read; a term beyond this is so common that it hardly tells. */
 const postingsPerTermMax = 50_000
+/**
+ * Postings of all terms of all questions: each is read, scored and looked up once a question, about a
+ * second in all. Questions of fewer than 30 terms together never meet it.
+ */
+const postingsMax = 1_500_000
 /** Scored documents that a filter is applied to before candidates are cut. */
 const filteredDocumentsMax = 20_000
 /** Documents around the best matches that are read although a filter leaves them out. */
@@ -171,8 +176,13 @@ async function corpusOf({ tx, settings }: ReadContext): Promise<Found['corpus']>
 }
 
 function postingsOf({ tx }: ReadContext, questions: readonly PreparedQuestion[]) {
-  const hashes = new Set(questions.flatMap((question) => question.terms.map((term) => term.hash)))
-  return readPostings(tx, [...hashes], postingsPerTermMax)
+  const hashes = questions.flatMap((question) => question.terms.map((term) => term.hash))
+  return readPostings(tx, [...new Set(hashes)], mostPerTerm(hashes.length))
+}
+
+/** Postings read of each of `terms`, a term of two questions counted twice. */
+export function mostPerTerm(terms: number): number {
+  return Math.min(postingsPerTermMax, Math.floor(postingsMax / Math.max(1, terms)))
 }
 
 /** The documents to read for one question. A filter narrows both lists before they are cut. */
@@ -184,9 +194,9 @@ async function choose(
   limit: number,
   { filter, isFiltered }: { filter: MemoryFilter; isFiltered: boolean },
 ): Promise<readonly number[]> {
-  const lexical = await context.stage('bm25', () =>
+  const lexical = await context.stage('bm25', async () =>
     spreadToNeighbours(
-      lexicalScores(
+      await lexicalScores(
         question.terms.flatMap(({ hash, weight }) => {
           const postings = byTerm.get(hash)
           return postings ? [{ postings, weight }] : []
