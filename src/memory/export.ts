@@ -4,14 +4,13 @@ import { isEnvelopeFailure } from '../crypto/envelope.ts'
 import { AppError } from '../errors.ts'
 import type { CommitContext, NamespaceSettings, Operation } from '../operation.ts'
 import { clean, cleanLine } from '../pipeline/clean.ts'
+import { inBatches, pageBytesMax } from './batches.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { pageMemories, type MemoryRow } from './memories.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
 
 const pageMax = 500
 const defaultPage = 100
-/** A page ends early here, so that one answer never grows beyond what clients take. */
-const pageBytesMax = 1024 * 1024
 const firstKey = { id: '00000000-0000-0000-0000-000000000000', version: 0 }
 
 const exportInput = z.strictObject({
@@ -104,11 +103,12 @@ function toKey([id, version]: readonly string[]): Key {
 }
 
 async function readPage(context: CommitContext, after: Key, limit: number) {
-  const rows = await pageMemories(context.tx, after, limit + 1)
   const lines: ExportLine[] = []
   let bytes = 0
   let next: Key | undefined
-  for (const row of rows) {
+  const read = (last: Key | undefined, rows: number) =>
+    pageMemories(context.tx, last ?? after, rows)
+  for await (const row of inBatches(limit + 1, read)) {
     if (lines.length === limit || bytes > pageBytesMax) {
       next = lines.at(-1)
       break

@@ -1,6 +1,7 @@
 /** Hits of a search as whole memories: the best of them, a fair share from each source, with their neighbours. */
 import { z } from 'zod'
 import type { ReadContext } from '../operation.ts'
+import { AnswerRoom, batchRows } from './batches.ts'
 import { readDocuments, readNeighbours } from './candidates.sql.ts'
 import type { MemoryRow } from './memories.sql.ts'
 import { presentedMemory, presentMemory, type PresentedMemory } from './present.ts'
@@ -51,13 +52,15 @@ async function readBest(
   { tx }: ReadContext,
   hits: readonly Hit[],
   limit: number,
+  room: AnswerRoom,
 ): Promise<MemoryRow[]> {
   const mayTake = fairShares(limit)
   const best: MemoryRow[] = []
   let start = 0
   while (start < hits.length && best.length < limit) {
     // Mostly the first page is the answer; one source that filled it may have filled many more.
-    const page = hits.slice(start, start === 0 ? limit : start + resultsMax).map(documentOf)
+    const size = start === 0 ? Math.min(limit, batchRows.first) : batchRows.most
+    const page = hits.slice(start, start + size).map(documentOf)
     start += page.length
     const rows = new Map((await readDocuments(tx, page)).map((row) => [row.document, row]))
     const fair = page.flatMap((document) => {
@@ -66,8 +69,10 @@ async function readBest(
       const agent = row.source_agent ?? row.owner_agent
       return mayTake({ kind: row.source_kind, trust: row.trust, agent }) ? [row] : []
     })
-    best.push(...fair.slice(0, limit - best.length))
-    if (fair.length === rows.size) break
+    for (const row of fair.slice(0, limit - best.length)) {
+      room.take(row)
+      best.push(row)
+    }
   }
   return best
 }
@@ -76,16 +81,17 @@ function documentOf(hit: Hit): number {
   return hit.document
 }
 
-/** Whole memories for the best of the hits, in their order. */
+/** Whole memories for the best of the hits, in their order. Throws `payload_too_large` beyond one answer. */
 export async function presentHits(
   context: ShowContext,
   hits: readonly Hit[],
   input: HitOptions,
 ): Promise<RecallResult[]> {
-  const rows = await readBest(context, hits, input.limit)
+  const room = new AnswerRoom()
+  const rows = await readBest(context, hits, input.limit, room)
   if (rows.length === 0) return []
   const byDocument = new Map(rows.map((row) => [row.document, row]))
-  const around = await neighboursOf(context, [...byDocument.keys()], input.neighbours ?? 0)
+  const around = await neighboursOf(context, [...byDocument.keys()], input.neighbours ?? 0, room)
   return hits.flatMap(({ document, score, parts }) => {
     const row = byDocument.get(document)
     const memory = row && context.show(row)
@@ -99,14 +105,24 @@ export async function presentHits(
   })
 }
 
-async function neighboursOf(context: ShowContext, documents: readonly number[], reach: number) {
+async function neighboursOf(
+  context: ShowContext,
+  documents: readonly number[],
+  reach: number,
+  room: AnswerRoom,
+) {
   type Neighbour = NonNullable<RecallResult['neighbours']>[number]
   const around = new Map<number, Neighbour[]>()
   if (reach === 0) return around
   for (const document of documents) around.set(document, [])
-  for (const row of await readNeighbours(context.tx, documents, reach)) {
-    const memory = context.show(row)
-    if (memory) around.get(row.hit)?.push({ ...memory, place: row.place })
+  const size = Math.ceil(batchRows.most / (2 * reach))
+  for (let start = 0; start < documents.length; start += size) {
+    const hits = documents.slice(start, start + size)
+    for (const row of await readNeighbours(context.tx, hits, reach)) {
+      room.take(row)
+      const memory = context.show(row)
+      if (memory) around.get(row.hit)?.push({ ...memory, place: row.place })
+    }
   }
   return around
 }

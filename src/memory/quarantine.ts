@@ -4,6 +4,7 @@ import { insertMentions } from '../graph/graph.sql.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import type { CommitContext, Operation } from '../operation.ts'
 import { touchedBy } from './audience.ts'
+import { readPage } from './batches.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { entitiesIn } from './derive.ts'
 import { readFields, type FieldPlace } from './fields.ts'
@@ -20,10 +21,12 @@ import {
   lockQuarantined,
   releaseVersions,
   type HeldRow,
+  type QuarantinedRow,
   type QuarantineFilter,
 } from './quarantine.sql.ts'
 import { removeVersions } from './remove.ts'
 import { normalTrust, quarantineReasons, reasonBits } from './trust.ts'
+import { Unreadable } from './unreadable.ts'
 
 const pageMax = 500
 const defaultPage = 50
@@ -39,6 +42,11 @@ const listInput = z.strictObject({
   cursor: z.string().max(1024).optional().describe('next_cursor of the page before'),
 })
 
+const unreadableIds = z
+  .array(z.string())
+  .optional()
+  .describe('Memories with a stored value that does not decrypt: damaged; reject them')
+
 const listOutput = z.object({
   memories: z.array(
     presentedMemory.extend({
@@ -47,6 +55,7 @@ const listOutput = z.object({
     }),
   ),
   total: z.int().describe('How many versions the filter takes'),
+  unreadable: unreadableIds,
   next_cursor: z.string().optional().describe('Absent on the last page'),
 })
 
@@ -83,23 +92,29 @@ export function quarantineListOperation({
       }
       const after =
         cursor === undefined ? undefined : toPlace(openCursor(cursorKey, binding, cursor))
-      const rows = await listQuarantined(tx, filter, after, limit + 1)
-      const page = rows.slice(0, limit)
-      const last = page.at(-1)
-      const memories = page.map((row) => ({
-        ...presentMemory(settings, row),
-        is_current: row.is_current,
-        ...(row.source_request !== null && { request: row.source_request }),
-      }))
+      const { rows, isLast } = await readPage<QuarantinedRow>(limit, (row, count) =>
+        listQuarantined(tx, filter, row ?? after, count),
+      )
+      const last = rows.at(-1)
+      const unreadable = new Unreadable()
+      const memories = rows.flatMap((row) => {
+        const memory = unreadable.skip(row.id, () => presentMemory(settings, row))
+        if (memory === undefined) return []
+        const request = row.source_request !== null && { request: row.source_request }
+        return [{ ...memory, is_current: row.is_current, ...request }]
+      })
+      await unreadable.requireCurrent(context)
       return {
         output: {
           memories,
           total: await countQuarantined(tx, filter),
-          ...(rows.length > limit &&
+          ...(unreadable.count > 0 && { unreadable: unreadable.ids }),
+          ...(!isLast &&
             last && {
               next_cursor: sealCursor(cursorKey, binding, [last.id, `${last.version}`]),
             }),
         },
+        unreadable: unreadable.count,
         audit: {
           resourceIds: memories.map((memory) => memory.id),
           counts: { memories: memories.length },
@@ -124,6 +139,7 @@ const approveOutput = z.object({
     .int()
     .describe('Versions whose memory is there already in the same words; they stay quarantined'),
   missing: z.int().describe('Asked ids that are not quarantined here'),
+  unreadable: unreadableIds,
 })
 
 export function quarantineApproveOperation(): Operation<
@@ -144,25 +160,35 @@ export function quarantineApproveOperation(): Operation<
     prepare: () => Promise.resolve(undefined),
     commit: async (context, _prepared, { ids }) => {
       const held = await lockQuarantined(context.tx, ids)
-      const { fresh, duplicates } = await withoutDuplicates(context, held)
+      const unreadable = new Unreadable()
+      const readable = held.flatMap((row) => {
+        const open = () => readFields(context.settings, row).decode('content', row.content)
+        const content = unreadable.skip(row.id, open)
+        return content === undefined ? [] : [{ ...row, text: content }]
+      })
+      await unreadable.requireCurrent(context)
+      const { fresh, duplicates } = await withoutDuplicates(context, readable)
       await release(context, fresh)
-      const output = {
+      const counts = {
         approved: fresh.length,
         duplicates,
         missing: missingOf(ids, held),
       }
       const resourceIds = [...new Set(fresh.map((row) => row.id))]
       return {
-        output,
-        audit: { resourceIds, counts: { ...output, trust: normalTrust } },
+        output: { ...counts, ...(unreadable.count > 0 && { unreadable: unreadable.ids }) },
+        unreadable: unreadable.count,
+        audit: { resourceIds, counts: { ...counts, trust: normalTrust } },
         touched: touchedBy(fresh),
       }
     },
   }
 }
 
+type ReadableRow = HeldRow & { readonly text: string }
+
 /** What a live memory has in the same words would be there twice; so would two of the list. */
-async function withoutDuplicates({ tx }: CommitContext, held: readonly HeldRow[]) {
+async function withoutDuplicates({ tx }: CommitContext, held: readonly ReadableRow[]) {
   const keys = held.map((row) => unmarkedDedupeKey(row.dedupe_key))
   const holders = await findByDedupeKeys(tx, keys)
   const taken = new Set(holders.map((row) => row.dedupe_key.toString('hex')))
@@ -174,7 +200,7 @@ async function withoutDuplicates({ tx }: CommitContext, held: readonly HeldRow[]
 }
 
 /** Gives them everything that they had to do without: their places among the words, names, vectors. */
-async function release(context: CommitContext, rows: readonly HeldRow[]): Promise<void> {
+async function release(context: CommitContext, rows: readonly ReadableRow[]): Promise<void> {
   if (rows.length === 0) return
   const { tx, settings, now } = context
   const terms = rows.map((row) => unpackTerms(row.terms))
@@ -193,10 +219,9 @@ async function release(context: CommitContext, rows: readonly HeldRow[]): Promis
     })),
     { trust: normalTrust, needsEmbedding },
   )
-  const named = rows.flatMap((row) => {
-    const content = readFields(settings, row).decode('content', row.content)
-    return entitiesIn(settings, content).map((entity) => ({ entity, document: row.document }))
-  })
+  const named = rows.flatMap(({ text, document }) =>
+    entitiesIn(settings, text).map((entity) => ({ entity, document })),
+  )
   await insertMentions(
     tx,
     settings,

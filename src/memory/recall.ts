@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { CommitContext, Operation } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
+import { readPage, requireRoom } from './batches.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { filterFields, toFilter } from './filter.ts'
 import { searchGranted, withGranted, type GrantedResults } from './granted.ts'
@@ -215,6 +216,7 @@ async function answer(
 ): Promise<z.output<typeof recallOutput>> {
   const show = presenter(context, reading.unreadable)
   if (input.ids) {
+    await requireRoom(context.tx, input.ids, input.history === true)
     const output = await readByIds(context, input.ids, input.history === true, show)
     reading.unreadable.requireAny(output.results)
     return output
@@ -286,15 +288,17 @@ async function browse(
   }
   const after =
     cursor === undefined ? undefined : toPosition(openCursor(cursorKey, binding, cursor))
-  const rows = await browseMemories(context.tx, filter, after, limit + 1)
-  const page = rows.slice(0, limit)
-  const last = page.at(-1)
-  const more = rows.length > limit && last !== undefined
+  const { rows, isLast } = await readPage<MemoryRow>(limit, (row, count) => {
+    const start = row ? { recordedAt: row.recorded_at, id: row.id } : after
+    return browseMemories(context.tx, filter, start, count)
+  })
+  const last = rows.at(-1)
   return {
-    results: page.flatMap((row) => context.show(row) ?? []),
-    ...(more && {
-      next_cursor: sealCursor(cursorKey, binding, [last.recorded_at.toISOString(), last.id]),
-    }),
+    results: rows.flatMap((row) => context.show(row) ?? []),
+    ...(!isLast &&
+      last && {
+        next_cursor: sealCursor(cursorKey, binding, [last.recorded_at.toISOString(), last.id]),
+      }),
   }
 }
 

@@ -88,6 +88,28 @@ describe('the list', () => {
   })
 })
 
+test('a damaged memory is named, and neither the list nor the approval of others fails for it', async () => {
+  await begin()
+  const [one = ''] = idsOf(await store(connector, { content: document }))
+  const [two = ''] = idsOf(await store(connector, { content: 'The Porto office sold none.' }))
+  await memory.test.owner.ownerTransaction((_sql, script) =>
+    script(`update mindglue.memories set content = decode(repeat('c0', 120), 'hex')
+      where id = '${two}'`),
+  )
+  const page = await list()
+  expect(page.memories.map(({ id }) => id)).toEqual([one])
+  expect(page).toMatchObject({ total: 2, unreadable: [two] })
+  expect(await approve([one, two])).toEqual({
+    approved: 1,
+    duplicates: 0,
+    missing: 0,
+    unreadable: [two],
+  })
+  expect((await recalled(agent, { ids: [one] }))[0]?.content).toBe(document)
+  expect((await list()).total).toBe(1)
+  expect(await reject([two])).toMatchObject({ versions: 1, missing: 0 })
+})
+
 test.each(['quarantineList', 'quarantineApprove', 'quarantineReject', 'rollback'] as const)(
   '%s is refused to whoever is no administrator, and the refusal is audited',
   async (name) => {
