@@ -158,13 +158,32 @@ export async function insertMemories(
   return new Set(inserted.map(versionKey))
 }
 
+/** The memory that a dedupe key stands for. */
+export type Holder = Pick<
+  MemoryRow,
+  | 'id'
+  | 'version'
+  | 'type'
+  | 'occurred_at'
+  | 'event_from'
+  | 'event_to'
+  | 'event_grain'
+  | 'expires_at'
+  | 'quarantine'
+> & {
+  readonly dedupe_key: Buffer
+  readonly needs_embedding: boolean
+  readonly expired: boolean
+}
+
 /** Current holders of dedupe keys, expired ones included. Index memories_dedupe. */
 export function findByDedupeKeys(
   tx: NamespaceTransaction,
   keys: readonly Buffer[],
-): Promise<{ id: string; version: number; dedupe_key: Buffer; expired: boolean }[]> {
+): Promise<Holder[]> {
   return tx`
-    select m.id, m.version, m.dedupe_key,
+    select m.id, m.version, m.dedupe_key, m.type, m.occurred_at, m.event_from, m.event_to,
+      m.event_grain, m.expires_at, m.quarantine, m.needs_embedding,
       coalesce(m.expires_at <= statement_timestamp(), false) as expired
     from memories m
     where m.namespace = ${tx.namespace} and m.is_current and m.valid_to is null

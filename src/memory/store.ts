@@ -24,7 +24,7 @@ import {
   namesReadersInVain,
   readersInVain,
 } from './memory.ts'
-import { findByDedupeKeys } from './memories.sql.ts'
+import { findByDedupeKeys, type Holder } from './memories.sql.ts'
 import { removeMemories } from './remove.ts'
 import { dedupeKeyOf, insertPrepared, reserveFor, seenOf, type PreparedMemory } from './insert.ts'
 import { quarantineOf, sourceOf } from './trust.ts'
@@ -207,7 +207,7 @@ async function commit(context: CommitContext, prepared: PreparedStore) {
   }
   const outcomes = await storeAll(context, prepared.items)
   progress.written()
-  const results = prepared.items.map((item, index) => describe(item, outcomes[index] ?? missing()))
+  const results = outcomes.map(({ kept, outcome }) => describe(kept, outcome))
   if (prepared.claim) await keepIdempotentResult(tx, prepared.claim, keep(results))
   const fresh = prepared.items.filter((_item, index) => results[index]?.status === 'stored')
   const { output, audit } = reply(results)
@@ -237,11 +237,14 @@ interface Outcome {
   readonly status: 'stored' | 'duplicate'
 }
 
-/** Inserts what is new; a memory that is already there keeps its id, in the batch as in the table. */
+/**
+ * Inserts what is new; a memory that is already there keeps its id and what it was stored with, in the
+ * batch as in the table. `kept`: each item as it is there now.
+ */
 async function storeAll(
   context: CommitContext,
   items: readonly PreparedMemory[],
-): Promise<Outcome[]> {
+): Promise<{ readonly kept: PreparedMemory; readonly outcome: Outcome }[]> {
   const firstOf = new Map<string, PreparedMemory>()
   for (const item of items) {
     const key = dedupeText(item)
@@ -256,15 +259,36 @@ async function storeAll(
   return items.map((item) => {
     const key = dedupeText(item)
     const holder = held.get(key)
-    if (holder) return { id: holder.id, version: holder.version, status: 'duplicate' as const }
-    const id = firstOf.get(key)?.id ?? missing()
-    return { id, version: 1, status: item.id === id ? ('stored' as const) : ('duplicate' as const) }
+    if (holder) {
+      const { id, version } = holder
+      return { kept: asHeld(item, holder), outcome: { id, version, status: 'duplicate' as const } }
+    }
+    const first = firstOf.get(key) ?? missing()
+    const status = item === first ? ('stored' as const) : ('duplicate' as const)
+    return { kept: { ...first, found: item.found }, outcome: { id: first.id, version: 1, status } }
   })
+}
+
+/** An item with the values of the memory that holds its words: those of the request were not stored. */
+function asHeld(item: PreparedMemory, holder: Holder): PreparedMemory {
+  const { event_from: from, event_to: to, event_grain: grain } = holder
+  return {
+    ...item,
+    derived: {
+      ...item.derived,
+      type: holder.type,
+      occurredAt: holder.occurred_at,
+      expiresAt: holder.expires_at,
+      event: from && to && grain !== null ? { from, to, grain } : null,
+    },
+    embedded: !holder.needs_embedding,
+    quarantine: holder.quarantine,
+  }
 }
 
 /** Live memories that hold the items' dedupe keys; expired ones are removed on the way. */
 async function holders(context: CommitContext, items: readonly PreparedMemory[]) {
-  const held = new Map<string, { id: string; version: number }>()
+  const held = new Map<string, Holder>()
   if (items.length === 0) return held
   const rows = await findByDedupeKeys(
     context.tx,

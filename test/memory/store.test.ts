@@ -150,6 +150,24 @@ describe('duplicates', () => {
     expect(new Set(results.map((result) => result.results[0]?.id)).size).toBe(1)
   })
 
+  test('a duplicate answers with what is stored, in the table and in the batch', async () => {
+    const content = 'Boiler service on Monday.'
+    const memories = [
+      { content, type: 'task', expires_at: '2999-01-01T00:00:00.000Z' },
+      { content, type: 'note' },
+    ]
+    const inBatch = await store({ memories })
+    const again = await store({ content, expires_at: '2031-01-01', type: 'event' })
+    const bare = await store({ content })
+    const [first] = inBatch.results
+    for (const { results } of [inBatch, again, bare]) {
+      const { status, ...kept } = results.at(-1) ?? { status: 'stored' }
+      expect(status).toBe('duplicate')
+      expect({ ...kept, status: 'stored' }).toEqual(first)
+    }
+    expect(first).toMatchObject({ type: 'task', expires_at: '2999-01-01T00:00:00.000Z' })
+  })
+
   test('an expired memory is no duplicate of a new one', async () => {
     const first = await store({ content: 'Parking spot 12 today.', expires_at: '2020-01-01' })
     const second = await store({ content: 'Parking spot 12 today.' })
