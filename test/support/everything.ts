@@ -43,6 +43,8 @@ export interface Everything {
 
 const never = new AbortController().signal
 const log = createLog({ level: 'silent' })
+const expire = `update mindglue.memories set expires_at = now() - interval '1 minute'
+  where namespace = NAMESPACE and expires_at is not null`
 /** So few vectors make a partition and so few lose it. */
 const limits = { promoteAbove: 20, demoteBelow: 10 }
 
@@ -179,10 +181,11 @@ class Tenant {
     const { scope, operations, memory } = this.#program
     if (memory.test.engine === 'embedded' || this.#profile === 'sealed') return
     await this.#store(numbered('The harbour keeps boat', 24), { type: 'fact' })
-    const { metrics } = memory
     await this.#housekeeping()
-    await this.#age(`update mindglue.due set bucket = bucket - interval '1 hour'`)
-    await vectorsJob({ scope, metrics, log, limits }).run(never)
+    await this.#age(
+      `update mindglue.due set bucket = bucket - interval '1 hour' where namespace = NAMESPACE`,
+    )
+    await vectorsJob({ ...this.#running, limits }).run(never)
     await this.#call(operations.recall, { query: 'Which boat?', limit: 3 })
     await this.#call(operations.recall, { query: 'Which boat?', types: ['fact'], limit: 3 })
     const principal = jobPrincipal(this.namespace)
@@ -192,17 +195,13 @@ class Tenant {
   }
 
   async #housekeeping(): Promise<void> {
-    const { scope, memory } = this.#program
     const touched = new Set([this.namespace])
-    const { metrics } = memory
-    await housekeepingJob({
-      scope,
-      namespaces: this.#namespaces,
-      metrics,
-      log,
-      touched,
-      limits,
-    }).run(never)
+    await housekeepingJob({ ...this.#running, touched, limits }).run(never)
+  }
+
+  get #running() {
+    const { scope, memory } = this.#program
+    return { scope, namespaces: this.#namespaces, metrics: memory.metrics, log }
   }
 
   async #remember(): Promise<void> {
@@ -219,12 +218,11 @@ class Tenant {
     })
     const again = { content: 'Only once.', idempotency_key: 'again' }
     await this.#call(operations.store, again)
+    const { results } = await this.#call(operations.store, again)
+    await this.#call(operations.forget, { ids: results.map(({ id }) => id) })
     await this.#call(operations.store, again)
     await this.#store(['The old note expires.'], { ttl_seconds: 3600 })
-    await this.#age(
-      `update mindglue.memories set expires_at = now() - interval '1 minute'
-        where namespace = NAMESPACE and expires_at is not null`,
-    )
+    await this.#age(expire)
     await this.#store(['The old note expires.'])
     this.#program.embedder.isDown = true
     await this.#store(['Ada Lovelace waits for a vector.'])
@@ -328,8 +326,7 @@ class Tenant {
   }
 
   async #jobs(): Promise<void> {
-    const { scope, memory, embedder, operations } = this.#program
-    const { metrics } = memory
+    const { scope, embedder, operations } = this.#program
     await this.#store(['Gone soon, says Ada Lovelace.', 'Gone soon as well.'], {
       ttl_seconds: 3600,
     })
@@ -340,11 +337,9 @@ class Tenant {
         where namespace = NAMESPACE;
       update mindglue.idempotency_keys set created_at = now() - interval '90 days'
         where namespace = NAMESPACE;
-      update mindglue.due set bucket = bucket - interval '2 days'`)
-    await purgeJob({ scope, metrics, workers: 1, everySeconds: 1 }).run(never)
-    await embedPendingJob({ scope, namespaces: this.#namespaces, embedder, metrics, log }).run(
-      never,
-    )
+      update mindglue.due set bucket = bucket - interval '2 days' where namespace = NAMESPACE`)
+    await purgeJob({ ...this.#running, workers: 1, everySeconds: 1 }).run(never)
+    await embedPendingJob({ ...this.#running, embedder }).run(never)
     await this.#housekeeping()
     await scope.withNamespace(this.#as({ agent: 'root' }), {}, (tx) => changePlan(tx, 'free'))
     await this.#call(operations.recall, { limit: 1 })
@@ -352,17 +347,11 @@ class Tenant {
 
   /** Enough at once for what looks at many: dense removals and terms that are too common. */
   async #manyAtOnce(): Promise<void> {
-    const { scope, memory } = this.#program
     await this.#store(numbered('Kepler measured orbit', 64), { ttl_seconds: 3600 })
-    const { namespace } = this
-    const namespaces = this.#namespaces
-    await dropCommonTerms({ scope, namespaces }, { namespace, memories: 300 }, never)
-    await this.#age(
-      `update mindglue.memories set expires_at = now() - interval '1 minute'
-        where namespace = NAMESPACE and expires_at is not null`,
-    )
-    const run = { scope, metrics: memory.metrics, workers: 1 }
-    await purgeNamespaces(run, [namespace], never, new Date())
+    const large = { namespace: this.namespace, memories: 300 }
+    await dropCommonTerms(this.#running, large, never)
+    await this.#age(expire)
+    await purgeNamespaces({ ...this.#running, workers: 1 }, [this.namespace], never, new Date())
   }
 
   async #upkeep(): Promise<void> {
