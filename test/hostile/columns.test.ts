@@ -12,24 +12,28 @@ import { raw } from '../support/statements.ts'
 const columns = {
   encrypted: `memories: content raw_content metadata tags session_label speaker source_url source_client
     retire_reason; entities: name key_token; memory_keys: token; sealed_embeddings: token;
-    namespaces: index_key instructions; root_keys: key_check`,
+    namespaces: index_key instructions; root_keys: key_check; grants: mark_label`,
   'keyed hashes': `memories: session_key speaker_key source_client_key dedupe_key terms tag_terms entities;
     namespaces: common_terms; confirmations: token_hash request_hash;
     idempotency_keys: key_hash request_hash`,
   vectors: 'embeddings: embedding; partitioned_embeddings: embedding',
   agents: `memories: owner_agent source_agent readers; confirmations: agent; idempotency_keys: agent;
-    audit_events: agent; api_keys: agent created_by`,
-  'names of namespaces': 'namespaces: name; namespace_names: name',
+    audit_events: agent; api_keys: agent created_by; grants: created_by;
+    account_members: agent added_by; account_invitations: agent invited_by`,
+  'names of namespaces': `namespaces: name; namespace_names: name; grants: namespace_name grantee_name`,
+  'e-mail addresses and roles of accounts': `accounts: email; account_mails: email kind;
+    account_members: role; account_invitations: email role`,
   'labels of API keys': 'api_keys: label',
   'the audit log (ids and hashes)': `audit_events: channel action outcome resource_ids counts;
     confirmations: operation resource_ids; idempotency_keys: operation result`,
-  'times, types': 'memories: type event_grain; entities: kind',
+  'times, types': 'memories: type event_grain; entities: kind; grants: types',
   'source kind': 'memories: source_kind',
   access: 'memories: access',
   // Nothing of a memory: settings of the installation, random bytes, hashes of secrets.
-  '': `namespaces: profile plan embedder_model; namespace_keys: salt; context_keys: inner_pad outer_pad;
+  '': `namespaces: profile plan embedder_model credentials_policy personal_policy; namespace_keys: salt; context_keys: inner_pad outer_pad;
     api_keys: scopes tools secret_hash previous_hash; due: kind; migrations: name checksum;
-    vector_partitions: state`,
+    vector_partitions: state; accounts: password_hash; account_mails: code_hash;
+    account_invitations: code_hash; account_delays: key; account_networks: network`,
 } as const
 
 const parse = (text: string): string[] =>
@@ -110,5 +114,6 @@ test('what is called encrypted holds tokens and nothing else, in both profiles',
     'memories.retire_reason',
     'namespaces.instructions',
     'root_keys.key_check',
+    'grants.mark_label',
   ])
 })

@@ -1,7 +1,9 @@
-/** The last of everything: a namespace that is described and then deleted with its keys and rows. */
+/** The last of everything: a namespace that is described, scanned, and then deleted with its keys and rows. */
+import { policyOf } from '../../src/daemon/door-policy.ts'
 import type { NamespaceScope } from '../../src/database/scope.ts'
 import { jobPrincipal } from '../../src/jobs/job-principal.ts'
 import { removeNamespace } from '../../src/jobs/removal.ts'
+import { scanNamespace } from '../../src/jobs/scan.ts'
 import { describeNamespace } from '../../src/namespaces/namespaces.sql.ts'
 import type { Namespaces } from '../../src/namespaces/namespaces.ts'
 import type { TestMemory } from './memory.ts'
@@ -9,11 +11,20 @@ import type { TestMemory } from './memory.ts'
 export async function describeAndRemove(
   scope: NamespaceScope,
   namespaces: Namespaces,
-  { vault }: TestMemory,
+  memory: TestMemory,
 ): Promise<void> {
-  const namespace = await namespaces.create('everything removed')
+  const namespaceName = 'everything removed'
+  const namespace = await namespaces.create(namespaceName)
   await scope.withJob(jobPrincipal(namespace), { readOnly: true }, describeNamespace)
+  const operator = await memory.principal({ namespaceName, agent: 'root', scopes: ['admin'] })
+  await policyOf({ scope }, operator, { personal: 'allow' })
+  const writer = await memory.principal({ namespaceName })
+  await memory.execute(memory.operations.store, writer, { content: 'Write to ada@example.org.' })
+  await policyOf({ scope }, operator, { personal: 'redact' })
   const { signal } = new AbortController()
+  const rewriteTables = () => Promise.resolve(false)
+  const quiet = { signal, onProgress: () => undefined }
+  await scanNamespace({ scope, namespaces, rewriteTables }, operator, false, quiet)
   const forget = namespaces.forget.bind(namespaces)
-  await removeNamespace({ scope, vault, forget }, namespace, { signal })
+  await removeNamespace({ scope, vault: memory.vault, forget }, namespace, { signal })
 }

@@ -31,6 +31,7 @@ import { createOperations, type Operations } from '../../src/operations.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
 import { allScopes, type Channel, type Principal } from '../../src/principal.ts'
 import { createLog } from '../../src/telemetry/log.ts'
+import { accountsAndMembers } from './everything-accounts.ts'
 import { describeAndRemove } from './everything-removed.ts'
 import { FlakyEmbedder } from './flaky-embedder.ts'
 import type { TestMemory } from './memory.ts'
@@ -57,6 +58,7 @@ export async function runEverything(memory: TestMemory, database: Database): Pro
     await tenant.run()
     done.push({ name: tenant.name, namespace: tenant.namespace })
   }
+  await accountsAndMembers(program.scope, program.namespaces('field'), memory)
   await describeAndRemove(program.scope, program.namespaces('field'), memory)
   return done
 }
