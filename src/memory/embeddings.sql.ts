@@ -75,17 +75,19 @@ async function nearestExact(
   limit: number,
   part: SqlFragment = fragment`true`,
 ): Promise<Cosine[]> {
+  // A hash of the memories that pass, looked up once a vector (`is true` keeps it from becoming a join): where
+  // statistics are old the planner takes both sides for nearly empty and compares each with each.
   const passing = filter
-    ? fragment`join memories m on m.namespace = e.namespace and m.document = e.document
-        and ${live(tx)} and ${filterSql(filter)}`
-    : nothing
+    ? fragment`(e.document in (select m.document from memories m
+        where m.namespace = ${tx.namespace} and ${live(tx)} and ${filterSql(filter)})) is true`
+    : fragment`true`
   // One expression for output and order, or it is computed twice a row.
   const [row] = await tx<{ packed: Buffer | null }>`
     select ${packedCosines} as packed
     from (
       select e.document, ${distanceTo(tx, question)} + 0 as distance
-      from embeddings e ${passing}
-      where e.namespace = ${tx.namespace} and ${part}
+      from embeddings e
+      where e.namespace = ${tx.namespace} and ${part} and ${passing}
       order by distance limit ${limit}
     ) n`
   return unpackCosines(row?.packed)

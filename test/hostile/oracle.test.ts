@@ -15,7 +15,7 @@ import { seededRandom, seedOf } from '../support/random.ts'
 const pairs = process.env['FULL'] === '1' ? 10_000 : 1_000
 const gapMsMax = 1
 /** A gap that is there is there each time; one of a busy machine is not. */
-const attempts = 4
+const attempts = 8
 const stock = 40
 const seed = seedOf(process.env)
 const random = seededRandom(seed)

@@ -12,7 +12,7 @@ import { RandomOperations } from './random-operations.ts'
 const isFull = process.env['FULL'] === '1'
 const size = isFull
   ? { operations: 200_000, timeoutMs: 7_200_000 }
-  : { operations: testEngine === 'postgres' ? 12_000 : 6_000, timeoutMs: 900_000 }
+  : { operations: testEngine === 'postgres' ? 12_000 : 4_000, timeoutMs: 900_000 }
 const namespaces = 50
 const workers = 8
 const seed = seedOf(process.env)
