@@ -79,11 +79,11 @@ describe('an administrator', () => {
     const { grantCreate, grantList, grantRevoke } = memory.operations
     const id = '01890000-0000-7000-8000-000000000000'
     for (const refused of [
-      run(grantCreate, home, { to: reader.namespaceName }),
-      run(grantList, home, {}),
-      run(grantRevoke, home, { id }),
+      () => run(grantCreate, home, { to: reader.namespaceName }),
+      () => run(grantList, home, {}),
+      () => run(grantRevoke, home, { id }),
     ]) {
-      await expect(refused).rejects.toMatchObject({ code: 'insufficient_scope' })
+      await expect(refused()).rejects.toMatchObject({ code: 'insufficient_scope' })
     }
   })
 
