@@ -225,15 +225,15 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
   const { scope, namespaces, quotas } = dependencies
   let settings = known
   for (let attempt = 1; ; attempt += 1) {
-    const context = prepareContext(dependencies, principal, settings, options, stageMs)
-    const prepared = await operation.prepare(context, input)
-    context.signal.throwIfAborted()
-    const transaction = {
-      retryable: operation.isIdempotent(input),
-      seesQuarantined: (operation.quarantine?.(input) ?? 'hidden') !== 'hidden',
-    }
+    const seesQuarantined = (operation.quarantine?.(input) ?? 'hidden') !== 'hidden'
+    const read: PrepareContext['read'] = (work) =>
+      scope.withNamespace(principal, { readOnly: true, retryable: true, seesQuarantined }, work)
+    const context = prepareContext(dependencies, principal, settings, options, { stageMs, read })
+    const transaction = { retryable: operation.isIdempotent(input), seesQuarantined }
     const room = createRoom(quotas, principal, settings.plan)
     try {
+      const prepared = await operation.prepare(context, input)
+      context.signal.throwIfAborted()
       const done = await context.stage('transaction', () =>
         scope.withNamespace(principal, transaction, async (tx) => {
           const revision = await readRevision(tx, operation.effect !== 'read')
@@ -285,13 +285,14 @@ function prepareContext(
   principal: Principal,
   settings: NamespaceSettings,
   options: ExecuteOptions,
-  stageMs: Record<string, number>,
+  { stageMs, read }: Pick<PrepareContext, 'read'> & { readonly stageMs: Record<string, number> },
 ): PrepareContext {
   const context: Omit<PrepareContext, 'granted'> = {
     principal,
     settings,
     now: new Date(),
     signal: options.signal ?? neverAborted,
+    read,
     reserveDocuments: (space, count) => namespaces.reserveDocuments(principal, space, count),
     findNamespace: (name) => namespaces.find(name),
     stage: async (name, step) => {

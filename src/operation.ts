@@ -6,6 +6,10 @@ import type { Principal, Scope } from './principal.ts'
 
 export type OperationName =
   | 'store'
+  | 'edit'
+  | 'retire'
+  | 'restore'
+  | 'pin'
   | 'recall'
   | 'forget'
   | 'export'
@@ -106,6 +110,11 @@ export interface PrepareContext {
   /** Start of the request; the only clock an operation reads. */
   readonly now: Date
   readonly signal: AbortSignal
+  /**
+   * Reads in a short transaction of its own, under the policies and the reach of the operation: what it
+   * finds may change before `commit`, which looks again under a lock.
+   */
+  read<T>(work: (tx: NamespaceTransaction) => Promise<T>): Promise<T>
   /** Takes `count` small document integers of the namespace, each used once ever. */
   reserveDocuments(space: DocumentSpace, count: number): Promise<number[]>
   /** Does the work under each grant that the principal's namespace holds; read only. */

@@ -13,16 +13,19 @@ import {
   memberRemoveOperation,
   memberSetOperation,
 } from './accounts/member-operations.ts'
+import { editOperation } from './memory/edit.ts'
 import { exportOperation } from './memory/export.ts'
 import { forgetOperation } from './memory/forget.ts'
 import { grantCreateOperation, grantListOperation, grantRevokeOperation } from './memory/grants.ts'
 import { importOperation } from './memory/import.ts'
+import { pinOperation } from './memory/pin.ts'
 import {
   quarantineApproveOperation,
   quarantineListOperation,
   quarantineRejectOperation,
 } from './memory/quarantine.ts'
 import { recallOperation } from './memory/recall.ts'
+import { restoreOperation, retireOperation } from './memory/retire.ts'
 import { rollbackOperation } from './memory/rollback.ts'
 import type { OpenedBefore } from './memory/search.ts'
 import { storeOperation } from './memory/store.ts'
@@ -46,6 +49,10 @@ export interface OperationDependencies extends OpenedBefore, UsageDependencies {
 export function createOperations(dependencies: OperationDependencies) {
   return {
     store: storeOperation(dependencies),
+    edit: editOperation(dependencies),
+    retire: retireOperation(dependencies),
+    restore: restoreOperation(dependencies),
+    pin: pinOperation(),
     recall: recallOperation(dependencies),
     forget: forgetOperation(),
     export: exportOperation(dependencies),

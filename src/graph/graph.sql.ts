@@ -54,6 +54,19 @@ export async function insertMentions(
     on conflict do nothing`
 }
 
+/** Gives the mentions of a document its new number. Primary key. */
+export async function renumberMentions(
+  tx: NamespaceTransaction,
+  entities: readonly bigint[],
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<void> {
+  if (entities.length === 0) return
+  await tx`
+    update mentions x set document = ${to}
+    where x.namespace = ${tx.namespace} and x.entity = any(${entities}::bigint[])
+      and x.document = ${from}`
+}
+
 /** Locks those that are there, in key order; returns those that are not. */
 async function lockEntities(
   tx: NamespaceTransaction,

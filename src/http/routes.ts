@@ -9,7 +9,9 @@ import { route, type Reply, type Route } from './route.ts'
 
 /** Filters and pages of a listing; the rest of `recall` asks or reads. */
 const listing =
-  'types tags entity agent session speaker after before include_quarantined limit cursor'.split(' ')
+  'types tags entity agent session speaker after before as_of include_history include_quarantined limit cursor'.split(
+    ' ',
+  )
 /** Entries of a page where the request says nothing: as the operations have it. */
 const defaultPage = 100
 
@@ -20,6 +22,30 @@ const defaultPage = 100
 export function createRoutes(operations: Operations): readonly Route[] {
   const table: Record<keyof Operations, readonly Route[]> = {
     store: storeRoutes(operations),
+    edit: [
+      route('editMemory', 'PATCH', '/memory/{id}', operations.edit, {
+        path: memoryInPath,
+        reply: changed,
+      }),
+    ],
+    retire: [
+      route('retireMemory', 'POST', '/memory/{id}/retire', operations.retire, {
+        path: memoryInPath,
+        reply: changed,
+      }),
+    ],
+    restore: [
+      route('restoreMemory', 'POST', '/memory/{id}/restore', operations.restore, {
+        path: memoryInPath,
+        reply: changed,
+      }),
+    ],
+    pin: [
+      route('pinMemory', 'POST', '/memory/{id}/pin', operations.pin, {
+        path: memoryInPath,
+        reply: changed,
+      }),
+    ],
     recall: recallRoutes(operations),
     forget: forgetRoutes(operations),
     export: [
@@ -166,7 +192,7 @@ function recallRoutes({ recall }: Pick<Operations, 'recall'>): readonly Route[] 
       description: 'Newest first, each with whether it holds now.',
       only: [],
       path: memoryInPath,
-      fromPath: ({ id }) => ({ ids: [id], history: true }),
+      fromPath: ({ id }) => ({ ids: [id], include_history: true }),
       response: z.object({ results }),
       reply: (output) => {
         if (output.results.length === 0) throw notFound()
@@ -224,6 +250,17 @@ function confirmedOrAsked({ status, ...counted }: Removal): Partial<Reply> {
 
 function notFound(): AppError {
   return new AppError('not_found', 'There is no such memory for you.')
+}
+
+/** A changed memory is at another version. */
+function changed({
+  results,
+}: {
+  readonly results: readonly { version: number }[]
+}): Partial<Reply> {
+  const [memory] = results
+  if (memory === undefined) throw new TypeError('a change answered with nothing')
+  return { headers: versionFields(memory) }
 }
 
 /** RFC 9110 §8.8.3. The answer must not be compressed: that would weaken the tag. */

@@ -15,6 +15,7 @@ import {
   type TermPlace,
 } from '../memory/common-terms.sql.ts'
 import { packTerms, unpackTerms } from '../memory/packed.ts'
+import { historyTerm } from '../memory/postings.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { lockNamespace, readRevision } from '../namespaces/namespaces.sql.ts'
 import { jobPrincipal } from './job-principal.ts'
@@ -53,7 +54,7 @@ export async function dropCommonTerms(
   if (settings.profile === 'off') return
   const known = settings.commonTerms
   const fresh = await within((tx) => findCommonTerms(tx, memories, known))
-  const common =
+  const terms =
     fresh.length === 0
       ? [...known]
       : await within(async (tx) => {
@@ -61,6 +62,8 @@ export async function dropCommonTerms(
           await lockNamespace(tx)
           return await addCommonTerms(tx, fresh, commonTermsMax)
         })
+  // What superseded versions hold lies apart, and tells as much.
+  const common = terms.flatMap((term) => [term, historyTerm(term)])
   while (common.length > 0 && !signal.aborted) {
     if ((await within((tx) => eraseBatch(tx, common))) === 0) return
   }

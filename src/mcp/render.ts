@@ -42,6 +42,10 @@ export function memoryText(
     memory.event_date === undefined ? undefined : `speaks of ${memory.event_date}`,
     memory.tags.length === 0 ? undefined : memory.tags.map((tag) => `#${cleanLine(tag)}`).join(' '),
     memory.version > 1 ? `version ${memory.version}` : undefined,
+    memory.pinned ? 'pinned' : undefined,
+    memory.valid_to === undefined
+      ? undefined
+      : `RETIRED, true until ${memory.valid_to.slice(0, 10)}`,
     originOf(memory),
     memory.namespace === undefined ? undefined : `of namespace ${cleanLine(memory.namespace)}`,
     `id ${memory.id}`,
@@ -82,12 +86,14 @@ export function renderRecall(output: RecallOutput): string {
 }
 
 export function renderStore(output: StoreOutput): string {
-  const counts = `Stored ${output.stored}, already there ${output.duplicates}.`
+  const isChange = output.stored + output.duplicates < output.results.length
+  const counts = isChange ? 'Done.' : `Stored ${output.stored}, already there ${output.duplicates}.`
   const shown = output.results.slice(0, idsShownMax).map((result) => {
     const until = result.expires_at === undefined ? '' : `, until ${result.expires_at}`
     const held = result.quarantined ? ', quarantined: not recalled until approved' : ''
     const found = (result.found ?? []).map((one) => `, ${one.action}: ${one.count} ${one.kind}`)
-    return `- ${result.id} (${result.status}, ${result.type}${until}${held}${found.join('')})`
+    const version = result.version > 1 ? `, version ${result.version}` : ''
+    return `- ${result.id} (${result.status}, ${result.type}${version}${until}${held}${found.join('')})`
   })
   const more = output.results.length - shown.length
   return [

@@ -51,7 +51,7 @@ const templates: readonly ResourceTemplateType[] = [
 
 /** Old versions can be read only where the operation has a way to ask for them. */
 function readsHistory(host: McpHost): boolean {
-  return 'history' in host.operations.recall.input.shape
+  return 'include_history' in host.operations.recall.input.shape
 }
 
 /** The templates of what can be read. */
@@ -172,7 +172,7 @@ function recallInput(name: ResourceName): Readonly<Record<string, unknown>> {
     case 'memory':
       return { ids: [name.id] }
     case 'history':
-      return { ids: [name.id], history: true }
+      return { ids: [name.id], include_history: true }
     case 'entity':
       return { entity: name.name, limit: readMax }
     case 'recent':

@@ -7,6 +7,7 @@ import type {
 } from '@modelcontextprotocol/server'
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import type { z } from 'zod'
+import { storeToolInput } from '../memory/store-tool.ts'
 import type { NeededOperation, Operation } from '../operation.ts'
 import { confirmForget } from './confirm.ts'
 import type { McpHost } from './host.ts'
@@ -34,16 +35,10 @@ export function createTools(host: McpHost): readonly ToolEntry[] {
   ): ToolEntry => ({
     definition: definitionOf(operation),
     operation,
-    call: async ({ principal, input, context }) => {
-      const progress = progressOf(context)
-      const options = { signal: context.mcpReq.signal, onProgress: progress.report }
-      const output = await host.execute(operation, principal, input, options)
-      await progress.finish()
-      return answer(output, render(output))
-    },
+    call: (call) => run(host, operation, call, render),
   })
   return [
-    tool(operations.store, renderStore),
+    storeTool(host),
     tool(operations.recall, renderRecall),
     {
       definition: definitionOf(operations.forget),
@@ -55,6 +50,36 @@ export function createTools(host: McpHost): readonly ToolEntry[] {
     },
     tool(operations.export, renderExport),
   ]
+}
+
+async function run<I extends z.ZodType, O extends z.ZodType, P>(
+  host: McpHost,
+  operation: Operation<I, O, P>,
+  { principal, input, context }: ToolCall,
+  render: (output: z.output<O>) => string,
+): Promise<CallToolResult> {
+  const progress = progressOf(context)
+  const options = { signal: context.mcpReq.signal, onProgress: progress.report }
+  const output = await host.execute(operation, principal, input, options)
+  await progress.finish()
+  return answer(output, render(output))
+}
+
+/** One tool for what changes a memory: with an id it changes that one, and a field says how. */
+function storeTool(host: McpHost): ToolEntry {
+  const { store, edit, retire, restore, pin } = host.operations
+  return {
+    definition: { ...definitionOf(store), inputSchema: inputSchema(storeToolInput) },
+    operation: store,
+    call: (call) => {
+      const { input } = call
+      if ('retire' in input) return run(host, retire, call, renderStore)
+      if ('restore_version' in input) return run(host, restore, call, renderStore)
+      if ('pin' in input) return run(host, pin, call, renderStore)
+      if ('id' in input) return run(host, edit, call, renderStore)
+      return run(host, store, call, renderStore)
+    },
+  }
 }
 
 function isQuestion(output: object): output is InputRequiredResult {

@@ -2,7 +2,15 @@
 import { fragment, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { PackedReader } from './packed.ts'
-import { columns, filterSql, live, type MemoryFilter, type MemoryRow } from './memories.sql.ts'
+import {
+  columns,
+  filterSql,
+  seen,
+  type MemoryFilter,
+  type MemoryRow,
+  type Moment,
+  type PlacedRow,
+} from './memories.sql.ts'
 
 /** What the ranking looks at, no more: a pool has hundreds of rows. */
 export type CandidateRow = Pick<
@@ -26,7 +34,7 @@ export type CandidateRow = Pick<
 }
 
 /**
- * `output` of the live memories among some documents, each found by the unique index memories_document.
+ * `output` of what a moment shows of some documents, each found by the unique index memories_document.
  * Fenced by `offset 0`, with liveness as a value and no condition: without fresh statistics the planner
  * takes a partial index for nearly empty and reads the whole namespace through it, for every document.
  */
@@ -35,18 +43,19 @@ function ofDocuments(
   documents: readonly number[],
   output: SqlFragment,
   condition: SqlFragment,
+  moment: Moment | undefined,
 ): SqlFragment {
   return fragment`
     select found.* from unnest(${documents}::int[]) as wanted (document)
     cross join lateral (
-      select ${output}, (${live(tx)} and ${condition}) as is_wanted from memories m
+      select ${output}, (${seen(tx, moment)} and ${condition}) as is_wanted from memories m
       where m.namespace = ${tx.namespace} and m.document = wanted.document offset 0
     ) found
     where found.is_wanted`
 }
 
 /**
- * Live memories among `documents`, in no order. The database packs them into one value: an embedded
+ * What the filter's moment shows of `documents`, in no order. The database packs them into one value: an embedded
  * engine hands out some 100 fields a millisecond, and a pool has thousands (half of a recall's time).
  */
 export async function readCandidates(
@@ -64,7 +73,7 @@ export async function readCandidates(
       || ${instant(fragment`c.event_from`)} || ${instant(fragment`c.event_to`)}
       || ${prefixed(fragment`convert_to(c.event_grain, 'UTF8')`)} || ${prefixed(fragment`c.session_key`)}
       || ${prefixed(fragment`c.speaker`)} || ${prefixed(fragment`c.speaker_key`)} || ${prefixed(fragment`c.content`)}, ''::bytea) as packed
-    from (${ofDocuments(tx, documents, output, fragment`true`)}) c`
+    from (${ofDocuments(tx, documents, output, fragment`true`, filter.moment)}) c`
   return row?.packed ? [...unpackCandidates(row.packed)] : []
 }
 
@@ -110,22 +119,23 @@ function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
   }
 }
 
-/** Whole rows of live memories by document, in no order. */
+/** Whole rows by document, in no order. */
 export function readDocuments(
   tx: NamespaceTransaction,
   documents: readonly number[],
-): Promise<MemoryRow[]> {
-  return tx`${ofDocuments(tx, documents, columns, fragment`true`)}`
+  moment?: Moment,
+): Promise<PlacedRow[]> {
+  return tx`${ofDocuments(tx, documents, fragment`${columns}, m.is_current`, fragment`true`, moment)}`
 }
 
-/** Which of `documents` are live and pass the filter. */
+/** Which of `documents` pass the filter, its moment included. */
 export async function allowedDocuments(
   tx: NamespaceTransaction,
   documents: readonly number[],
   filter: MemoryFilter,
 ): Promise<ReadonlySet<number>> {
   const rows = await tx<{ document: number }>`
-    ${ofDocuments(tx, documents, fragment`m.document`, filterSql(filter))}`
+    ${ofDocuments(tx, documents, fragment`m.document`, filterSql(filter), filter.moment)}`
   return new Set(rows.map((row) => row.document))
 }
 
@@ -144,28 +154,27 @@ export async function corpusSample(
   return { size: row?.size ?? 0, meanLength: row?.mean_length ?? 12 }
 }
 
-/** Live memories around each of `documents` in its session: `reach` before and as many after. */
+/** What a moment shows around each of `documents` in its session: `reach` before and as many after. */
 export function readNeighbours(
   tx: NamespaceTransaction,
   documents: readonly number[],
   reach: number,
+  moment?: Moment,
 ): Promise<(MemoryRow & { hit: number; place: number })[]> {
-  const shown = tx.seesQuarantined ? fragment`true` : fragment`n.quarantine = 0`
   const side = (comparison: SqlFragment, order: SqlFragment, sign: SqlFragment) => fragment`
     select h.document as hit, (${sign} * s.place)::int as place, ${columns}
     from memories h cross join lateral (
-      select n.document, row_number() over (${order}) as place from memories n
-      where n.namespace = h.namespace and n.session_key = h.session_key
-        and (n.occurred_at, n.document) ${comparison} (h.occurred_at, h.document)
-        and n.is_current and n.valid_to is null
-        and (n.expires_at is null or n.expires_at > statement_timestamp()) and ${shown}
+      select m.document, row_number() over (${order}) as place from memories m
+      where m.namespace = h.namespace and m.session_key = h.session_key and m.id <> h.id
+        and (m.occurred_at, m.document) ${comparison} (h.occurred_at, h.document)
+        and ${seen(tx, moment)}
       ${order} limit ${reach}) s
     join memories m on m.namespace = h.namespace and m.document = s.document
     where h.namespace = ${tx.namespace} and h.document = any(${documents}::int[])
       and h.session_key is not null`
   return tx`
-    ${side(fragment`<`, fragment`order by n.occurred_at desc, n.document desc`, fragment`-1`)}
+    ${side(fragment`<`, fragment`order by m.occurred_at desc, m.document desc`, fragment`-1`)}
     union all
-    ${side(fragment`>`, fragment`order by n.occurred_at, n.document`, fragment`1`)}
+    ${side(fragment`>`, fragment`order by m.occurred_at, m.document`, fragment`1`)}
     order by hit, place`
 }

@@ -119,7 +119,7 @@ export function deriveMemory(
       speaker: input.speaker,
       occurredAt: input.occurred_at,
     }),
-    suspicions: findSuspicions([...textsOf(input)]),
+    suspicions: suspicionsOf(input),
   }
 }
 
@@ -131,6 +131,11 @@ export function entitiesIn({ indexKey }: NamespaceSettings, content: string): De
     if (!entities.has(key)) entities.set(key, { key, name, kind })
   }
   return [...entities.values()]
+}
+
+/** What in the texts of a memory, or of a change to one, speaks to a model. */
+export function suspicionsOf(input: MemoryInput): ReadonlySet<Suspicion> {
+  return findSuspicions([...textsOf(input)])
 }
 
 /** Every text of a memory that an answer may show. */

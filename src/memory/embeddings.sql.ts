@@ -1,7 +1,7 @@
 /** Vectors of memories: search within one namespace, exact or by its own index; no index spans namespaces. */
 import { fragment, nothing, SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
-import { filterSql, live, type MemoryFilter } from './memories.sql.ts'
+import { filterSql, live, seen, type MemoryFilter } from './memories.sql.ts'
 import { PackedReader } from './packed.ts'
 
 export interface NewEmbedding {
@@ -18,11 +18,42 @@ export async function insertEmbeddings(
 ): Promise<void> {
   if (rows.length === 0) return
   await tx`
-    insert into embeddings (namespace, document, embedding)
-    select ${tx.namespace}::bigint, e.document, e.embedding::${tx.dialect.vectorType}
+    insert into embeddings (namespace, document, embedding, is_current)
+    select ${tx.namespace}::bigint, e.document, e.embedding::${tx.dialect.vectorType},
+      ${holdsNow(tx)}
     from unnest(${rows.map((row) => row.document)}::int[],
       ${rows.map((row) => vectorText(row.embedding))}::text[]) as e (document, embedding)
     on conflict (namespace, document) do update set embedding = excluded.embedding`
+}
+
+/** Whether the version of document `e.document` is searched by every question. Index memories_document. */
+export function holdsNow(tx: NamespaceTransaction): SqlFragment {
+  return fragment`coalesce((select m.is_current and m.valid_to is null from memories m
+    where m.namespace = ${tx.namespace} and m.document = e.document), true)`
+}
+
+/** Takes vectors out of what every question searches, or puts them back. Primary key. */
+export async function markEmbeddings(
+  tx: NamespaceTransaction,
+  table: SqlFragment,
+  documents: readonly number[],
+): Promise<void> {
+  await tx`
+    update ${table} e set is_current = ${holdsNow(tx)}
+    where e.namespace = ${tx.namespace} and e.document = any(${documents}::int[])`
+}
+
+/** Gives a vector another document number; deleted and inserted, since a partition's copy follows by document. */
+export async function renumberEmbedding(
+  tx: NamespaceTransaction,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<void> {
+  await tx`
+    with moved as (
+      delete from embeddings e where e.namespace = ${tx.namespace} and e.document = ${from}
+      returning e.embedding, e.is_current)
+    insert into embeddings (namespace, document, embedding, is_current)
+    select ${tx.namespace}::bigint, ${to}::int, m.embedding, m.is_current from moved m`
 }
 
 /** Rows a filter may keep and still be compared one by one: 2,000 take a few milliseconds. */
@@ -35,7 +66,7 @@ const scannedMax = 40_000
 /**
  * The nearest documents by cosine, best first. Exact, unless the namespace has a partition with an
  * approximate index that is ready; then a filter that keeps few memories is still exact, and so is what
- * the index cannot fill. Without a filter no memory is looked at, so hidden and expired ones may be
+ * the index cannot fill. Other moments are exact: history is in no index. Without a filter no memory is looked at, so hidden and expired ones may be
  * among them; reading the candidates drops those.
  */
 export async function nearestDocuments(
@@ -44,6 +75,7 @@ export async function nearestDocuments(
   filter: MemoryFilter | undefined,
   limit: number,
 ): Promise<Cosine[]> {
+  if (filter?.moment !== undefined) return nearestExact(tx, question, filter, limit)
   const dimension = await indexedDimension(tx)
   if (dimension === question.length) {
     const few = filter && (await nearestOfFew(tx, question, filter, limit))
@@ -79,15 +111,16 @@ async function nearestExact(
   // statistics are old the planner takes both sides for nearly empty and compares each with each.
   const passing = filter
     ? fragment`(e.document in (select m.document from memories m
-        where m.namespace = ${tx.namespace} and ${live(tx)} and ${filterSql(filter)})) is true`
+        where m.namespace = ${tx.namespace} and ${seen(tx, filter.moment)} and ${filterSql(filter)})) is true`
     : fragment`true`
+  const held = filter?.moment === undefined ? fragment`e.is_current` : fragment`true`
   // One expression for output and order, or it is computed twice a row.
   const [row] = await tx<{ packed: Buffer | null }>`
     select ${packedCosines} as packed
     from (
       select e.document, ${distanceTo(tx, question)} + 0 as distance
       from embeddings e
-      where e.namespace = ${tx.namespace} and ${part} and ${passing}
+      where e.namespace = ${tx.namespace} and ${held} and ${part} and ${passing}
       order by distance limit ${limit}
     ) n`
   return unpackCosines(row?.packed)

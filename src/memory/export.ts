@@ -6,7 +6,8 @@ import type { CommitContext, NamespaceSettings, Operation } from '../operation.t
 import { clean, cleanLine } from '../pipeline/clean.ts'
 import { inBatches, pageBytesMax } from './batches.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { pageMemories, type MemoryRow } from './memories.sql.ts'
+import { pageMemories } from './listing.sql.ts'
+import type { MemoryRow } from './memories.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
 
 const pageMax = 500
@@ -38,7 +39,7 @@ export interface ExportLine extends PresentedMemory {
   readonly mindglue: 1
   readonly is_current: boolean
   readonly valid_from: string
-  readonly valid_to?: string
+  readonly pinned_at?: string
   readonly supersedes?: string
   readonly event_until?: string
   readonly allowed_agents?: readonly string[]
@@ -116,13 +117,14 @@ async function readPage(context: CommitContext, after: Key, limit: number) {
     const memory = presentOrName(context.settings, row)
     // Who stored it here, with which client, is this installation's record and no part of the memory.
     const { agent: _agent, client: _client, ...source } = memory.source
+    const { pinned: _pinned, ...fields } = memory
     const line: ExportLine = {
       mindglue: 1,
-      ...memory,
+      ...fields,
       source,
       is_current: row.is_current,
       valid_from: row.valid_from.toISOString(),
-      ...(row.valid_to && { valid_to: row.valid_to.toISOString() }),
+      ...(row.pinned_at && { pinned_at: row.pinned_at.toISOString() }),
       ...(row.event_to && { event_until: row.event_to.toISOString() }),
       ...(row.supersedes !== null && { supersedes: row.supersedes }),
       ...(row.readers && { allowed_agents: row.readers }),

@@ -5,9 +5,9 @@ import type { CommitContext, Operation } from '../operation.ts'
 import { askToConfirm, bothWanted, confirmedSet, wantsBoth } from './confirmation.ts'
 import { filterFields, toFilter } from './filter.ts'
 import { memoryId } from './memory.ts'
-import { selectIds, type MemoryFilter } from './memories.sql.ts'
+import { selectIds } from './listing.sql.ts'
+import type { MemoryFilter } from './memories.sql.ts'
 import { formatUuid } from './packed.ts'
-
 import { removeMemories } from './remove.ts'
 
 /** Largest set one confirmation covers; beyond it the caller narrows or repeats. */
@@ -24,6 +24,10 @@ const forgetInput = z
       .literal(true)
       .optional()
       .describe('Forget the whole namespace; needed when nothing else narrows'),
+    include_history: z
+      .boolean()
+      .optional()
+      .describe('With filters: also memories of which only an older version passes'),
     dry_run: z.boolean().optional().describe('Only count what would be forgotten'),
     confirm_token: z
       .string()
@@ -32,7 +36,13 @@ const forgetInput = z
       .describe('The token of a confirmation_required answer: forgets exactly the set it counted'),
   })
   .superRefine((input, context) => {
-    const { dry_run: _dryRun, confirm_token: token, everything, ...narrowing } = input
+    const {
+      dry_run: _dryRun,
+      include_history: _history,
+      confirm_token: token,
+      everything,
+      ...narrowing
+    } = input
     const narrowed = Object.values(narrowing).some((value) => value !== undefined)
     if (token === undefined && !narrowed && everything === undefined) {
       context.addIssue({
@@ -90,7 +100,12 @@ export function forgetOperation(): Operation<
     prepare: (context, input) => {
       const { dry_run: _dryRun, confirm_token: _token, tag, ...request } = input
       const tags = tag === undefined ? input.tags : [...(input.tags ?? []), tag]
-      const filter = { ...toFilter(context.settings, { ...input, tags }), ids: input.ids }
+      const isOfAllTime = input.include_history === true || input.everything === true
+      const filter = {
+        ...toFilter(context.settings, { ...input, tags }),
+        ids: input.ids,
+        moment: isOfAllTime ? ('ever' as const) : undefined,
+      }
       const { indexKey } = context.settings
       const requestHash = blindIndex(indexKey, 'request', JSON.stringify({ ...request, tags }))
       return Promise.resolve({ filter, requestHash })

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { ReadContext } from '../operation.ts'
 import { AnswerRoom, batchRows } from './batches.ts'
 import { readDocuments, readNeighbours } from './candidates.sql.ts'
-import type { MemoryRow } from './memories.sql.ts'
+import type { MemoryFilter, MemoryRow, PlacedRow } from './memories.sql.ts'
 import { presentedMemory, presentMemory, type PresentedMemory } from './present.ts'
 import type { Hit } from './candidate-pool.ts'
 import { fairShares } from './trust.ts'
@@ -19,7 +19,7 @@ export const recallResult = presentedMemory.extend({
     .string()
     .optional()
     .describe('With include_granted: the namespace whose memory it is'),
-  is_current: z.boolean().optional().describe('With history: whether this version holds now'),
+  is_current: z.boolean().optional().describe('Of history: whether this is the newest version'),
   neighbours: z
     .array(presentedMemory.extend({ place: z.int().describe('-1 is the memory right before') }))
     .optional(),
@@ -31,17 +31,26 @@ export interface HitOptions {
   readonly limit: number
   readonly neighbours?: number | undefined
   readonly explain?: boolean | undefined
+  /** The moment that the hits are of; now when left out. */
+  readonly moment?: MemoryFilter['moment']
 }
 
 /** A row as callers see it; undefined when a value of it does not decrypt. */
-export type Show = (row: MemoryRow) => PresentedMemory | undefined
+export type Show = (row: MemoryRow & Partial<PlacedRow>) => ShownMemory | undefined
+export type ShownMemory = PresentedMemory & { is_current?: boolean }
 export type ShowContext = ReadContext & { readonly show: Show }
 
+/** Shows rows; those of another moment than now say whether they are their memory's newest version. */
 export function presenter(
   { settings }: Pick<ReadContext, 'settings'>,
   unreadable: Unreadable,
+  moment?: MemoryFilter['moment'],
 ): Show {
-  return (row) => unreadable.skip(row.id, () => presentMemory(settings, row))
+  return (row) => {
+    const memory = unreadable.skip(row.id, () => presentMemory(settings, row))
+    if (!memory || moment === undefined || row.is_current === undefined) return memory
+    return { ...memory, is_current: row.is_current }
+  }
 }
 
 /**
@@ -51,18 +60,18 @@ export function presenter(
 async function readBest(
   { tx }: ReadContext,
   hits: readonly Hit[],
-  limit: number,
+  { limit, moment }: HitOptions,
   room: AnswerRoom,
-): Promise<MemoryRow[]> {
+): Promise<PlacedRow[]> {
   const mayTake = fairShares(limit)
-  const best: MemoryRow[] = []
+  const best: PlacedRow[] = []
   let start = 0
   while (start < hits.length && best.length < limit) {
     // Mostly the first page is the answer; one source that filled it may have filled many more.
     const size = start === 0 ? Math.min(limit, batchRows.first) : batchRows.most
     const page = hits.slice(start, start + size).map(documentOf)
     start += page.length
-    const rows = new Map((await readDocuments(tx, page)).map((row) => [row.document, row]))
+    const rows = new Map((await readDocuments(tx, page, moment)).map((row) => [row.document, row]))
     const fair = page.flatMap((document) => {
       const row = rows.get(document)
       if (!row) return []
@@ -88,10 +97,10 @@ export async function presentHits(
   input: HitOptions,
 ): Promise<RecallResult[]> {
   const room = new AnswerRoom()
-  const rows = await readBest(context, hits, input.limit, room)
+  const rows = await readBest(context, hits, input, room)
   if (rows.length === 0) return []
   const byDocument = new Map(rows.map((row) => [row.document, row]))
-  const around = await neighboursOf(context, [...byDocument.keys()], input.neighbours ?? 0, room)
+  const around = await neighboursOf(context, [...byDocument.keys()], input, room)
   return hits.flatMap(({ document, score, parts }) => {
     const row = byDocument.get(document)
     const memory = row && context.show(row)
@@ -108,7 +117,7 @@ export async function presentHits(
 async function neighboursOf(
   context: ShowContext,
   documents: readonly number[],
-  reach: number,
+  { neighbours: reach = 0, moment }: HitOptions,
   room: AnswerRoom,
 ) {
   type Neighbour = NonNullable<RecallResult['neighbours']>[number]
@@ -118,7 +127,7 @@ async function neighboursOf(
   const size = Math.ceil(batchRows.most / (2 * reach))
   for (let start = 0; start < documents.length; start += size) {
     const hits = documents.slice(start, start + size)
-    for (const row of await readNeighbours(context.tx, hits, reach)) {
+    for (const row of await readNeighbours(context.tx, hits, reach, moment)) {
       room.take(row)
       const memory = context.show(row)
       if (memory) around.get(row.hit)?.push({ ...memory, place: row.place })

@@ -12,7 +12,7 @@ import { insertMemoryKeys } from './memory-keys.sql.ts'
 import { insertMemories, versionKey, type NewMemoryRow } from './memories.sql.ts'
 import type { AccessLevel } from './memory.ts'
 import { packTerms } from './packed.ts'
-import { insertPostings, quarantinedTerm } from './postings.sql.ts'
+import { historyTerm, insertPostings, quarantinedTerm } from './postings.sql.ts'
 import { sourceOf, type Source } from './trust.ts'
 import { insertVectors } from './vectors.ts'
 
@@ -28,6 +28,8 @@ export interface PreparedMemory {
   readonly embedded: boolean
   /** Reasons as bits (trust.ts); 0 when it is not quarantined. */
   readonly quarantine: number
+  /** Of a version that is written anew in its place: superseded or retired. */
+  readonly isHistory?: boolean
   /** Set by an import: what a new memory takes from the request instead. */
   readonly origin?: MemoryOrigin
 }
@@ -41,6 +43,14 @@ export interface MemoryOrigin {
   readonly validTo: Date | null
   readonly supersedes: string | null
   readonly source: Source
+  readonly pinnedAt?: Date | null
+  readonly retireReason?: string | undefined
+}
+
+/** False for what history alone shows: a superseded version, or one that is retired. */
+function holdsNow({ origin, isHistory = false }: PreparedMemory): boolean {
+  if (isHistory) return false
+  return origin === undefined || (origin.isCurrent && origin.validTo === null)
 }
 
 /**
@@ -64,7 +74,9 @@ function sizeOf(items: readonly PreparedMemory[]): { memories: number; bytes: nu
       sum + Buffer.byteLength(input.content) + Buffer.byteLength(input.raw_content ?? ''),
     0,
   )
-  return { memories: items.length, bytes }
+  // Further versions are of a memory that is counted.
+  const memories = items.filter(({ origin }) => (origin?.version ?? 1) === 1).length
+  return { memories, bytes }
 }
 
 /** Inserts memories, new ones as version 1; returns those that went in (the others were there already). */
@@ -152,8 +164,10 @@ function memoryRow(
     event_to: derived.event?.to ?? null,
     event_grain: derived.event?.grain ?? null,
     expires_at: derived.expiresAt,
+    pinned_at: origin?.pinnedAt ?? null,
     valid_from: origin?.validFrom ?? derived.occurredAt,
     valid_to: origin?.validTo ?? null,
+    retire_reason: fields.encodeOptional('retire_reason', origin?.retireReason),
     recorded_at: origin?.recordedAt ?? context.now,
     supersedes: origin?.supersedes ?? null,
     length: derived.length,
@@ -202,10 +216,16 @@ export function packedWords(item: PreparedMemory): Buffer {
   return packTerms(wordsOf(item).keys())
 }
 
-/** Terms with their frequency. Those of a quarantined memory lie apart: no search of others reads them. */
-function wordsOf({ derived, quarantine }: PreparedMemory): ReadonlyMap<bigint, number> {
-  if (quarantine === 0) return derived.terms
-  return new Map([...derived.terms].map(([term, frequency]) => [quarantinedTerm(term), frequency]))
+/** Terms with their frequency. Those of a quarantined memory, and of history, lie apart from all others. */
+function wordsOf(item: PreparedMemory): ReadonlyMap<bigint, number> {
+  const { derived, quarantine } = item
+  const isHistory = !holdsNow(item)
+  if (quarantine === 0 && !isHistory) return derived.terms
+  const place = (term: bigint) => {
+    const turned = isHistory ? historyTerm(term) : term
+    return quarantine === 0 ? turned : quarantinedTerm(turned)
+  }
+  return new Map([...derived.terms].map(([term, frequency]) => [place(term), frequency]))
 }
 
 function clientText({ name, version }: ClientName): string {

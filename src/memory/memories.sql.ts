@@ -37,8 +37,11 @@ export interface MemoryRow {
   readonly event_to: Date | null
   readonly event_grain: string | null
   readonly expires_at: Date | null
+  readonly pinned_at: Date | null
   readonly valid_from: Date
+  /** Since when it is no longer true: a current version that has it is retired. */
   readonly valid_to: Date | null
+  readonly retire_reason: Buffer | null
   readonly recorded_at: Date
   readonly supersedes: string | null
   readonly length: number
@@ -58,8 +61,19 @@ export interface NewMemoryRow extends Omit<MemoryRow, 'key_token'> {
   readonly needs_embedding: boolean
 }
 
+/** A version that says whether it is its memory's newest. */
+export type PlacedRow = MemoryRow & { readonly is_current: boolean }
+
+/**
+ * Which versions a reading meets: those that hold now, those that were known at an instant and held then,
+ * or every one.
+ */
+export type Moment = 'now' | 'ever' | Date
+
 /** What a listing is narrowed by; keys are blind indexes, tag terms live among the postings. */
 export interface MemoryFilter {
+  /** `now` when left out. */
+  readonly moment?: Exclude<Moment, 'now'> | undefined
   readonly ids?: readonly string[] | undefined
   readonly types?: readonly string[] | undefined
   readonly tagTerms?: readonly bigint[] | undefined
@@ -75,8 +89,8 @@ export interface MemoryFilter {
 export const columns = fragment`m.id, m.version, m.document, m.content, m.raw_content, m.type, m.metadata,
   m.tags, m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.source_url,
   m.source_client, m.source_agent, m.trust, m.quarantine, m.owner_agent, m.access, m.readers,
-  m.importance, m.occurred_at, m.event_from, m.event_to, m.event_grain, m.expires_at, m.valid_from,
-  m.valid_to, m.recorded_at, m.supersedes, m.length, ${keyToken}`
+  m.importance, m.occurred_at, m.event_from, m.event_to, m.event_grain, m.expires_at, m.pinned_at,
+  m.valid_from, m.valid_to, m.retire_reason, m.recorded_at, m.supersedes, m.length, ${keyToken}`
 
 /**
  * Current, not retired, not expired (judged by the clock at the statement, not at the transaction's
@@ -87,8 +101,24 @@ export function live(tx: Reach): SqlFragment {
     and (m.expires_at is null or m.expires_at > statement_timestamp()) and ${reached(tx)}`
 }
 
+/**
+ * The versions of a moment, on alias `m`. Expired ones are of no moment: a memory's expiry is that of all its
+ * versions. At an instant a memory is its newest version recorded by then, if it held at that instant.
+ * Primary key, for the newer ones.
+ */
+export function seen(tx: Reach, moment: Moment = 'now'): SqlFragment {
+  if (moment === 'now') return live(tx)
+  const alive = fragment`(m.expires_at is null or m.expires_at > statement_timestamp())
+    and ${reached(tx)}`
+  if (moment === 'ever') return alive
+  return fragment`m.recorded_at <= ${moment}::timestamptz
+    and (m.valid_to is null or m.valid_to > ${moment}::timestamptz) and ${alive}
+    and not exists (select from memories later where later.namespace = m.namespace and later.id = m.id
+      and later.version > m.version and later.recorded_at <= ${moment}::timestamptz)`
+}
+
 /** What reads without `live` says this; the policies say it again. On alias `m`. */
-function reached(tx: Reach): SqlFragment {
+export function reached(tx: Reach): SqlFragment {
   return tx.seesQuarantined ? fragment`true` : fragment`m.quarantine = 0`
 }
 
@@ -117,8 +147,8 @@ export function filterSql(filter: MemoryFilter): SqlFragment {
 
 const insertedColumns = fragment`id, version, document, is_current, content, raw_content, type, metadata,
   tags, session_label, session_key, speaker, speaker_key, source_kind, source_url, source_client,
-  source_client_key, source_agent, source_request, trust, quarantine, owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at, valid_from, valid_to,
-  recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities, needs_embedding`
+  source_client_key, source_agent, source_request, trust, quarantine, owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at,
+  pinned_at, valid_from, valid_to, retire_reason, recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities, needs_embedding`
 
 /**
  * Inserts versions; a row whose dedupe key a current memory already holds is left out.
@@ -145,8 +175,9 @@ export async function insertMemories(
       ${column('access')}::text[], ${column('importance')}::real[],
       ${column('occurred_at')}::timestamptz[], ${column('event_from')}::timestamptz[],
       ${column('event_to')}::timestamptz[], ${column('event_grain')}::text[],
-      ${column('expires_at')}::timestamptz[], ${column('valid_from')}::timestamptz[],
-      ${column('valid_to')}::timestamptz[], ${column('recorded_at')}::timestamptz[],
+      ${column('expires_at')}::timestamptz[], ${column('pinned_at')}::timestamptz[],
+      ${column('valid_from')}::timestamptz[], ${column('valid_to')}::timestamptz[],
+      ${column('retire_reason')}::bytea[], ${column('recorded_at')}::timestamptz[],
       ${column('supersedes')}::uuid[], ${column('length')}::int[],
       ${column('dedupe_key')}::bytea[], ${column('terms')}::bytea[],
       ${column('tag_terms')}::bytea[], ${column('entities')}::bytea[],
@@ -188,71 +219,6 @@ export function findByDedupeKeys(
     from memories m
     where m.namespace = ${tx.namespace} and m.is_current and m.valid_to is null
       and m.dedupe_key = any(${keys}::bytea[])`
-}
-
-/** Live memories by id, in no order. Primary key. */
-export function readMemories(
-  tx: NamespaceTransaction,
-  ids: readonly string[],
-): Promise<MemoryRow[]> {
-  return tx`
-    select ${columns} from memories m
-    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${live(tx)}`
-}
-
-/** Every readable version of some memories, newest version first. Primary key. */
-export function readVersions(
-  tx: NamespaceTransaction,
-  ids: readonly string[],
-): Promise<(MemoryRow & { is_current: boolean })[]> {
-  return tx`
-    select ${columns}, m.is_current from memories m
-    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[])
-      and (m.expires_at is null or m.expires_at > statement_timestamp()) and ${reached(tx)}
-    order by m.id, m.version desc limit 1000`
-}
-
-/** Newest first by time of recording, then id; keyset page. Index memories_recent. */
-export function browseMemories(
-  tx: NamespaceTransaction,
-  filter: MemoryFilter,
-  after: { recordedAt: Date; id: string } | undefined,
-  limit: number,
-): Promise<MemoryRow[]> {
-  const start = after
-    ? fragment`(m.recorded_at, m.id) < (${after.recordedAt}::timestamptz, ${after.id}::uuid)`
-    : fragment`true`
-  return tx`
-    select ${columns} from memories m
-    where m.namespace = ${tx.namespace} and ${live(tx)} and ${filterSql(filter)} and ${start}
-    order by m.recorded_at desc, m.id desc limit ${limit}`
-}
-
-/** Every readable version in key order after (id, version): for export. Primary key. */
-export function pageMemories(
-  tx: NamespaceTransaction,
-  after: { id: string; version: number },
-  limit: number,
-): Promise<(MemoryRow & { is_current: boolean })[]> {
-  return tx`
-    select ${columns}, m.is_current from memories m
-    where m.namespace = ${tx.namespace}
-      and (m.id, m.version) > (${after.id}::uuid, ${after.version}::int)
-      and (m.expires_at is null or m.expires_at > statement_timestamp()) and ${reached(tx)}
-    order by m.id, m.version limit ${limit}`
-}
-
-/** Ids of live memories that a filter takes, oldest id first, with the number of their versions. */
-export function selectIds(
-  tx: NamespaceTransaction,
-  filter: MemoryFilter,
-  limit: number,
-): Promise<{ id: string; versions: number }[]> {
-  return tx`
-    select m.id, count(*)::int as versions
-    from memories m join memories v on v.namespace = m.namespace and v.id = m.id
-    where m.namespace = ${tx.namespace} and ${live(tx)} and ${filterSql(filter)}
-    group by m.id order by m.id limit ${limit}`
 }
 
 /** `id/version` of the versions that are there already, visible ones only. Primary key. */

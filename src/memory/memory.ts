@@ -64,6 +64,9 @@ export const timestamp = z
   })
   .transform((text) => new Date(text))
 
+/** Why something is no longer true, for people and models who read the history. */
+export const retireReason = boundedText(2 * 1024, 'a reason')
+
 export interface JsonObject {
   readonly [key: string]: unknown
 }

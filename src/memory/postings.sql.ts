@@ -28,6 +28,17 @@ export function quarantinedTerm(term: bigint): bigint {
   return term ^ quarantineShift
 }
 
+/** An arbitrary constant, as above. */
+const historyShift = 0x4849_5354_4f52_5953n
+
+/**
+ * The posting key of a word in a version that is superseded or retired: history lies apart for the same
+ * reasons, and is read by questions about the past. Its own inverse.
+ */
+export function historyTerm(term: bigint): bigint {
+  return term ^ historyShift
+}
+
 const smallintMax = 32_767
 const entryBytes = 8
 
@@ -91,15 +102,43 @@ export interface DocumentTerms {
   readonly terms: readonly bigint[]
 }
 
-/** Moves the words of quarantined documents to where those of others lie. By pair of the primary key. */
-export async function releasePostings(
+/** Moves the words of quarantined documents to where those of others lie. */
+export function releasePostings(
   tx: NamespaceTransaction,
   held: readonly DocumentTerms[],
 ): Promise<void> {
+  return shiftPostings(tx, held, quarantineShift)
+}
+
+/** Moves words of documents between what every question reads and history, either way. */
+export function turnPostings(
+  tx: NamespaceTransaction,
+  turned: readonly DocumentTerms[],
+): Promise<void> {
+  return shiftPostings(tx, turned, historyShift)
+}
+
+/** By pair of the primary key. */
+async function shiftPostings(
+  tx: NamespaceTransaction,
+  held: readonly DocumentTerms[],
+  shift: bigint,
+): Promise<void> {
   if (held.every((entry) => entry.terms.length === 0)) return
   await tx`
-    update postings p set term = p.term # ${quarantineShift}::bigint
+    update postings p set term = p.term # ${shift}::bigint
     where p.namespace = ${tx.namespace} and p.ctid = any(array(${byPair(tx, held)}))`
+}
+
+/** Gives the words of a document its new number. By pair of the primary key. */
+export async function renumberPostings(
+  tx: NamespaceTransaction,
+  { document, terms }: DocumentTerms,
+  to: number,
+): Promise<void> {
+  await tx`
+    update postings p set document = ${to}
+    where p.namespace = ${tx.namespace} and p.ctid = any(array(${byPair(tx, [{ document, terms }])}))`
 }
 
 function byPair(tx: NamespaceTransaction, removed: readonly DocumentTerms[]): SqlFragment {

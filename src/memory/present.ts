@@ -22,6 +22,9 @@ export const presentedMemory = z.object({
   event_grain: z.string().optional(),
   recorded_at: z.string(),
   expires_at: z.string().optional(),
+  pinned: z.literal(true).optional().describe('Never expires, and comes first in a brief'),
+  valid_to: z.string().optional().describe('Retired: since when it is no longer true'),
+  retire_reason: z.string().optional(),
   importance: z.number(),
   access: z.enum(accessLevels),
   owner_agent: z.string(),
@@ -54,6 +57,7 @@ export function presentMemory(settings: NamespaceSettings, row: MemoryRow): Pres
   const speaker = fields.decodeOptional('speaker', row.speaker)
   const url = fields.decodeOptional('source_url', row.source_url)
   const client = fields.decodeOptional('source_client', row.source_client)
+  const reason = fields.decodeOptional('retire_reason', row.retire_reason)
   const agent = row.source_agent === row.owner_agent ? null : row.source_agent
   return {
     id: row.id,
@@ -70,6 +74,9 @@ export function presentMemory(settings: NamespaceSettings, row: MemoryRow): Pres
     ...(row.event_grain !== null && { event_grain: row.event_grain }),
     recorded_at: row.recorded_at.toISOString(),
     ...(row.expires_at && { expires_at: row.expires_at.toISOString() }),
+    ...(row.pinned_at && { pinned: true as const }),
+    ...(row.valid_to && { valid_to: row.valid_to.toISOString() }),
+    ...(reason !== undefined && { retire_reason: reason }),
     importance: row.importance,
     access: row.access,
     owner_agent: row.owner_agent,

@@ -133,23 +133,3 @@ export function selectStoredBy(
     where m.namespace = ${tx.namespace} and ${storedBySql(by)}
     order by m.id, m.version limit ${limit}`
 }
-
-/**
- * Of memories that lost versions: makes the newest that is left current where none is, unless its words
- * are another memory's by now. Primary key.
- */
-export async function restoreNewest(
-  tx: NamespaceTransaction,
-  ids: readonly string[],
-): Promise<void> {
-  await tx`
-    update memories m set is_current = true
-    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[])
-      and m.version = (select max(v.version) from memories v
-        where v.namespace = m.namespace and v.id = m.id)
-      and not exists (select from memories c
-        where c.namespace = m.namespace and c.id = m.id and c.is_current)
-      and not exists (select from memories o
-        where o.namespace = m.namespace and o.dedupe_key = m.dedupe_key and o.is_current
-          and o.valid_to is null)`
-}

@@ -5,8 +5,8 @@ import type { Touched } from '../operation.ts'
 import { touchedBy, type Seen } from './audience.ts'
 import { claimExpired, claimMemories, claimVersions, type ClaimedVersion } from './claims.sql.ts'
 import type { FieldPlace } from './fields.ts'
-import { restoreNewest } from './quarantine.sql.ts'
 import { deleteClaimed } from './remove.sql.ts'
+import { reviveNewest } from './revive.ts'
 
 /** Versions a statement handles at once: bounds the memory of the process and of the engine. */
 const chunkRows = 5_000
@@ -48,7 +48,7 @@ export async function removeVersions(
     (chunk) => claimVersions(tx, chunk),
     onProgress,
   )
-  await restoreNewest(tx, forgotten.ids)
+  await reviveNewest(tx, forgotten.ids)
   return forgotten
 }
 

@@ -7,7 +7,6 @@ import { columns, type MemoryRow } from './memories.sql.ts'
 export interface RewritableRow extends MemoryRow {
   readonly is_current: boolean
   readonly dedupe_key: Buffer
-  readonly retire_reason: Buffer | null
   /** Where the row lies (ctid): it does not move while it is locked. */
   readonly place: string
 }
@@ -19,7 +18,7 @@ export function lockVersionsAfter(
   limit: number,
 ): Promise<RewritableRow[]> {
   return tx`
-    select ${columns}, m.is_current, m.dedupe_key, m.retire_reason, m.ctid::text as place from memories m
+    select ${columns}, m.is_current, m.dedupe_key, m.ctid::text as place from memories m
     where m.namespace = ${tx.namespace}
       and (m.id, m.version) > (${after.id}::uuid, ${after.version}::int)
     order by m.id, m.version limit ${limit} for update of m`

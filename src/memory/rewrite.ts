@@ -137,6 +137,7 @@ function prepared(
     embedding: null,
     embedded: false,
     quarantine: row.quarantine,
+    isHistory: !row.is_current || row.valid_to !== null,
   }
 }
 

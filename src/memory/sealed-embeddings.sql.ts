@@ -2,7 +2,8 @@
 import { fragment, nothing, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { StoredPlace } from './fields.ts'
-import { filterSql, live, type MemoryFilter } from './memories.sql.ts'
+import { holdsNow } from './embeddings.sql.ts'
+import { filterSql, seen, type MemoryFilter } from './memories.sql.ts'
 import { PackedReader } from './packed.ts'
 
 export interface NewSealedEmbedding {
@@ -24,8 +25,8 @@ export async function insertSealedEmbeddings(
 ): Promise<void> {
   if (rows.length === 0) return
   await tx`
-    insert into sealed_embeddings (namespace, document, token)
-    select ${tx.namespace}::bigint, e.document, e.token
+    insert into sealed_embeddings (namespace, document, token, is_current)
+    select ${tx.namespace}::bigint, e.document, e.token, ${holdsNow(tx)}
     from unnest(${rows.map((row) => row.document)}::int[], ${rows.map((row) => row.token)}::bytea[])
       as e (document, token)
     on conflict (namespace, document) do update set token = excluded.token`
@@ -75,13 +76,14 @@ export async function listSealedEmbeddings(
 ): Promise<Int32Array> {
   const passing = filter
     ? fragment`join memories m on m.namespace = e.namespace and m.document = e.document
-        and ${live(tx)} and ${filterSql(filter)}`
+        and ${seen(tx, filter.moment)} and ${filterSql(filter)}`
     : nothing
+  const held = filter?.moment === undefined ? fragment`e.is_current` : fragment`true`
   const [row] = await tx<{ packed: Buffer | null }>`
     select string_agg(int4send(d.document), ''::bytea) as packed
     from (
       select e.document from sealed_embeddings e ${passing}
-      where e.namespace = ${tx.namespace}
+      where e.namespace = ${tx.namespace} and ${held}
       order by e.document desc limit ${limit}
     ) d`
   const packed = row?.packed ?? Buffer.alloc(0)
@@ -125,6 +127,16 @@ function* unpack(packed: Buffer): Generator<SealedEmbedding> {
       token: reader.bytes() ?? Buffer.alloc(0),
     }
   }
+}
+
+/** Gives a vector another document number. Its token is bound to the version, not to the number. */
+export async function renumberSealedEmbedding(
+  tx: NamespaceTransaction,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<void> {
+  await tx`
+    update sealed_embeddings e set document = ${to}
+    where e.namespace = ${tx.namespace} and e.document = ${from}`
 }
 
 /** Part of a removal: for the CTE `gone` of remove.sql.ts. */

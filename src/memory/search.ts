@@ -20,7 +20,7 @@ import {
 } from './candidates.sql.ts'
 import type { MemoryFilter } from './memories.sql.ts'
 import type { RankingTexts } from './ranking-texts.ts'
-import { quarantinedTerm, readPostings } from './postings.sql.ts'
+import { historyTerm, quarantinedTerm, readPostings } from './postings.sql.ts'
 import type { SealedVectors } from './sealed-vectors.ts'
 import type { Unreadable } from './unreadable.ts'
 import { searchVectors, type VectorSearch } from './vectors.ts'
@@ -60,6 +60,12 @@ export interface PreparedQuestion {
 /** The same question, asked of quarantined memories too: their words lie in lists of their own. */
 export function withQuarantined(question: PreparedQuestion): PreparedQuestion {
   const apart = question.terms.map((term) => ({ ...term, hash: quarantinedTerm(term.hash) }))
+  return { ...question, terms: [...question.terms, ...apart] }
+}
+
+/** The same question, asked of superseded and retired versions too. Before `withQuarantined`. */
+export function withHistory(question: PreparedQuestion): PreparedQuestion {
+  const apart = question.terms.map((term) => ({ ...term, hash: historyTerm(term.hash) }))
   return { ...question, terms: [...question.terms, ...apart] }
 }
 

@@ -1,35 +1,39 @@
 /** The operation `store`: one memory or a batch, in one transaction; acknowledged means durable. */
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
-import { blindIndex } from '../crypto/term-hash.ts'
 import { AppError } from '../errors.ts'
 import type { CommitContext, Operation, PrepareContext } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import { touchedBy } from './audience.ts'
 import { batchProgress } from './batch-progress.ts'
-import { deriveAll, type DerivedMemory, type MemoryInput } from './derive.ts'
-import { admitAll, countFound, foundAtDoor } from './door.ts'
+import { deriveAll, type MemoryInput } from './derive.ts'
+import { admitAll, countFound } from './door.ts'
 import { embedAll } from './embed-inputs.ts'
-import {
-  claimIdempotencyKey,
-  keepIdempotentResult,
-  type IdempotencyClaim,
-} from './idempotency.sql.ts'
+import type { IdempotencyClaim } from './idempotency.sql.ts'
 import {
   batchBytesMax,
   batchItemsMax,
   label,
   memoryFields,
-  memoryTypes,
   namesReadersInVain,
   readersInVain,
 } from './memory.ts'
 import { findByDedupeKeys, type Holder } from './memories.sql.ts'
+import { answerOnce, claimOf } from './once.ts'
 import { removeMemories } from './remove.ts'
 import { dedupeKeyOf, insertPrepared, reserveFor, seenOf, type PreparedMemory } from './insert.ts'
+import {
+  describeStored,
+  namesOf,
+  storeOutput,
+  type Outcome,
+  type StoredItem,
+  type StoreOutput,
+} from './stored.ts'
 import { quarantineOf, sourceOf } from './trust.ts'
 
-const storeInput = z
+/** The arguments of `store`; the tool of this name has those of changes beside them. */
+export const storeInput = z
   .strictObject({
     ...memoryFields,
     content: memoryFields.content
@@ -64,39 +68,6 @@ const storeInput = z
     }
   })
 
-const storedItem = z.object({
-  id: z.uuid(),
-  version: z.int(),
-  status: z.enum(['stored', 'duplicate']).describe('duplicate: the same memory was there already'),
-  type: z.enum(memoryTypes),
-  occurred_at: z.string(),
-  event_date: z.string().optional().describe('The date its text speaks of'),
-  event_grain: z.string().optional(),
-  entities: z.array(z.string()),
-  expires_at: z.string().optional(),
-  embedded: z.boolean().describe('False while its vector is still to be made'),
-  quarantined: z
-    .literal(true)
-    .optional()
-    .describe('Stored, but not recalled until an administrator approves it'),
-  found: z
-    .array(foundAtDoor)
-    .optional()
-    .describe(
-      'Credentials and personal data in what was given, by kind; absent when there were none',
-    ),
-})
-
-const storeOutput = z.object({
-  results: z.array(storedItem).describe('One entry for each memory, in the order given'),
-  stored: z.int(),
-  duplicates: z.int(),
-  replayed: z.boolean().describe('True when this idempotency key had been used before'),
-})
-
-type StoreOutput = z.output<typeof storeOutput>
-type StoredItem = z.output<typeof storedItem>
-
 interface PreparedStore {
   readonly items: readonly PreparedMemory[]
   readonly claim: IdempotencyClaim | undefined
@@ -114,7 +85,7 @@ export function storeOperation({
     name: 'store',
     title: 'Store memories',
     description:
-      'Remember something for later: a fact, preference, decision, event, procedure or task. Store one idea per memory, in words that can be found again; give session, speaker and occurred_at when known. Credentials are replaced by markers, and what stands between #skip and #endskip is not kept.',
+      'Remember something for later: a fact, preference, decision, event, procedure or task. Store one idea per memory, in words that can be found again; give session, speaker and occurred_at when known. With id, what is given replaces what that memory said, as a new version; or retire, pin or restore it. Credentials are replaced by markers, and what stands between #skip and #endskip is not kept.',
     scope: 'memory:write',
     effect: 'write',
     input: storeInput,
@@ -131,6 +102,7 @@ export function storeOperation({
         // Of what was let in: not even a keyed hash is kept of what was not.
         claim: claimOf(
           context,
+          'store',
           input.idempotency_key,
           prepared.map((item) => item.input),
         ),
@@ -177,64 +149,33 @@ async function prepareItems(
   })
 }
 
-function claimOf(
-  context: PrepareContext,
-  key: string | undefined,
-  items: readonly MemoryInput[],
-): IdempotencyClaim | undefined {
-  if (key === undefined) return undefined
-  const { indexKey } = context.settings
-  return {
-    operation: 'store',
-    keyHash: blindIndex(indexKey, 'idempotency', key),
-    requestHash: blindIndex(indexKey, 'request', JSON.stringify(items)),
-  }
+async function commit(context: CommitContext, prepared: PreparedStore) {
+  const progress = batchProgress(context, prepared.items.length)
+  const done = await answerOnce(
+    context,
+    prepared.claim,
+    () => storeNew(context, prepared.items),
+    (kept) =>
+      kept.map((result, index) => ({
+        ...result,
+        entities: namesOf(prepared.items[index] ?? missing()),
+      })),
+  )
+  progress.written()
+  return done
 }
 
-async function commit(context: CommitContext, prepared: PreparedStore) {
-  const { tx, now } = context
-  const progress = batchProgress(context, prepared.items.length)
-  const first = prepared.claim && (await claimIdempotencyKey(tx, prepared.claim, now))
-  if (first && prepared.claim) {
-    if (!first.request_hash.equals(prepared.claim.requestHash)) {
-      throw new AppError(
-        'conflict',
-        'This idempotency_key was used for another request. Use a new key for new content.',
-      )
-    }
-    progress.written()
-    return replay(prepared.items, readKept(first.result))
-  }
-  const outcomes = await storeAll(context, prepared.items)
-  progress.written()
-  const results = outcomes.map(({ kept, outcome }) => describe(kept, outcome))
-  if (prepared.claim) await keepIdempotentResult(tx, prepared.claim, keep(results))
-  const fresh = prepared.items.filter((_item, index) => results[index]?.status === 'stored')
+async function storeNew(context: CommitContext, items: readonly PreparedMemory[]) {
+  const outcomes = await storeAll(context, items)
+  const results = outcomes.map(({ kept, outcome }) => describeStored(kept, outcome))
+  const fresh = items.filter((_item, index) => results[index]?.status === 'stored')
   const { output, audit } = reply(results)
-  const counts = { ...audit.counts, ...countFound(prepared.items) }
+  const counts = { ...audit.counts, ...countFound(items) }
   return {
     output,
     audit: { ...audit, counts },
     touched: touchedBy(fresh.map((item) => seenOf(context, item))),
   }
-}
-
-/** What an idempotency row keeps: names are content, so they are worked out again from the request. */
-const keptResults = z.array(storedItem.omit({ entities: true }))
-type KeptResult = z.output<typeof keptResults>[number]
-
-function keep(results: readonly StoredItem[]): Buffer {
-  return Buffer.from(JSON.stringify(results.map(({ entities: _names, ...kept }) => kept)))
-}
-
-function readKept(bytes: Buffer): KeptResult[] {
-  return keptResults.parse(JSON.parse(bytes.toString('utf8')))
-}
-
-interface Outcome {
-  readonly id: string
-  readonly version: number
-  readonly status: 'stored' | 'duplicate'
 }
 
 /**
@@ -316,38 +257,6 @@ function reply(results: StoredItem[]) {
   const counts = { stored: stored.length, duplicates: results.length - stored.length }
   const output: StoreOutput = { results, ...counts, replayed: false }
   return { output, audit: { resourceIds: stored.map((result) => result.id), counts } }
-}
-
-function replay(items: readonly PreparedMemory[], kept: readonly KeptResult[]) {
-  const results = kept.map((result, index) => ({
-    ...result,
-    entities: namesOf(items[index] ?? missing()),
-  }))
-  const duplicates = results.filter((result) => result.status === 'duplicate').length
-  const output: StoreOutput = { results, stored: 0, duplicates, replayed: true }
-  return { output, audit: { counts: { stored: 0, replayed: results.length } } }
-}
-
-function namesOf({ derived }: PreparedMemory): string[] {
-  return derived.entities.map((entity) => entity.name)
-}
-
-function describe(item: PreparedMemory, outcome: Outcome): StoredItem {
-  const derived: DerivedMemory = item.derived
-  return {
-    ...outcome,
-    type: derived.type,
-    occurred_at: derived.occurredAt.toISOString(),
-    ...(derived.event && {
-      event_date: derived.event.from.toISOString().slice(0, 10),
-      event_grain: derived.event.grain,
-    }),
-    entities: namesOf(item),
-    ...(derived.expiresAt && { expires_at: derived.expiresAt.toISOString() }),
-    embedded: item.embedded,
-    ...(item.quarantine !== 0 && { quarantined: true as const }),
-    ...(item.found.length > 0 && { found: [...item.found] }),
-  }
 }
 
 function missing(): never {

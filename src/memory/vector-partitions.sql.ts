@@ -106,13 +106,13 @@ export async function mendPartition(
     delete from partitioned_embeddings p
     where p.namespace = ${tx.namespace} and p.document > ${after} and p.document <= ${to}
       and not exists (select from embeddings e
-        where e.namespace = ${tx.namespace} and e.document = p.document)
+        where e.namespace = ${tx.namespace} and e.document = p.document and e.is_current)
     returning p.document`
   const added = await tx`
     insert into partitioned_embeddings (namespace, document, embedding)
     select e.namespace, e.document, e.embedding from embeddings e
     where e.namespace = ${tx.namespace} and e.document > ${after} and e.document <= ${to}
-      and not exists (select from partitioned_embeddings p
+      and e.is_current and not exists (select from partitioned_embeddings p
         where p.namespace = ${tx.namespace} and p.document = e.document
           and p.embedding = e.embedding)
     order by e.document for share of e

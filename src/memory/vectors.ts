@@ -4,8 +4,10 @@ import type { CommitContext, NamespaceSettings } from '../operation.ts'
 import {
   cosinesOf,
   insertEmbeddings,
+  markEmbeddings,
   nearestDocuments,
   plainTable,
+  renumberEmbedding,
   type Cosine,
 } from './embeddings.sql.ts'
 import type { FieldWriter } from './fields.ts'
@@ -13,6 +15,7 @@ import { lackingEmbedding, type MemoryFilter, type StoredContent } from './memor
 import {
   insertSealedEmbeddings,
   listSealedEmbeddings,
+  renumberSealedEmbedding,
   sealedTable,
 } from './sealed-embeddings.sql.ts'
 import type { SealedVectors } from './sealed-vectors.ts'
@@ -37,6 +40,27 @@ export async function insertVectors(
     token: sealVector(writer(), embedding),
   }))
   return insertSealedEmbeddings(tx, sealed)
+}
+
+/**
+ * After versions were superseded, retired or became current again: says which are searched by every question.
+ * In both tables: while a namespace is being sealed its vectors are in both.
+ */
+export async function markVectors(
+  tx: NamespaceTransaction,
+  documents: readonly number[],
+): Promise<void> {
+  await markEmbeddings(tx, plainTable, documents)
+  await markEmbeddings(tx, sealedTable, documents)
+}
+
+/** Gives the vector of a version its new document number; in both tables, as above. */
+export async function renumberVector(
+  tx: NamespaceTransaction,
+  change: { readonly from: number; readonly to: number },
+): Promise<void> {
+  await renumberEmbedding(tx, change)
+  await renumberSealedEmbedding(tx, change)
 }
 
 /** Versions after a document that have no vector yet, lowest first. */

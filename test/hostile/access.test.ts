@@ -52,7 +52,7 @@ const bit = '(-2147483648)::int4'
 /** A copy of a memory with some columns replaced. */
 const copy = (id: string, changes: Readonly<Record<string, string>>): string => {
   const columns =
-    'namespace id version document is_current content type source_kind owner_agent access readers occurred_at valid_from recorded_at dedupe_key terms tag_terms entities length'.split(
+    'namespace id version document is_current content type source_kind trust owner_agent access readers occurred_at valid_from recorded_at dedupe_key terms tag_terms entities length'.split(
       ' ',
     )
   const values = columns.map((column) => changes[column] ?? column)
@@ -106,7 +106,7 @@ describe('a new row', () => {
     expect(await hostile.stateOf(as.eve, own)).toBe('done')
   })
 
-  test('is a version of nothing out of sight, and keeps owner, access and readers', async () => {
+  test('is a version of nothing out of sight, and keeps owner, access, readers and trust', async () => {
     const version = { ...another, version: '2' }
     expect(await hostile.stateOf(as.eve, copy(shared, version))).toBe('done')
     const own = `'eve'`
@@ -118,6 +118,10 @@ describe('a new row', () => {
     ]) {
       const state = await hostile.stateOf(as.eve, copy(shared, { ...version, ...changes }))
       expect([changes, state]).toEqual([changes, insufficientPrivilege])
+    }
+    for (const trust of ['3', '1']) {
+      const state = await hostile.stateOf(as.eve, copy(shared, { ...version, trust }))
+      expect([trust, state]).toEqual([trust, insufficientPrivilege])
     }
     const wider = copy(secret, { ...version, readers: `array['grace', 'eve']` })
     expect(await hostile.stateOf(as.grace, wider)).toBe(insufficientPrivilege)

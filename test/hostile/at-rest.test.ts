@@ -170,7 +170,7 @@ async function liveWith({ running, principal, held, passing, clear }: Living): P
     { session: first.session, limit: 1 },
     { speaker: first.speaker },
     { entity: `Ada ${held}aaab` },
-    { ids: ids.slice(0, 50), history: true },
+    { ids: ids.slice(0, 50), include_history: true },
   ]) {
     await execute(operations.recall, principal, question)
   }

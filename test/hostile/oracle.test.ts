@@ -5,7 +5,9 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { v7 as uuidv7 } from 'uuid'
+import type { z } from 'zod'
 import { AppError } from '../../src/errors.ts'
+import type { Operation } from '../../src/operation.ts'
 import type { Principal } from '../../src/principal.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { testEngine } from '../support/database.ts'
@@ -147,9 +149,12 @@ async function expectAlike(
 
 const calls: readonly (readonly [what: string, call: (id: string) => Promise<unknown>])[] = [
   ['recall by id', (id) => run('recall', { ids: [id] })],
-  ['recall of a history', (id) => run('recall', { ids: [id], history: true })],
+  ['recall of a history', (id) => run('recall', { ids: [id], include_history: true })],
   ['forget by id', (id) => run('forget', { ids: [id] })],
   ['forget, dry run', (id) => run('forget', { ids: [id], dry_run: true })],
+  ['an edit', (id) => refused(running.app.operations.edit, { id, tags: ['x'] })],
+  ['retiring', (id) => refused(running.app.operations.retire, { id, retire: 'x' })],
+  ['pinning', (id) => refused(running.app.operations.pin, { id, pin: true })],
   ['a resource', (id) => resource(`memory://default/${id}`)],
   ['the resource of a history', (id) => resource(`memory://default/${id}/history`)],
 ]
@@ -159,6 +164,17 @@ function run(name: 'recall' | 'forget' | 'export', input: object): Promise<unkno
   if (name === 'recall') return execute(operations.recall, caller, input)
   if (name === 'forget') return execute(operations.forget, caller, input)
   return execute(operations.export, caller, input)
+}
+
+/** How a change of what is out of sight is refused. */
+async function refused<I extends z.ZodType, O extends z.ZodType, P>(
+  operation: Operation<I, O, P>,
+  input: object,
+): Promise<unknown> {
+  return running.app.execute(operation, caller, input).then(
+    () => 'done',
+    (error: unknown) => (error instanceof AppError ? [error.code, error.publicMessage] : error),
+  )
 }
 
 async function resource(uri: string): Promise<unknown> {

@@ -112,7 +112,7 @@ export class RandomOperations {
     if (asked.length === 0) return
     const principal = await this.#calls.principal(home)
     const asking = { principal, named: asked }
-    const input = { ids: asked, ...(this.#calls.chance(0.2) && { history: true }) }
+    const input = { ids: asked, ...(this.#calls.chance(0.2) && { include_history: true }) }
     const answer = await this.#calls.judged(memory.operations.recall, asking, input)
     for (const id of asked) if (!world.isVisible(id, asking)) counts.add('foreign asked')
     for (const { id } of answer?.results ?? []) {

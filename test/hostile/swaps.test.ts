@@ -144,7 +144,10 @@ interface All {
 async function readAll(principal: Principal): Promise<All> {
   const namespace = principals.indexOf(principal) + 1
   const ids = Array.from({ length: memories }, (_, index) => uuid(namespace, index))
-  const answer = await memory.execute(memory.operations.recall, principal, { ids, history: true })
+  const answer = await memory.execute(memory.operations.recall, principal, {
+    ids,
+    include_history: true,
+  })
   const found = new Map(answer.results.map((each) => [owner(each.id, each.version), each]))
   expect(answer.missing).toBeUndefined()
   return { found, unreadable: answer.unreadable ?? [] }

@@ -89,7 +89,7 @@ const steps: readonly Step[] = [
   {
     name: 'history',
     operation: 'recall',
-    input: (seen) => ({ ids: [idIn(seen, 'store')], history: true }),
+    input: (seen) => ({ ids: [idIn(seen, 'store')], include_history: true }),
     rest: ({ ids }) => ['GET', `/memory/${String(ids)}/history`],
   },
   {

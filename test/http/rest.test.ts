@@ -60,6 +60,26 @@ describe('a memory', () => {
     expect(codeOf(await call('DELETE', address))).toBe('not_found')
   })
 
+  test('is changed under If-Match, retired, restored and pinned, each with its new tag', async () => {
+    const made = await call('POST', '/memory', { content: 'The sauna is booked for seven.' })
+    const address = String(made.headers['location'])
+    const change = { content: 'The sauna is booked for eight.' }
+    const send = (tag: string) => call('PATCH', address, change, { 'if-match': tag })
+    const edited = await send('"1"')
+    expect(edited).toMatchObject({ status: 200, body: { results: [{ status: 'edited' }] } })
+    expect(edited.headers['etag']).toBe('"2"')
+    expect(codeOf(await send('"1"'))).toBe('precondition_failed')
+    expect((await call('POST', `${address}/retire`, { retire: 'cancelled' })).status).toBe(200)
+    expect(codeOf(await call('GET', address))).toBe('not_found')
+    const restored = await call('POST', `${address}/restore`, { restore_version: 1 })
+    expect(restored.headers['etag']).toBe('"4"')
+    expect((await call('POST', `${address}/pin`, { pin: true })).headers['etag']).toBe('"4"')
+    expect((await call('GET', address)).body).toMatchObject({ pinned: true, version: 4 })
+    const history = await call('GET', `${address}/history`)
+    expect(history.body).toHaveProperty('results.length', 4)
+    expect((await call('DELETE', address)).body).toMatchObject({ memories: 1, versions: 4 })
+  })
+
   test('that was there already is answered with 200 and its own address', async () => {
     const content = 'Grace takes the 7:12 train.'
     const first = await call('POST', '/memory', { content })

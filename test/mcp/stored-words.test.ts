@@ -104,7 +104,7 @@ describe.each(connections)('$name', ({ open }) => {
   test.each([
     ['recall', { query: 'What does Quentin say?', neighbours: 2 }],
     ['recall', {}],
-    ['recall', { ids, history: true }],
+    ['recall', { ids, include_history: true }],
     ['export', {}],
     ['export', { format: 'markdown' }],
   ])('%s with %o', async (tool, input) => {

@@ -107,7 +107,7 @@ test('history gives every version of a memory, newest first, and only the curren
     lines: [{ ...old, is_current: false }, newer],
   })
   const recall = (input: object) => memory.execute(memory.operations.recall, other, input)
-  const { results } = await recall({ ids: [old.id], history: true })
+  const { results } = await recall({ ids: [old.id], include_history: true })
   expect(results.map(({ version, is_current: current }) => [version, current])).toEqual([
     [2, true],
     [1, false],

@@ -225,7 +225,7 @@ describe('what never crosses', () => {
     const ids = results.map(({ id }) => id)
     const read = await run(memory.operations.recall, reader, { ids })
     expect(read).toEqual({ results: [], missing: ids })
-    for (const input of [{ ids }, {}, { cursor: 'x' }, { history: true, ids }]) {
+    for (const input of [{ ids }, {}, { cursor: 'x' }, { include_history: true, ids }]) {
       await expect(
         run(memory.operations.recall, reader, { ...input, include_granted: true }),
       ).rejects.toMatchObject({ code: 'invalid_input' })

@@ -120,6 +120,26 @@ describe('a namespace', () => {
     expect((await nearestTo(other)).flat().filter(isPrivate)).toEqual([])
   })
 
+  test('with a partition keeps history out of it, also when access changes', async () => {
+    const principal = await memory.principal({ namespaceName: 'edited' })
+    const [id = ''] = await storeSentences(memory, principal, 210, 9)
+    expect(await maintain(memory, principal)).toBe('promoted')
+    const edit = (change: object) =>
+      memory.execute(memory.operations.edit, principal, { id, ...change })
+    await edit({ content: 'The lighthouse keeper paints his boat.' })
+    expect(await behind(memory, principal)).toMatchObject({ ...whole, vectors: 210, copied: 210 })
+    await edit({ access: 'private' })
+    // The private one is compared by itself, and in no copy.
+    expect(await behind(memory, principal)).toMatchObject({ vectors: 210, copied: 209 })
+    await edit({ access: 'shared' })
+    expect(await behind(memory, principal)).toMatchObject({ ...whole, vectors: 210, copied: 210 })
+    const { results } = await memory.execute(memory.operations.recall, principal, {
+      query: 'Who paints the boat?',
+      limit: 1,
+    })
+    expect(results[0]).toMatchObject({ id, version: 4 })
+  })
+
   test('that is to be deleted loses its partition at once', async () => {
     const principal = await memory.principal({ namespaceName: 'deleted' })
     await storeSentences(memory, principal, 250)

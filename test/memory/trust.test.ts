@@ -99,7 +99,7 @@ describe('what a connector brings is quarantined', () => {
   const ways: readonly (readonly [string, () => object])[] = [
     ['a question', () => ({ query: 'Quarterly numbers Lisbon office bicycles' })],
     ['its id', () => ({ ids: [id] })],
-    ['its history', () => ({ ids: [id], history: true })],
+    ['its history', () => ({ ids: [id], include_history: true })],
     ['browsing', () => ({})],
     ['a name', () => ({ entity: 'Marta Fonseca' })],
     ['a tag', () => ({ tags: ['sales'] })],

@@ -136,6 +136,7 @@ class Tenant {
     await this.#partition()
     await this.#remember()
     await this.#ask()
+    await this.#change()
     await this.#review()
     await this.#keys()
     await this.#share()
@@ -238,7 +239,7 @@ class Tenant {
     await this.#call(recall, { limit: 2, cursor })
     const ids = results.map(({ id }) => id)
     await this.#call(recall, { ids })
-    await this.#call(recall, { ids, history: true }, { agent: 'bob' })
+    await this.#call(recall, { ids, include_history: true }, { agent: 'bob' })
     const filter = {
       types: ['fact'],
       tags: ['home'],
@@ -258,6 +259,22 @@ class Tenant {
     await this.#call(exportAll, { limit: 2, cursor: page.next_cursor })
     await this.#call(entityNames, { prefix: 'Ada' })
     await this.#call(auditQuery, { action: 'store', limit: 5 })
+  }
+
+  async #change(): Promise<void> {
+    const { edit, retire, restore, pin, recall, forget } = this.#program.operations
+    const [id = '', other = ''] = await this.#store(['Ada Lovelace sails.', 'Bob rows.'])
+    const key = { id, tags: ['sea'], idempotency_key: 'sea', expected_version: 1 }
+    for (const input of [key, key]) await this.#call(edit, input)
+    for (const access of ['private', 'shared']) await this.#call(edit, { id, access })
+    await this.#call(retire, { id, retire: 'sold the boat' })
+    await this.#call(restore, { id, restore_version: 1 })
+    await this.#call(pin, { id: other, pin: true })
+    await this.#call(recall, { query: 'Who sails?', as_of: '2100-01-01', neighbours: 1 })
+    await this.#call(recall, { include_history: true, limit: 2 })
+    // Rolled back later, which makes the version before it current again.
+    await this.#call(edit, { id: other, content: 'Bob swims.' }, { agent: 'eve' })
+    await this.#call(forget, { tags: ['sea'], include_history: true })
   }
 
   async #review(): Promise<void> {

@@ -46,7 +46,7 @@ export function maintain(
 export interface Behind {
   readonly state: string | null
   readonly isThere: boolean
-  /** Vectors of the namespace in the truth and in the copy. */
+  /** Vectors of current versions in the truth and in the copy. */
   readonly vectors: number
   readonly copied: number
   /** Rows that are in one of the two alone, or differ. */
@@ -58,7 +58,7 @@ export async function behind({ test }: TestMemory, { namespace }: Principal): Pr
   const [row] = await test.owner.ownerTransaction(
     (sql) => sql<Behind & { isthere: boolean }>`
       with truth as (select document, embedding::text as embedding from mindglue.embeddings
-          where namespace = ${namespace}),
+          where namespace = ${namespace} and is_current),
         copy as (select document, embedding::text as embedding from mindglue.partitioned_embeddings
           where namespace = ${namespace})
       select (select state from mindglue.vector_partitions where namespace = ${namespace}) as state,

@@ -1,0 +1,76 @@
+/** Reading without a question: given memories in their order, or all of them newest first, page by page. */
+import { AppError } from '../errors.ts'
+import type { CommitContext } from '../operation.ts'
+import { readPage } from './batches.ts'
+import { openCursor, sealCursor } from './cursor.ts'
+import type { Show, ShownMemory } from './hits.ts'
+import { browseMemories, countMemories, readMemories, type BrowsePlace } from './listing.sql.ts'
+import type { MemoryFilter, MemoryRow } from './memories.sql.ts'
+import { defaultResults, type RecallInput } from './recall-input.ts'
+
+/** Up to so many memories are counted: some milliseconds of an index. */
+const totalMax = 1_000
+
+type BrowseContext = CommitContext & { readonly show: Show }
+
+/** The memories in the order asked, each with its versions newest first; those that are not there named. */
+export async function readByIds(
+  { tx, show }: BrowseContext,
+  ids: readonly string[],
+  moment: MemoryFilter['moment'],
+) {
+  const wanted = [...new Set(ids.map((id) => id.toLowerCase()))]
+  const found = new Map<string, ShownMemory[]>()
+  for (const row of await readMemories(tx, wanted, moment)) {
+    found.set(row.id, [...(found.get(row.id) ?? []), ...listed(show(row))])
+  }
+  const absent = wanted.filter((id) => !found.has(id))
+  return {
+    results: wanted.flatMap((id) => found.get(id) ?? []),
+    ...(absent.length > 0 && { missing: absent }),
+  }
+}
+
+function listed<T>(item: T | undefined): T[] {
+  return item === undefined ? [] : [item]
+}
+
+/** One page, newest first. A cursor holds for the same arguments of the same agent. */
+export async function browse(
+  { tx, show, principal }: BrowseContext,
+  filter: MemoryFilter,
+  input: RecallInput,
+  cursorKey: Uint8Array,
+) {
+  const limit = input.limit ?? defaultResults
+  const { cursor, limit: _limit, neighbours: _neighbours, explain: _explain, ...listing } = input
+  const binding = { principal, operation: 'recall', filter: JSON.stringify(listing) }
+  const after =
+    cursor === undefined ? undefined : toPosition(openCursor(cursorKey, binding, cursor))
+  const { rows, isLast } = await readPage<MemoryRow>(limit, (row, count) => {
+    const start = row && { recordedAt: row.recorded_at, id: row.id, version: row.version }
+    return browseMemories(tx, filter, start ?? after, count)
+  })
+  const last = rows.at(-1)
+  const more = !isLast && last !== undefined
+  // The first page alone counts; one that holds all of it has counted.
+  const counted = after ? undefined : more ? await countMemories(tx, filter, totalMax) : rows.length
+  return {
+    results: rows.flatMap((row) => listed(show(row))),
+    ...(counted !== undefined && counted <= totalMax && { total: counted }),
+    ...(more && {
+      next_cursor: sealCursor(cursorKey, binding, [
+        last.recorded_at.toISOString(),
+        last.id,
+        `${last.version}`,
+      ]),
+    }),
+  }
+}
+
+function toPosition([recordedAt, id, version]: readonly string[]): BrowsePlace {
+  if (recordedAt === undefined || id === undefined || version === undefined) {
+    throw new AppError('invalid_input', 'The cursor is not valid here. Start again without one.')
+  }
+  return { recordedAt: new Date(recordedAt), id, version: Number(version) }
+}

@@ -1,0 +1,104 @@
+/** Memories read and listed without a question. Every statement names the namespace besides the policies. */
+import { fragment, type SqlFragment } from '../database/database.ts'
+import type { NamespaceTransaction } from '../database/scope.ts'
+import {
+  columns,
+  filterSql,
+  reached,
+  seen,
+  type MemoryFilter,
+  type MemoryRow,
+  type Moment,
+  type PlacedRow,
+} from './memories.sql.ts'
+
+/** Versions of some memories that a moment shows, newest version first. Primary key. */
+export function readMemories(
+  tx: NamespaceTransaction,
+  ids: readonly string[],
+  moment: Moment = 'now',
+): Promise<PlacedRow[]> {
+  return tx`
+    select ${columns}, m.is_current from memories m
+    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${seen(tx, moment)}
+    order by m.id, m.version desc limit ${idVersionsMax}`
+}
+
+/** Rows that a reading by id gives at most. */
+const idVersionsMax = 1_000
+
+export interface BrowsePlace {
+  readonly recordedAt: Date
+  readonly id: string
+  readonly version: number
+}
+
+/**
+ * Newest first by time of recording, then id, then version; keyset page. Index memories_recent, and for
+ * other moments memories_superseded beside it.
+ */
+export function browseMemories(
+  tx: NamespaceTransaction,
+  filter: MemoryFilter,
+  after: BrowsePlace | undefined,
+  limit: number,
+): Promise<PlacedRow[]> {
+  const start = after
+    ? fragment`(m.recorded_at, m.id, m.version) < (${after.recordedAt}::timestamptz, ${after.id}::uuid,
+        ${after.version}::int)`
+    : fragment`true`
+  const order = fragment`order by m.recorded_at desc, m.id desc, m.version desc limit ${limit}`
+  const page = (part: SqlFragment) => fragment`
+    select ${columns}, m.is_current from memories m
+    where m.namespace = ${tx.namespace} and ${part} and ${seen(tx, filter.moment)}
+      and ${filterSql(filter)} and ${start} ${order}`
+  if (filter.moment === undefined) return tx`${page(fragment`m.is_current`)}`
+  return tx`
+    select * from ((${page(fragment`m.is_current`)}) union all (${page(fragment`not m.is_current`)})) m
+    ${order}`
+}
+
+/** How many versions the filter takes, at most `most` + 1. */
+export async function countMemories(
+  tx: NamespaceTransaction,
+  filter: MemoryFilter,
+  most: number,
+): Promise<number> {
+  const [row] = await tx<{ memories: number }>`
+    select count(*)::int as memories from (
+      select from memories m
+      where m.namespace = ${tx.namespace} and ${seen(tx, filter.moment)} and ${filterSql(filter)}
+      limit ${most + 1}) counted`
+  return row?.memories ?? 0
+}
+
+/** Every readable version in key order after (id, version): for export. Primary key. */
+export function pageMemories(
+  tx: NamespaceTransaction,
+  after: { id: string; version: number },
+  limit: number,
+): Promise<(MemoryRow & { is_current: boolean })[]> {
+  return tx`
+    select ${columns}, m.is_current from memories m
+    where m.namespace = ${tx.namespace}
+      and (m.id, m.version) > (${after.id}::uuid, ${after.version}::int)
+      and (m.expires_at is null or m.expires_at > statement_timestamp()) and ${reached(tx)}
+    order by m.id, m.version limit ${limit}`
+}
+
+/**
+ * Ids of memories that a filter takes, oldest id first, with the number of their versions: retired ones as
+ * well. With the moment `ever` one version that passes is enough, otherwise it is the newest that counts.
+ */
+export function selectIds(
+  tx: NamespaceTransaction,
+  filter: MemoryFilter,
+  limit: number,
+): Promise<{ id: string; versions: number }[]> {
+  const newest = filter.moment === 'ever' ? fragment`true` : fragment`m.is_current`
+  return tx`
+    select m.id, count(distinct v.version)::int as versions
+    from memories m join memories v on v.namespace = m.namespace and v.id = m.id
+    where m.namespace = ${tx.namespace} and ${newest} and ${seen(tx, 'ever')} and ${filterSql(filter)}
+    group by m.id order by m.id limit ${limit}`
+}
