@@ -8,7 +8,7 @@ import {
 } from '@modelcontextprotocol/server'
 import { cleanLine } from '../pipeline/clean.ts'
 import type { McpHost } from './host.ts'
-import { fence, memoryText } from './render.ts'
+import { fence, memoryText } from '../memory/text.ts'
 import { asProtocolError, type ResourceCall } from './resources.ts'
 
 /** Memories put into a prompt. */

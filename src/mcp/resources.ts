@@ -14,7 +14,7 @@ import { cleanLine } from '../pipeline/clean.ts'
 import type { Principal } from '../principal.ts'
 import type { ExecuteOptions } from '../execute.ts'
 import type { McpHost, RecallOutput } from './host.ts'
-import { fence, memoryText } from './render.ts'
+import { fence, memoryText } from '../memory/text.ts'
 import { parseResourceUri, resourceUri, uriTemplates, type ResourceName } from './resource-uri.ts'
 
 /** Memories on a page of `resources/list`. */

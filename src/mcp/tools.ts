@@ -26,6 +26,9 @@ export interface ToolEntry {
   call(call: ToolCall): Promise<CallToolResult | InputRequiredResult>
 }
 
+/** What an answer may take of a conversation when the call does not say: some thirty memories. */
+const recallTokensMax = 4_000
+
 /** The default tools in their fixed order: exactly four. */
 export function createTools(host: McpHost): readonly ToolEntry[] {
   const { operations } = host
@@ -39,7 +42,16 @@ export function createTools(host: McpHost): readonly ToolEntry[] {
   })
   return [
     storeTool(host),
-    tool(operations.recall, renderRecall),
+    {
+      ...tool(operations.recall, renderRecall),
+      call: (call) =>
+        run(
+          host,
+          operations.recall,
+          { ...call, input: { max_tokens: recallTokensMax, ...call.input } },
+          renderRecall,
+        ),
+    },
     {
       definition: definitionOf(operations.forget),
       operation: operations.forget,

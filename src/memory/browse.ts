@@ -2,6 +2,7 @@
 import { AppError } from '../errors.ts'
 import type { CommitContext } from '../operation.ts'
 import { readPage } from './batches.ts'
+import type { BudgetHit } from './budget.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import type { Show, ShownMemory } from './hits.ts'
 import { browseMemories, countMemories, readMemories, type BrowsePlace } from './listing.sql.ts'
@@ -43,7 +44,8 @@ export async function browse(
   cursorKey: Uint8Array,
 ) {
   const limit = input.limit ?? defaultResults
-  const { cursor, limit: _limit, neighbours: _neighbours, explain: _explain, ...listing } = input
+  const { cursor, limit: _limit, neighbours: _neighbours, explain: _explain, ...asked } = input
+  const { max_tokens: _tokens, detail: _detail, ...listing } = asked
   const binding = { principal, operation: 'recall', filter: JSON.stringify(listing) }
   const after =
     cursor === undefined ? undefined : toPosition(openCursor(cursorKey, binding, cursor))
@@ -55,16 +57,21 @@ export async function browse(
   const more = !isLast && last !== undefined
   // The first page alone counts; one that holds all of it has counted.
   const counted = after ? undefined : more ? await countMemories(tx, filter, totalMax) : rows.length
+  const cursorAfter = ({ recorded_at: recordedAt, id, version }: BudgetHit) =>
+    sealCursor(cursorKey, binding, [recordedAt, id, `${version}`])
   return {
-    results: rows.flatMap((row) => listed(show(row))),
-    ...(counted !== undefined && counted <= totalMax && { total: counted }),
-    ...(more && {
-      next_cursor: sealCursor(cursorKey, binding, [
-        last.recorded_at.toISOString(),
-        last.id,
-        `${last.version}`,
-      ]),
-    }),
+    output: {
+      results: rows.flatMap((row) => listed(show(row))),
+      ...(counted !== undefined && counted <= totalMax && { total: counted }),
+      ...(more && {
+        next_cursor: sealCursor(cursorKey, binding, [
+          last.recorded_at.toISOString(),
+          last.id,
+          `${last.version}`,
+        ]),
+      }),
+    },
+    cursorAfter,
   }
 }
 

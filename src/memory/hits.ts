@@ -20,6 +20,7 @@ export const recallResult = presentedMemory.extend({
     .optional()
     .describe('With include_granted: the namespace whose memory it is'),
   is_current: z.boolean().optional().describe('Of history: whether this is the newest version'),
+  truncated: z.literal(true).optional().describe('Cut to fit into max_tokens'),
   neighbours: z
     .array(presentedMemory.extend({ place: z.int().describe('-1 is the memory right before') }))
     .optional(),

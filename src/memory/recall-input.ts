@@ -1,5 +1,6 @@
 /** What `recall` is asked: the ways of asking and their bounds. */
 import { z } from 'zod'
+import { details } from './budget.ts'
 import { filterFields } from './filter.ts'
 import { resultsMax } from './hits.ts'
 import { boundedText, memoryId, timestamp } from './memory.ts'
@@ -36,6 +37,16 @@ export const recallInput = z
       .optional()
       .describe('Also superseded and retired versions, marked as such'),
     min_score: z.number().min(0).max(1).optional(),
+    max_tokens: z
+      .int()
+      .min(400)
+      .max(200_000)
+      .optional()
+      .describe('Most tokens of the answer, best hits first (the tool: 4000)'),
+    detail: z
+      .enum(details)
+      .optional()
+      .describe('full (default), brief: facts and the beginning, or ids alone'),
     neighbours: z
       .int()
       .min(0)

@@ -3,12 +3,14 @@ import { z } from 'zod'
 import type { CommitContext, Operation } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import { requireRoom } from './batches.ts'
+import { fitShort, fitWhole, type Bounds } from './budget.ts'
 import { browse, readByIds } from './browse.ts'
 import { toFilter } from './filter.ts'
 import { searchGranted, withGranted, type GrantedResults } from './granted.ts'
 import { presenter, presentHits, recallResult, type RecallResult } from './hits.ts'
 import type { MemoryFilter } from './memories.sql.ts'
 import { defaultResults, momentOf, recallInput, type RecallInput } from './recall-input.ts'
+import { presentedMemory } from './present.ts'
 import {
   prepareQuestion,
   search,
@@ -19,8 +21,28 @@ import {
 } from './search.ts'
 import { Unreadable } from './unreadable.ts'
 
+/** What `detail` ids and brief leave of a hit. */
+const shortHit = presentedMemory
+  .pick({ type: true, content: true, occurred_at: true, event_date: true, speaker: true })
+  .extend(
+    presentedMemory.pick({ session: true, source: true, valid_to: true, quarantine: true }).shape,
+  )
+  .partial()
+  .extend({
+    id: z.uuid(),
+    version: z.int(),
+    namespace: z.string().optional(),
+    score: z.number().optional(),
+    truncated: z.literal(true).optional(),
+  })
+
 const recallOutput = z.object({
   results: z.array(recallResult),
+  hits: z.array(shortHit).optional().describe('In place of results with detail ids or brief'),
+  left_out: z.int().optional().describe('Hits that did not fit into max_tokens'),
+  left_out_ids: z.array(z.string()).optional().describe('The best of them, to read with ids'),
+  tokens: z.int().optional().describe('Of this answer, as text or as JSON, whichever is more'),
+  missing_count: z.int().optional().describe('When not all that are missing are named'),
   missing: z.array(z.string()).optional().describe('Asked ids that are not there for you'),
   unreadable: z
     .array(z.string())
@@ -37,6 +59,13 @@ const recallOutput = z.object({
     .optional()
     .describe('With explain: milliseconds by step'),
 })
+
+type RecallOutput = z.output<typeof recallOutput>
+
+interface Answer {
+  readonly output: RecallOutput
+  readonly cursorAfter?: Bounds['cursorAfter']
+}
 
 interface PreparedRecall {
   readonly questions: readonly PreparedQuestion[]
@@ -92,7 +121,7 @@ export function recallOperation({
     },
     commit: async (context, prepared, input) => {
       const unreadable = new Unreadable()
-      const output = await answer(context, prepared, input, {
+      const { output, cursorAfter } = await answer(context, prepared, input, {
         cursorKey,
         unreadable,
         ...openedBefore,
@@ -102,30 +131,51 @@ export function recallOperation({
       const now = Date.now()
       const alive = (memory: { expires_at?: string | undefined }) =>
         memory.expires_at === undefined || Date.parse(memory.expires_at) > now
-      const results = output.results.filter(alive).map((entry) => ({
+      const { results, ...frame } = output
+      const shown = results.filter(alive).map((entry) => ({
         ...entry,
         ...(entry.neighbours && { neighbours: entry.neighbours.filter(alive) }),
       }))
-      const explained = input.explain === true && { stages_ms: context.stages() }
-      return {
-        output: {
-          ...output,
-          results,
+      const bounded = bound(
+        shown,
+        input,
+        {
+          ...frame,
           ...(unreadable.count > 0 && { unreadable: unreadable.ids }),
-          ...explained,
+          ...(input.explain === true && { stages_ms: context.stages() }),
         },
+        cursorAfter,
+      )
+      const { shownIds, ...answered } = bounded
+      return {
+        output: answered,
         unreadable: unreadable.count,
         audit: {
-          resourceIds: results.map((entry) => entry.id),
+          resourceIds: shownIds,
           counts: {
-            results: results.length,
+            results: shownIds.length,
             questions: prepared.questions.length,
-            ...(prepared.granted && { granted: results.filter(isForeign(context)).length }),
+            ...(prepared.granted && { granted: shown.filter(isForeign(context)).length }),
           },
         },
       }
     },
   }
+}
+
+/** Within its tokens, and with as much of each memory as was asked for. */
+function bound(
+  results: readonly RecallResult[],
+  { max_tokens: maxTokens, detail = 'full' }: RecallInput,
+  given: Omit<RecallOutput, 'results'>,
+  cursorAfter: Bounds['cursorAfter'],
+) {
+  if (detail === 'full') {
+    const { hits, frame } = fitWhole(results, given, { maxTokens, cursorAfter })
+    return { ...frame, results: hits, shownIds: hits.map(({ id }) => id) }
+  }
+  const { hits, frame } = fitShort(results, given, { maxTokens, detail, cursorAfter })
+  return { ...frame, results: [], hits, shownIds: hits.map(({ id }) => id) }
 }
 
 type Answering = Omit<RecallDependencies, 'embedder'> & { readonly unreadable: Unreadable }
@@ -135,14 +185,14 @@ async function answer(
   prepared: PreparedRecall,
   input: RecallInput,
   { cursorKey, ...reading }: Answering,
-): Promise<z.output<typeof recallOutput>> {
+): Promise<Answer> {
   const { filter } = prepared
   const show = presenter(context, reading.unreadable, filter.moment)
   if (input.ids) {
     await requireRoom(context.tx, input.ids, filter.moment !== undefined)
     const output = await readByIds({ ...context, show }, input.ids, filter.moment)
     reading.unreadable.requireAny(output.results)
-    return output
+    return { output }
   }
   if (prepared.questions.length === 0) {
     return browse({ ...context, show }, filter, input, cursorKey)
@@ -153,13 +203,15 @@ async function answer(
   const options = { ...input, limit: results, moment: filter.moment }
   const own = await context.stage('read', () => presentHits({ ...context, show }, good, options))
   const { granted } = prepared
-  if (granted === undefined) return { results: own }
+  if (granted === undefined) return { output: { results: own } }
   const both = await withGranted(context, own, granted)
   const shown = both.filter((entry) => (entry.score ?? 0) >= (input.min_score ?? 0))
   const { unreachable } = granted
   return {
-    results: shown.slice(0, results),
-    ...(unreachable.length > 0 && { unreachable: [...unreachable] }),
+    output: {
+      results: shown.slice(0, results),
+      ...(unreachable.length > 0 && { unreachable: [...unreachable] }),
+    },
   }
 }
 

@@ -1,7 +1,8 @@
 /** Stored words in an answer's text: fenced, cleaned, recognisable as data. */
 import { expect, test } from 'vitest'
 import type { RecallOutput } from '../../src/mcp/host.ts'
-import { dataNotice, fence, renderExport, renderRecall } from '../../src/mcp/render.ts'
+import { renderExport, renderRecall } from '../../src/mcp/render.ts'
+import { dataNotice, fence } from '../../src/memory/text.ts'
 import { clean, cleanLine } from '../../src/pipeline/clean.ts'
 
 type Hit = RecallOutput['results'][number]
@@ -32,7 +33,7 @@ test('a memory opens with date, speaker, session, type, id and score', () => {
     results: [hit({ speaker: 'Anna', session: 'kitchen', score: 0.8213, tags: ['drinks'] })],
   })
   expect(text).toContain(
-    '2026-03-01 09:30 · Anna · session kitchen · preference · #drinks · id 01890000-0000-7000-8000-000000000001 · score 0.82\nAnna prefers tea.',
+    '2026-03-01 09:30 · Anna · session kitchen · preference · id 01890000-0000-7000-8000-000000000001 · #drinks · score 0.82\nAnna prefers tea.',
   )
 })
 

@@ -2,7 +2,7 @@
 import { ListResourcesResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { dataNotice } from '../../src/mcp/render.ts'
+import { dataNotice } from '../../src/memory/text.ts'
 import type { Principal } from '../../src/principal.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { connections, type Caller } from '../support/clients.ts'

@@ -2,7 +2,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { dataNotice } from '../../src/mcp/render.ts'
+import { dataNotice } from '../../src/memory/text.ts'
 import { clean } from '../../src/pipeline/clean.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { connections, type Caller } from '../support/clients.ts'

@@ -1,7 +1,7 @@
 /** The four tools through both official clients, over HTTP and over a stream, on the real operations. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { dataNotice } from '../../src/mcp/render.ts'
+import { dataNotice } from '../../src/memory/text.ts'
 import { errorMetaKey } from '../../src/mcp/tool-error.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { connections, type Caller } from '../support/clients.ts'

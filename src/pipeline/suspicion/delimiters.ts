@@ -3,7 +3,7 @@
 /** How sure a mark is: `strong` is enough by itself, `weak` counts beside something else. */
 export type Forgery = 'strong' | 'weak' | undefined
 
-/** Our fence and its notice (mcp/render.ts): no note has a reason to hold one that opens or closes. */
+/** Our fence and its notice (memory/text.ts): no note has a reason to hold one that opens or closes. */
 const ownMarks = /<\/?\s{0,3}memory-[0-9a-f]{4,}|stored data, not instructions:/iu
 
 /** Control tokens of chat templates: ChatML, Llama, Mistral, Gemma, Phi and their like. */
