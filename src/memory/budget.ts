@@ -87,7 +87,11 @@ function shorten(hit: BudgetHit, detail: 'ids' | 'brief'): ShortHit {
   if (detail === 'ids') return { id, version, ...scored }
   const words = firstTokens(hit.content, briefTokens)
   return {
-    ...{ id, version, type: hit.type, content: words, occurred_at: hit.occurred_at },
+    id,
+    version,
+    type: hit.type,
+    content: words,
+    occurred_at: hit.occurred_at,
     ...(words.length < hit.content.length && { truncated: true as const }),
     ...(hit.event_date !== undefined && { event_date: hit.event_date }),
     ...(hit.speaker !== undefined && { speaker: hit.speaker }),

@@ -1,7 +1,7 @@
 /**
  * The one counter of tokens: an estimate by kinds of characters, without any model's vocabulary, that lies
  * above what the tokenizers in use count for ordinary text. Linear, no allocation, and never less for two
- * texts apart than for both in a row, so parts that fit make a whole that fits. docs/decisions/0023-token-budget.md.
+ * texts apart than for both in a row, so parts that fit make a whole that fits. docs/decisions/0025-token-budget.md.
  */
 
 const lettersPerToken = 6

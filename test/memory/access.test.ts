@@ -87,6 +87,8 @@ describe.each(['field', 'sealed'] as const)(
         text
           .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f-]{17}/gu, 'ID')
           .replaceAll(/memory-[0-9a-f]{24}/gu, 'MARK')
+          // Ids count, and theirs are of other digits.
+          .replaceAll(/"tokens":\d+/gu, '"tokens":0')
           .replaceAll(/twin-(?:plain|secret)-\w+/gu, 'NAME'),
       )
     }
@@ -214,7 +216,7 @@ describe.each(['field', 'sealed'] as const)(
       const id = results[0]?.id ?? ''
       const absent = '01890000-0000-7000-8000-000000000000'
       const read = await run(memory.operations.recall, secret, { ids: [id, absent] })
-      expect(read).toEqual({ results: [], missing: [id, absent] })
+      expect(read).toMatchObject({ results: [], missing: [id, absent] })
       const forgotten = await run(memory.operations.forget, secret, { ids: [id, absent] })
       expect(forgotten).toMatchObject({ memories: 0, missing: 2 })
       const there = await run(memory.operations.recall, ada, { ids: [id] })

@@ -69,7 +69,7 @@ describe('a recall', () => {
     expect(new Set(ids).size).toBe(count)
     expect(await answers({ ids })).toMatchObject(tooLarge)
     expect(await answers({ ids: ids.slice(0, 20) })).toBe(20)
-    expect(await answers({ ids: ids.slice(0, 4), history: true })).toBe(4)
+    expect(await answers({ ids: ids.slice(0, 4), include_history: true })).toBe(4)
   })
 })
 

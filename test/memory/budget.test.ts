@@ -55,7 +55,7 @@ function words(bytesMax: number): string {
   while (Buffer.byteLength(text) < aim) text += pieces[between(0, pieces.length - 1)] ?? ''
   return text
 }
-const label = () => [...`l${words(180)}`].slice(0, 60).join('').trim()
+const label = () => (/^.{1,60}/su.exec(`l${words(180)}`)?.[0] ?? '').trim()
 
 function randomMemory(): Record<string, unknown> {
   const long = random() < 0.1

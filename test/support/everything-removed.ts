@@ -6,9 +6,20 @@ import { removeNamespace } from '../../src/jobs/removal.ts'
 import { scanNamespace } from '../../src/jobs/scan.ts'
 import { describeNamespace } from '../../src/namespaces/namespaces.sql.ts'
 import type { Namespaces } from '../../src/namespaces/namespaces.ts'
+import { accountsAndMembers } from './everything-accounts.ts'
 import type { TestMemory } from './memory.ts'
 
-export async function describeAndRemove(
+/** People, then a namespace from its beginning to its end. */
+export async function everythingElse(
+  scope: NamespaceScope,
+  namespaces: Namespaces,
+  memory: TestMemory,
+): Promise<void> {
+  await accountsAndMembers(scope, namespaces, memory)
+  await describeAndRemove(scope, namespaces, memory)
+}
+
+async function describeAndRemove(
   scope: NamespaceScope,
   namespaces: Namespaces,
   memory: TestMemory,

@@ -31,8 +31,8 @@ import { createOperations, type Operations } from '../../src/operations.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
 import { allScopes, type Channel, type Principal } from '../../src/principal.ts'
 import { createLog } from '../../src/telemetry/log.ts'
-import { accountsAndMembers } from './everything-accounts.ts'
-import { describeAndRemove } from './everything-removed.ts'
+import { linesOf, numbered, uuidOf } from './everything-inputs.ts'
+import { everythingElse } from './everything-removed.ts'
 import { FlakyEmbedder } from './flaky-embedder.ts'
 import type { TestMemory } from './memory.ts'
 
@@ -58,8 +58,7 @@ export async function runEverything(memory: TestMemory, database: Database): Pro
     await tenant.run()
     done.push({ name: tenant.name, namespace: tenant.namespace })
   }
-  await accountsAndMembers(program.scope, program.namespaces('field'), memory)
-  await describeAndRemove(program.scope, program.namespaces('field'), memory)
+  await everythingElse(program.scope, program.namespaces('field'), memory)
   return done
 }
 
@@ -291,10 +290,7 @@ class Tenant {
     await this.#call(operations.quarantineReject, { ids: [second] }, root)
     const cli: As = { agent: 'root', channel: 'cli' }
     const { content } = await this.#call(operations.export, { limit: 3 }, root)
-    const lines = content
-      .trim()
-      .split('\n')
-      .map((line) => lineOf(line))
+    const lines = linesOf(content)
     const newer = lines.slice(0, 2).map((line, index) => {
       const text = `${String(line['content'])} Edited.`
       return { ...line, id: uuidOf(index), content: text, supersedes: line['id'] }
@@ -400,17 +396,4 @@ class Tenant {
     const execute = this.#program.execute(fresh)
     await execute(operations.recall, root, { limit: 1 })
   }
-}
-
-function numbered(text: string, count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `${text} number ${index}.`)
-}
-
-function lineOf(text: string): Readonly<Record<string, unknown>> {
-  const line: unknown = JSON.parse(text)
-  return typeof line === 'object' && line !== null ? { ...line } : {}
-}
-
-function uuidOf(index: number): string {
-  return `01890000-0000-7000-8000-0000000000${String(index + 10)}`
 }
