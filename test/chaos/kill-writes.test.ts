@@ -99,7 +99,7 @@ async function missingOf(server: Server, ledger: Ledger): Promise<string[]> {
   const missing: string[] = []
   for (let start = 0; start < wanted.length; start += 100) {
     const ids = wanted.slice(start, start + 100)
-    const answer = await server.call('recall', { ids })
+    const answer = await server.call('recall', { ids, max_tokens: 50_000 })
     if (!answer.ok) throw new Error(`a recall was refused: ${answer.code}`)
     const found = new Set(recalled.parse(answer.output).results.map(({ id }) => id))
     missing.push(...ids.filter((id) => !found.has(id)))

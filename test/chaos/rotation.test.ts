@@ -76,7 +76,7 @@ async function unreadable(server: Server, ledger: Ledger): Promise<string[]> {
   const wrong: string[] = []
   for (let start = 0; start < ids.length; start += 100) {
     const page = ids.slice(start, start + 100)
-    const answer = await server.call('recall', { ids: page })
+    const answer = await server.call('recall', { ids: page, max_tokens: 50_000 })
     if (!answer.ok) return [...wrong, answer.code, ...page]
     const found = new Map(
       recalled.parse(answer.output).results.map(({ id, content }) => [id, content]),
