@@ -38,7 +38,6 @@ export const keyInfo = {
   keyCheck: 'mindglue/key-check/v1',
   namespace: (namespace: bigint) => `mindglue/namespace/v1|${namespace}`,
   wrap: 'mindglue/wrap/v1',
-  content: 'mindglue/content/v1',
   grantMark: 'mindglue/grant-mark/v1',
   record: (purpose: RecordPurpose, recordId: string) => `mindglue/${purpose}/v1|${recordId}`,
   installation: (purpose: InstallationPurpose) => `mindglue/installation/${purpose}/v1`,

@@ -13,7 +13,6 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { AppError } from '../errors.ts'
-import { deriveKey, keyInfo } from './derive.ts'
 
 export const envelopeVersion = 0xc0
 /** MAC key (32 bytes), then encryption key (32 bytes). */
@@ -43,7 +42,7 @@ export interface EnvelopeContext {
  * six times cheaper than raw bytes. They live in OpenSSL's memory, which is wiped when they are freed.
  */
 export class EnvelopeKey {
-  /** 0 for a memory's own content key; the root key's id (1 … 2³¹-1) for wrapped keys. */
+  /** 0 for a content key, which is not in the root ring; a root key's id (1 … 2³¹-1) for wrapped keys. */
   readonly keyId: number
   #keys: { readonly mac: KeyObject; readonly encryption: KeyObject } | undefined
 
@@ -123,18 +122,6 @@ function encodeContext(context: EnvelopeContext): Buffer {
 
 function authenticationCode(key: EnvelopeKey, context: EnvelopeContext, body: Uint8Array): Buffer {
   return createHmac('sha256', key.keys.mac).update(encodeContext(context)).update(body).digest()
-}
-
-/**
- * Expands a random 32-byte content key to the two keys of the format: HKDF-SHA256, empty salt,
- * info "mindglue/content/v1", 64 bytes (RFC 5869). Key id 0: content keys are not in the root ring.
- */
-export function expandContentKey(contentKey: Uint8Array): EnvelopeKey {
-  assert(contentKey.length === 32, 'a content key has 32 bytes')
-  const bytes = deriveKey(contentKey, keyInfo.content, envelopeKeyBytes)
-  const key = new EnvelopeKey(0, bytes)
-  bytes.fill(0)
-  return key
 }
 
 /** Fixed inputs for test vectors; the data path passes none of them. */

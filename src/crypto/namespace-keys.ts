@@ -10,7 +10,6 @@ import {
   EnvelopeError,
   envelopeFailure,
   envelopeKeyBytes,
-  expandContentKey,
   open,
   seal,
   tokenKeyId,
@@ -23,7 +22,14 @@ import { indexKeyBytes } from './term-hash.ts'
 
 export const namespaceSaltBytes = 32
 export const epochSecretBytes = 32
-const contentKeyBytes = 32
+/** What its key has under each slot. A content key is both keys of the format: opening a memory derives none. */
+const slotKeyBytes = {
+  'content-key': envelopeKeyBytes,
+  'index-key': indexKeyBytes,
+  'data-key': envelopeKeyBytes,
+} as const
+/** Key id of content keys: none of the root ring's. */
+const contentKeyId = 0
 
 export interface EpochSecret {
   /** 1, 2, …; counts up with each shredding of the namespace. */
@@ -55,7 +61,7 @@ export interface WrappedKey extends WrapOrigin {
 
 /** What a wrapped key is for. Part of its MAC: an index key never opens as a content key. */
 export interface KeySlot {
-  readonly column: 'content-key' | 'index-key' | 'data-key'
+  readonly column: keyof typeof slotKeyBytes
   readonly id: string
   readonly version: number
 }
@@ -110,17 +116,20 @@ export class NamespaceKeys {
     return { keyId: this.#ring[0].keyId, epoch: this.#material.epochs[0].epoch }
   }
 
-  /** A fresh random content key for one row, expanded for use and wrapped for storage. */
+  /** A fresh random content key for one row, for use and wrapped for storage. */
   newContentKey(slot: KeySlot): NewContentKey {
-    return this.#useAndWipe(randomBytes(contentKeyBytes), (secret) => ({
-      key: expandContentKey(secret),
+    return this.#useAndWipe(randomBytes(slotKeyBytes[slot.column]), (secret) => ({
+      key: new EnvelopeKey(contentKeyId, secret),
       wrapped: this.#wrap(slot, secret),
     }))
   }
 
   /** Unwraps a stored content key. Throws AppError `internal` (EnvelopeError) when it is not this row's. */
   openContentKey(slot: KeySlot, token: Uint8Array): EnvelopeKey {
-    return this.#useAndWipe(this.#unwrap(slot, token).secret, expandContentKey)
+    return this.#useAndWipe(
+      this.#unwrap(slot, token).secret,
+      (secret) => new EnvelopeKey(contentKeyId, secret),
+    )
   }
 
   /** A fresh random index key (32 bytes) and its wrapped form. */
@@ -175,7 +184,7 @@ export class NamespaceKeys {
     for (const epoch of this.#material.epochs) {
       try {
         const secret = open(this.#wrapKey(keyId, epoch), this.#context(slot), token)
-        if (secret.length !== contentKeyBytes) throw envelopeFailure('format')
+        if (secret.length !== slotKeyBytes[slot.column]) throw envelopeFailure('format')
         return { secret, keyId, epoch: epoch.epoch }
       } catch (error) {
         if (!isAuthenticationFailure(error)) throw error
