@@ -115,7 +115,7 @@ async function copyExpired({ test }: TestMemory, namespace: bigint): Promise<voi
         insert into memories (namespace, id, version, document, content, type, session_label,
           session_key, speaker, speaker_key, source_kind, trust, owner_agent, occurred_at,
           expires_at, valid_from, recorded_at, dedupe_key, terms, tag_terms, entities, length)
-        select m.namespace, gen_random_uuid(), 1, m.document + ${shift}::int, m.content, m.type,
+        select m.namespace, md5(m.id::text || ${copy}::int)::uuid, 1, m.document + ${shift}::int, m.content, m.type,
           m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.trust,
           m.owner_agent, m.occurred_at, ${expiry}, m.valid_from, m.recorded_at,
           m.dedupe_key || int4send(${copy}::int), m.terms, m.tag_terms, m.entities, m.length
@@ -124,12 +124,10 @@ async function copyExpired({ test }: TestMemory, namespace: bigint): Promise<voi
       // The keys of the originals do not open the copies, which nobody reads; they are rows to remove.
       await tx`
         insert into memory_keys (namespace, id, version, key_id, epoch, token)
-        select c.namespace, c.id, c.version, k.key_id, k.epoch, k.token
-        from memories c
-        join memories m on m.namespace = c.namespace and m.document = c.document - ${shift}::int
+        select m.namespace, md5(m.id::text || ${copy}::int)::uuid, 1, k.key_id, k.epoch, k.token
+        from memories m
         join memory_keys k on k.namespace = m.namespace and k.id = m.id and k.version = m.version
-        where c.namespace = ${tx.namespace}
-          and c.document >= ${shift}::int and c.document < ${shift + span}::int`
+        where m.namespace = ${tx.namespace} and m.document < ${span}::int`
       // In the order in which stores of ten memories each would have left them.
       await tx`
         insert into postings (namespace, term, document, frequency, length)

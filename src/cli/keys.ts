@@ -115,7 +115,10 @@ export async function keysEncrypt(options: OperatorOptions & { profile: string }
   print(`Encrypted ${many(done.versions, 'memory version')}${vectors} of ${namespaceName}.`)
   if (done.rewritten) return 0
   const tables = ['memories', 'entities', 'namespaces', ...(vectors === '' ? [] : ['embeddings'])]
-  print('The files of PostgreSQL still hold the plain rows. As an administrator, run:')
+  print(
+    'The files of PostgreSQL still hold the plain rows. As an administrator, once the transactions',
+  )
+  print('that are open now have ended, run:')
   print(`  vacuum (full, analyze) ${tables.map((table) => `mindglue.${table}`).join(', ')};`)
   print('or run this command again with MIGRATION_DATABASE_URL set.')
   return 1

@@ -107,10 +107,13 @@ export interface OwnerDatabase {
 }
 
 /**
- * `rewrite`: VACUUM FULL, which leaves nothing of dead rows in the table's files. `overwrite-log`: the same
- * for the write-ahead log, whose old segments are kept for later use with all that was in them.
+ * `rewrite`: VACUUM FULL, which leaves nothing in the table's files of rows that died before an `outlive`:
+ * that one waits for every transaction that might still see them, `timeout` after ten minutes.
+ * `overwrite-log`: the same for the write-ahead log, whose old segments are kept for later use with all
+ * that was in them.
  */
-export type MaintenanceTask = 'checkpoint' | 'vacuum' | 'analyze' | 'rewrite' | 'overwrite-log'
+export type MaintenanceTask =
+  'checkpoint' | 'vacuum' | 'analyze' | 'outlive' | 'rewrite' | 'overwrite-log'
 
 export interface DatabaseStatus {
   readonly serverVersion: string

@@ -77,12 +77,28 @@ export async function rewriteTables(
       : await openPostgres({ url, poolMax: 1, statementTimeoutMs: rewriteTimeoutMs })
   try {
     const rewriter = administrator ?? database
+    await outlive(rewriter)
     for (const table of plainTables[profile]) await rewriter.maintain('rewrite', table)
     // A server's log belongs to its replicas and archives as well: it goes with time.
     await rewriter.maintain(administrator ? 'checkpoint' : 'overwrite-log')
     return true
   } finally {
     await administrator?.close()
+  }
+}
+
+/** A dead row that somebody may still see would be copied into the new files. */
+async function outlive(database: Database): Promise<void> {
+  try {
+    await database.maintain('outlive')
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'timeout') throw error
+    throw new AppError(
+      'timeout',
+      'Everything is encrypted, but a transaction that began before is still open on this PostgreSQL ' +
+        'server, so its files keep the plain rows. End it (pg_stat_activity), then run this command again.',
+      { cause: error },
+    )
   }
 }
 

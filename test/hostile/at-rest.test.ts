@@ -23,8 +23,10 @@ import {
   finderOf,
   type RawFile,
 } from '../support/raw-bytes.ts'
+import { isOutliving, openTransaction } from '../support/open-transaction.ts'
 import { startRedis, type RedisServer } from '../support/redis-server.ts'
 import { encodingsOf, everyValue } from '../support/stored-bytes.ts'
+import { until } from '../support/until.ts'
 
 const memories = 100
 /** Canaries of one memory, a thousand in all. */
@@ -334,7 +336,16 @@ describe('a namespace that is plain', () => {
         select index_key from mindglue.namespaces where namespace = ${principal.namespace}`,
     )
     const options = { signal: new AbortController().signal, onProgress: () => undefined }
-    const done = await running.app.keyUpkeep.encrypt(principal, options, 'sealed')
+    const reader = testEngine === 'embedded' ? undefined : await openTransaction()
+    const encrypting = running.app.keyUpkeep.encrypt(principal, options, 'sealed')
+    if (reader) {
+      await until(() => isOutliving(owner), {
+        timeoutMs: 60_000,
+        what: 'the wait for a transaction',
+      })
+      await reader.end()
+    }
+    const done = await encrypting
     expect(done).toMatchObject({ rewritten: true })
     expect(done.versions).toBeGreaterThan(memories)
     const find = finderOf(stored.held)
