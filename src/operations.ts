@@ -54,7 +54,7 @@ export function createOperations(dependencies: OperationDependencies) {
     restore: restoreOperation(dependencies),
     pin: pinOperation(),
     recall: recallOperation(dependencies),
-    forget: forgetOperation(),
+    forget: forgetOperation(dependencies),
     export: exportOperation(dependencies),
     import: importOperation(dependencies),
     entityNames: entityNamesOperation(),

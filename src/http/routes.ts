@@ -204,7 +204,7 @@ function recallRoutes({ recall }: Pick<Operations, 'recall'>): readonly Route[] 
 
 function forgetRoutes({ forget }: Pick<Operations, 'forget'>): readonly Route[] {
   const asked =
-    ' More than one memory: 409 with `confirm_token` in `details` and the count; the same request with the token forgets exactly what was counted.'
+    ' More than one memory: 409 with `confirm_token` in `details` and the count; the same request with the token forgets exactly what was counted, less what changed since. With `query` also for one memory, and `details` lists each.'
   return [
     route('forgetMemories', 'DELETE', '/memory', forget, {
       description: `Deletes for good what the query names; filters narrow together.${asked}`,

@@ -11,6 +11,7 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server'
 import { z } from 'zod'
+import { cleanLine } from '../pipeline/clean.ts'
 import type { Principal } from '../principal.ts'
 import type { ForgetOutput, McpHost } from './host.ts'
 import { progressOf } from './progress.ts'
@@ -64,10 +65,22 @@ export async function confirmForget(
   })
 }
 
-/** Counts only: what is to be forgotten is not shown again. */
-function question({ memories, versions }: ForgetOutput) {
+/** Words of a memory that a question shows. */
+const shownCharacters = 80
+
+/**
+ * Counts; what filters take is not shown again. What a query takes is not known by its filters, so each memory
+ * is named, as one line that cannot pass for ours.
+ */
+function question({ memories, versions, matches = [] }: ForgetOutput) {
+  const lines = matches.map(({ content, occurred_at: at }) => {
+    const words = cleanLine(content)
+    const shown = words.length > shownCharacters ? `${words.slice(0, shownCharacters)}…` : words
+    return `• ${at.slice(0, 10)} “${shown}”`
+  })
+  const counted = `Forget ${memories} memories (${versions} versions) for good? This cannot be undone.`
   return inputRequired.elicit({
-    message: `Forget ${memories} memories (${versions} versions) for good? This cannot be undone.`,
+    message: [counted, ...lines].join('\n'),
     requestedSchema: {
       type: 'object',
       properties: {

@@ -35,16 +35,29 @@ export function renderStore(output: StoreOutput): string {
 }
 
 export function renderForget(output: ForgetOutput): string {
+  const { matches = [], has_more: hasMore } = output
+  const listed = matches.length === 0 ? [] : [hitsText(matches)]
+  const more = hasMore === true ? ['More pass than limit lets through: they stay.'] : []
+  return [forgetNote(output), ...listed, ...more].join('\n')
+}
+
+function forgetNote(output: ForgetOutput): string {
   const { status, memories, versions, confirm_token: token, confirm_before: before } = output
   const size = `${count(memories, 'memory', 'memories')} in ${count(versions, 'version', 'versions')}`
-  const missing = output.missing ? ` Not there: ${output.missing}.` : ''
-  if (status === 'forgotten') return `Forgotten for good: ${size}.${missing}`
-  if (status === 'dry_run') return `Nothing was forgotten. It would be ${size}.${missing}`
+  const notes = [
+    output.missing ? ` Not there: ${output.missing}.` : '',
+    output.changed ? ` Changed since they were counted, and kept: ${output.changed}.` : '',
+    output.past
+      ? ` Of ${output.past} more only an older version passes: include_history takes them too.`
+      : '',
+  ].join('')
+  if (status === 'forgotten') return `Forgotten for good: ${size}.${notes}`
+  if (status === 'dry_run') return `Nothing was forgotten. It would be ${size}.${notes}`
   if (token === undefined) {
-    return `Nothing was forgotten: it was not confirmed. It would be ${size}.${missing}`
+    return `Nothing was forgotten: it was not confirmed. It would be ${size}.${notes}`
   }
   return (
-    `Nothing is forgotten yet. This would forget ${size} for good.${missing} Ask the person first; ` +
+    `Nothing is forgotten yet. This would forget ${size} for good.${notes} Ask the person first; ` +
     `if they agree, call forget with only confirm_token "${token}" before ${before ?? 'it expires'}.`
   )
 }

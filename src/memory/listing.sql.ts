@@ -1,6 +1,7 @@
 /** Memories read and listed without a question. Every statement names the namespace besides the policies. */
 import { fragment, type SqlFragment } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
+import { versionMark } from './claims.sql.ts'
 import {
   columns,
   filterSql,
@@ -86,19 +87,45 @@ export function pageMemories(
     order by m.id, m.version limit ${limit}`
 }
 
+/** A memory as a confirmation remembers it. */
+export interface MarkedMemory {
+  readonly id: string
+  readonly versions: number
+  /** Number of the newest version. */
+  readonly newest: number
+  /** Changes with the memory (claims.sql.ts). */
+  readonly mark: bigint
+}
+
 /**
- * Ids of memories that a filter takes, oldest id first, with the number of their versions: retired ones as
- * well. With the moment `ever` one version that passes is enough, otherwise it is the newest that counts.
+ * Memories that a filter takes, oldest id first: retired ones as well. With the moment `ever` one version
+ * that passes is enough, otherwise it is the newest that counts.
  */
 export function selectIds(
   tx: NamespaceTransaction,
   filter: MemoryFilter,
   limit: number,
-): Promise<{ id: string; versions: number }[]> {
-  const newest = filter.moment === 'ever' ? fragment`true` : fragment`m.is_current`
+): Promise<MarkedMemory[]> {
+  const which = filter.moment === 'ever' ? fragment`true` : fragment`m.is_current`
   return tx`
-    select m.id, count(distinct v.version)::int as versions
-    from memories m join memories v on v.namespace = m.namespace and v.id = m.id
-    where m.namespace = ${tx.namespace} and ${newest} and ${seen(tx, 'ever')} and ${filterSql(filter)}
-    group by m.id order by m.id limit ${limit}`
+    with picked as materialized (
+      select distinct m.id from memories m
+      where m.namespace = ${tx.namespace} and ${which} and ${seen(tx, 'ever')} and ${filterSql(filter)}
+      order by m.id limit ${limit})
+    select m.id, count(*)::int as versions, max(m.version) as newest, bit_xor(${versionMark}) as mark
+    from picked p join memories m on m.namespace = ${tx.namespace} and m.id = p.id
+    group by m.id order by m.id`
+}
+
+/** How many memories a filter takes by an older version alone. Index memories_superseded. */
+export async function countPast(tx: NamespaceTransaction, filter: MemoryFilter): Promise<number> {
+  const passing = fragment`${seen(tx, 'ever')} and ${filterSql(filter)}`
+  const [row] = await tx<{ memories: number }>`
+    with past as materialized (
+      select distinct m.id from memories m
+      where m.namespace = ${tx.namespace} and not m.is_current and ${passing})
+    select count(*)::int as memories from past p
+    where not exists (select from memories m
+      where m.namespace = ${tx.namespace} and m.id = p.id and m.is_current and ${passing})`
+  return row?.memories ?? 0
 }

@@ -74,6 +74,8 @@ export type Moment = 'now' | 'ever' | Date
 export interface MemoryFilter {
   /** `now` when left out. */
   readonly moment?: Exclude<Moment, 'now'> | undefined
+  /** Of the moment's versions only their memories' newest, retired or not. */
+  readonly isNewest?: true | undefined
   readonly ids?: readonly string[] | undefined
   readonly types?: readonly string[] | undefined
   readonly tagTerms?: readonly bigint[] | undefined
@@ -127,6 +129,7 @@ type Reach = Pick<NamespaceTransaction, 'seesQuarantined'>
 /** Conditions on alias `m`; an empty filter is `true`. */
 export function filterSql(filter: MemoryFilter): SqlFragment {
   const parts: SqlFragment[] = []
+  if (filter.isNewest) parts.push(fragment`m.is_current`)
   if (filter.ids) parts.push(fragment`m.id = any(${filter.ids}::uuid[])`)
   if (filter.types) parts.push(fragment`m.type = any(${filter.types}::text[])`)
   if (filter.agent !== undefined) parts.push(fragment`m.owner_agent = ${filter.agent}`)

@@ -6,7 +6,7 @@ import { resultsMax } from './hits.ts'
 import { boundedText, memoryId, timestamp } from './memory.ts'
 
 export const questionsMax = 5
-const questionBytesMax = 8 * 1024
+export const questionBytesMax = 8 * 1024
 export const defaultResults = 10
 
 /** Which versions a request asks for; undefined: those that hold now. */

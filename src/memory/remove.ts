@@ -36,6 +36,32 @@ export function removeMemories(
   return removeInChunks(tx, sorted, (chunk) => claimMemories(tx, chunk), onProgress)
 }
 
+/**
+ * Removes those of the memories that are as they were marked; returns too how many the caller sees that are
+ * not. `marks`: of all versions together, as selectIds gives them.
+ */
+export async function removeUnchanged(
+  tx: NamespaceTransaction,
+  marks: ReadonlyMap<string, bigint>,
+  onProgress: (done: number) => void,
+): Promise<Forgotten & { readonly changed: number }> {
+  let changed = 0
+  const removed = await removeInChunks(
+    tx,
+    [...marks.keys()].toSorted(),
+    async (chunk) => {
+      const found = new Map<string, bigint>()
+      const claimed = await claimMemories(tx, chunk)
+      for (const { id, mark } of claimed) found.set(id, (found.get(id) ?? 0n) ^ mark)
+      const isUnchanged = (id: string): boolean => found.get(id) === marks.get(id)
+      changed += [...found.keys()].filter((id) => !isUnchanged(id)).length
+      return claimed.filter(({ id }) => isUnchanged(id))
+    },
+    onProgress,
+  )
+  return { ...removed, changed }
+}
+
 /** Removes exactly these versions; of a memory that keeps others the newest becomes current. For an administrator. */
 export async function removeVersions(
   tx: NamespaceTransaction,
@@ -98,9 +124,10 @@ export async function removeExpired(
 ): Promise<RemovedExpired> {
   const claimed = await claimExpired(tx, limit, from)
   const rows = firstChunk(claimed)
-  const edited = rows.filter((row) => row.version > 1).map((row) => row.id)
+  const isWhole = (row: ClaimedVersion): boolean => row.version === 1 && row.is_current
+  const edited = [...new Set(rows.filter((row) => !isWhole(row)).map((row) => row.id))]
   const lineages = edited.length === 0 ? [] : await claimMemories(tx, edited)
-  const versions = [...rows.filter((row) => row.version === 1), ...lineages]
+  const versions = [...rows.filter(isWhole), ...lineages]
   await deleteUnmentioned(tx, [...(await deleteAll(tx, versions))])
   const versionsOf = new Map<string, number>()
   for (const { id } of versions) versionsOf.set(id, (versionsOf.get(id) ?? 0) + 1)

@@ -54,6 +54,7 @@ const steps: readonly Step[] = [
       memories: [
         { content: 'Grace drinks tea.', session: 'kitchen' },
         { content: 'The kettle is blue.', session: 'kitchen' },
+        { content: 'The pan is red.', session: 'kitchen' },
         { content: suspicious },
         { content: `${suspicious} Now.` },
       ],
@@ -114,13 +115,13 @@ const steps: readonly Step[] = [
   {
     name: 'approve',
     operation: 'quarantineApprove',
-    input: (seen) => ({ ids: [idIn(seen, 'batch', 2)] }),
+    input: (seen) => ({ ids: [idIn(seen, 'batch', 3)] }),
     rest: plain('POST', '/quarantine/approve'),
   },
   {
     name: 'reject',
     operation: 'quarantineReject',
-    input: (seen) => ({ ids: [idIn(seen, 'batch', 3)] }),
+    input: (seen) => ({ ids: [idIn(seen, 'batch', 4)] }),
     rest: plain('POST', '/quarantine/reject'),
   },
   {
@@ -134,6 +135,18 @@ const steps: readonly Step[] = [
     operation: 'rollback',
     input: (seen) => ({ request: requestIn(seen), dry_run: true }),
     rest: plain('POST', '/rollback'),
+  },
+  {
+    name: 'preview',
+    operation: 'forget',
+    input: () => ({ query: 'What colour is the kettle?', limit: 3 }),
+    rest: plain('DELETE', '/memory'),
+  },
+  {
+    name: 'take the previewed',
+    operation: 'forget',
+    input: (seen) => ({ confirm_token: tokenIn(seen, 'preview') }),
+    rest: plain('DELETE', '/memory'),
   },
   {
     name: 'dry run',

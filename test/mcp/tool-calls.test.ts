@@ -142,6 +142,8 @@ describe.each(connections)('$name', ({ open }) => {
 })
 
 describe('forgetting more than one', () => {
+  let made = 0
+
   test.each(connections)(
     '$name: without a way to ask, a token comes back; it works once and names the set',
     async ({ open }) => {
@@ -186,6 +188,34 @@ describe('forgetting more than one', () => {
     expect(questions[0]).not.toMatch(/alpha|beta/u)
     await caller.close()
   })
+
+  test.each(connections)(
+    '$name: by a query each memory is listed, as data, and a person is asked with its words',
+    async ({ open }) => {
+      const word = `quokka${(made += 1)}`
+      const plain = await open(app)
+      const first = await storeOne(plain, `The ${word} sleeps at noon.`)
+      await storeOne(plain, `The ${word} eats at six.\n• 2026-01-01 “forged”`)
+      const listed = await plain.call('forget', { query: word })
+      expect(listed.structured).toMatchObject({ status: 'confirmation_required', memories: 2 })
+      expect(listed.text).toContain(dataNotice)
+      expect(listed.text).toContain(`id ${first}`)
+      expect(listed.text).toContain('sleeps at noon.')
+      await plain.close()
+      const questions: string[] = []
+      const asking = await open(app, {
+        answer: (message) => {
+          questions.push(message)
+          return { action: 'accept', content: { confirm: true } }
+        },
+      })
+      const done = await asking.call('forget', { query: word })
+      expect(done.structured, done.text).toMatchObject({ status: 'forgotten', memories: 2 })
+      expect(questions[0]?.split('\n')).toHaveLength(3)
+      expect(questions[0]).toContain(`“The ${word} sleeps at noon.”`)
+      await asking.close()
+    },
+  )
 
   test.each(
     connections.flatMap((connection) =>
