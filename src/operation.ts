@@ -10,6 +10,7 @@ export type OperationName =
   | 'retire'
   | 'restore'
   | 'pin'
+  | 'feedback'
   | 'recall'
   | 'forget'
   | 'export'

@@ -15,6 +15,7 @@ import {
 } from './accounts/member-operations.ts'
 import { editOperation } from './memory/edit.ts'
 import { exportOperation } from './memory/export.ts'
+import { feedbackOperation } from './memory/feedback.ts'
 import { forgetOperation } from './memory/forget.ts'
 import { grantCreateOperation, grantListOperation, grantRevokeOperation } from './memory/grants.ts'
 import { importOperation } from './memory/import.ts'
@@ -53,6 +54,7 @@ export function createOperations(dependencies: OperationDependencies) {
     retire: retireOperation(dependencies),
     restore: restoreOperation(dependencies),
     pin: pinOperation(),
+    feedback: feedbackOperation(),
     recall: recallOperation(dependencies),
     forget: forgetOperation(dependencies),
     export: exportOperation(dependencies),

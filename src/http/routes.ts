@@ -46,6 +46,12 @@ export function createRoutes(operations: Operations): readonly Route[] {
         reply: changed,
       }),
     ],
+    feedback: [
+      route('rateMemory', 'POST', '/memory/{id}/feedback', operations.feedback, {
+        path: memoryInPath,
+        reply: changed,
+      }),
+    ],
     recall: recallRoutes(operations),
     forget: forgetRoutes(operations),
     export: [

@@ -7,7 +7,16 @@ import type { Channel, Principal } from '../principal.ts'
 /** The operations behind the default tools, which resources and prompts read through too, and completion. */
 export type McpOperations = Pick<
   Operations,
-  'store' | 'edit' | 'retire' | 'restore' | 'pin' | 'recall' | 'forget' | 'export' | 'entityNames'
+  | 'store'
+  | 'edit'
+  | 'retire'
+  | 'restore'
+  | 'pin'
+  | 'feedback'
+  | 'recall'
+  | 'forget'
+  | 'export'
+  | 'entityNames'
 >
 
 export type StoreOutput = z.output<McpOperations['store']['output']>

@@ -79,7 +79,7 @@ async function run<I extends z.ZodType, O extends z.ZodType, P>(
 
 /** One tool for what changes a memory: with an id it changes that one, and a field says how. */
 function storeTool(host: McpHost): ToolEntry {
-  const { store, edit, retire, restore, pin } = host.operations
+  const { store, edit, retire, restore, pin, feedback } = host.operations
   return {
     definition: { ...definitionOf(store), inputSchema: inputSchema(storeToolInput) },
     operation: store,
@@ -88,6 +88,7 @@ function storeTool(host: McpHost): ToolEntry {
       if ('retire' in input) return run(host, retire, call, renderStore)
       if ('restore_version' in input) return run(host, restore, call, renderStore)
       if ('pin' in input) return run(host, pin, call, renderStore)
+      if ('feedback' in input) return run(host, feedback, call, renderStore)
       if ('id' in input) return run(host, edit, call, renderStore)
       return run(host, store, call, renderStore)
     },

@@ -116,6 +116,7 @@ export class CandidatePool {
             occurredAt: row.occurred_at,
             event: eventOf(row),
             importance: row.importance,
+            feedback: row.feedback,
           }
         }),
       ),

@@ -28,6 +28,7 @@ export type CandidateRow = Pick<
   | 'event_to'
   | 'event_grain'
   | 'length'
+  | 'feedback'
 > & {
   /** True when the memory passes the question's filter; one beside a hit may not. */
   readonly rankable: boolean
@@ -64,11 +65,12 @@ export async function readCandidates(
   filter: MemoryFilter,
 ): Promise<CandidateRow[]> {
   const output = fragment`m.document, m.content, m.session_key, m.speaker, m.speaker_key, m.importance,
-    m.occurred_at, m.event_from, m.event_to, m.event_grain, m.length, m.id, m.version,
+    m.occurred_at, m.event_from, m.event_to, m.event_grain, m.length, m.feedback, m.id, m.version,
     (${filterSql(filter)}) as rankable`
   const [row] = await tx<{ packed: Buffer | null }>`
     select string_agg(
       uuid_send(c.id) || int4send(c.version) || int4send(c.document) || int4send(c.length) || float4send(c.importance)
+      || float4send(c.feedback)
       || int4send(c.rankable::int) || ${instant(fragment`c.occurred_at`)}
       || ${instant(fragment`c.event_from`)} || ${instant(fragment`c.event_to`)}
       || ${prefixed(fragment`convert_to(c.event_grain, 'UTF8')`)} || ${prefixed(fragment`c.session_key`)}
@@ -95,6 +97,7 @@ function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
     const document = reader.int()
     const length = reader.int()
     const importance = reader.float()
+    const feedback = reader.float()
     const rankable = reader.int() === 1
     const occurredAt = reader.instant()
     const eventFrom = reader.instant()
@@ -105,6 +108,7 @@ function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
       document,
       length,
       importance,
+      feedback,
       rankable,
       // The column is not null.
       occurred_at: occurredAt ?? new Date(Number.NaN),

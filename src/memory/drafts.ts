@@ -81,7 +81,8 @@ export async function draftVersion(
   const [document] = await reserveFor(context, [input])
   if (document === undefined) throw new TypeError('no document was reserved')
   const embeddings = await embedAll(context, [input], embedder)
-  const saysTheSame = input.content === before.content && input.raw_content === before.raw_content
+  const saysTheSame = hasSameWords(input, before)
+  const keepsWords = hasSameWords(input, inputOf(settings, base))
   const item: PreparedMemory = {
     id: base.id,
     document,
@@ -107,9 +108,14 @@ export async function draftVersion(
       },
       pinnedAt: base.pinned_at,
       retireReason: next.retireReason,
+      ...(keepsWords && { feedback: base.feedback }),
     },
   }
-  return { base, item, moved: await movedNumbers(context, base, item) }
+  return { base, item, keepsWords, moved: await movedNumbers(context, base, item) }
+}
+
+function hasSameWords(one: MemoryInput, other: MemoryInput): boolean {
+  return one.content === other.content && one.raw_content === other.raw_content
 }
 
 /** A quarantined text is no answer to anything, so it takes no memory's place either. */

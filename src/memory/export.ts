@@ -6,6 +6,7 @@ import type { CommitContext, NamespaceSettings, Operation } from '../operation.t
 import { clean, cleanLine } from '../pipeline/clean.ts'
 import { inBatches, pageBytesMax } from './batches.ts'
 import { openCursor, sealCursor } from './cursor.ts'
+import { listVoices, type Voice } from './feedback.sql.ts'
 import { pageMemories } from './listing.sql.ts'
 import type { MemoryRow } from './memories.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
@@ -43,6 +44,14 @@ export interface ExportLine extends PresentedMemory {
   readonly supersedes?: string
   readonly event_until?: string
   readonly allowed_agents?: readonly string[]
+  /** Of the newest version: voices are on what it says. */
+  readonly feedback?: readonly ExportedVoice[]
+}
+
+interface ExportedVoice {
+  readonly agent: string
+  readonly verdict: Voice['verdict']
+  readonly given_at: string
 }
 
 export interface ExportDependencies {
@@ -132,7 +141,24 @@ async function readPage(context: CommitContext, after: Key, limit: number) {
     bytes += Buffer.byteLength(toJsonLine(line))
     lines.push(line)
   }
-  return { lines, next }
+  return { lines: await withVoices(context, lines), next }
+}
+
+async function withVoices({ tx }: CommitContext, lines: readonly ExportLine[]) {
+  const voices = await listVoices(
+    tx,
+    lines.flatMap((line) => (line.is_current ? [line.id] : [])),
+  )
+  if (voices.length === 0) return lines
+  return lines.map((line): ExportLine => {
+    const own = voices.filter((voice) => line.is_current && voice.id === line.id)
+    const feedback = own.map(({ agent, verdict, givenAt }) => ({
+      agent,
+      verdict,
+      given_at: givenAt.toISOString(),
+    }))
+    return { ...line, ...(feedback.length > 0 && { feedback }) }
+  })
 }
 
 /** An export leaves nothing out: what does not decrypt ends it, named, so that it can be forgotten. */

@@ -18,14 +18,18 @@ import {
   type MemoryOrigin,
   type PreparedMemory,
 } from './insert.ts'
+import { countVoices, putVoices, type Voice } from './feedback.sql.ts'
 import { existingVersions, readStandings, versionKey } from './memories.sql.ts'
 import {
+  agentName,
   memoryFields,
   namesReadersInVain,
   readersInVain,
   retireReason,
   sourceKinds,
   timestamp,
+  verdicts,
+  voicesMax,
 } from './memory.ts'
 import {
   importedSource,
@@ -65,6 +69,10 @@ const importLine = z
       url: z.url().max(2048).optional(),
     }),
     quarantine: z.array(z.enum(quarantineReasons)).max(quarantineReasons.length).optional(),
+    feedback: z
+      .array(z.strictObject({ agent: agentName, verdict: z.enum(verdicts), given_at: timestamp }))
+      .max(voicesMax)
+      .optional(),
   })
   .refine((line) => !namesReadersInVain(line), { path: ['allowed_agents'], error: readersInVain })
 
@@ -147,7 +155,7 @@ export function importOperation({
         embedded: embeddings !== undefined,
       }))
     },
-    commit: async (context, prepared) => {
+    commit: async (context, prepared, { lines = [], own = false }) => {
       if (context.principal.channel !== 'cli') {
         throw new AppError('insufficient_scope', 'Import runs from the command line.')
       }
@@ -160,6 +168,8 @@ export function importOperation({
       )
       const { items, refused } = await withoutFalseSupersessions(context, fresh)
       const inserted = await insertPrepared(context, items)
+      // What a file says that others said, nobody here has heard.
+      if (own) await bringVoices(context, lines, inserted)
       const found = countFound(inserted)
       const counts = { imported: inserted.length, skipped: prepared.length - inserted.length }
       return {
@@ -222,6 +232,23 @@ function fromLine(
       source,
     },
   }
+}
+
+async function bringVoices(
+  { tx }: CommitContext,
+  lines: readonly ImportLine[],
+  inserted: readonly PreparedMemory[],
+): Promise<void> {
+  const current = new Set(inserted.flatMap(({ id, origin }) => (origin?.isCurrent ? [id] : [])))
+  const voices = lines.flatMap(({ id, is_current: isCurrent, feedback = [] }): Voice[] =>
+    isCurrent && current.has(id)
+      ? feedback.map(({ agent, verdict, given_at: givenAt }) => ({ id, agent, verdict, givenAt }))
+      : [],
+  )
+  // A list that names an agent twice is not one of ours: the last word is what it said.
+  const last = new Map(voices.map((voice) => [`${voice.id}/${voice.agent}`, voice]))
+  await putVoices(tx, [...last.values()])
+  await countVoices(tx, [...new Set(voices.map(({ id }) => id))])
 }
 
 /** Nothing is claimed but the words: it is new here, and came by import. */

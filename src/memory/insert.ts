@@ -45,6 +45,8 @@ export interface MemoryOrigin {
   readonly source: Source
   readonly pinnedAt?: Date | null
   readonly retireReason?: string | undefined
+  /** Of a version that says what the one before it said. */
+  readonly feedback?: number
 }
 
 /** False for what history alone shows: a superseded version, or one that is retired. */
@@ -171,6 +173,7 @@ function memoryRow(
     recorded_at: origin?.recordedAt ?? context.now,
     supersedes: origin?.supersedes ?? null,
     length: derived.length,
+    feedback: origin?.feedback ?? 0,
     dedupe_key: dedupeKeyOf(item),
     terms: packedWords(item),
     tag_terms: packTerms(derived.tagTerms),

@@ -45,6 +45,8 @@ export interface MemoryRow {
   readonly recorded_at: Date
   readonly supersedes: string | null
   readonly length: number
+  /** What the voices on it come to, -1 to 1 (feedback.sql.ts). */
+  readonly feedback: number
   /** Wrapped content key of this version; null where the namespace is not encrypted. */
   readonly key_token: Buffer | null
 }
@@ -92,7 +94,7 @@ export const columns = fragment`m.id, m.version, m.document, m.content, m.raw_co
   m.tags, m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.source_url,
   m.source_client, m.source_agent, m.trust, m.quarantine, m.owner_agent, m.access, m.readers,
   m.importance, m.occurred_at, m.event_from, m.event_to, m.event_grain, m.expires_at, m.pinned_at,
-  m.valid_from, m.valid_to, m.retire_reason, m.recorded_at, m.supersedes, m.length, ${keyToken}`
+  m.valid_from, m.valid_to, m.retire_reason, m.recorded_at, m.supersedes, m.length, m.feedback, ${keyToken}`
 
 /**
  * Current, not retired, not expired (judged by the clock at the statement, not at the transaction's
@@ -151,7 +153,7 @@ export function filterSql(filter: MemoryFilter): SqlFragment {
 const insertedColumns = fragment`id, version, document, is_current, content, raw_content, type, metadata,
   tags, session_label, session_key, speaker, speaker_key, source_kind, source_url, source_client,
   source_client_key, source_agent, source_request, trust, quarantine, owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at,
-  pinned_at, valid_from, valid_to, retire_reason, recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities, needs_embedding`
+  pinned_at, valid_from, valid_to, retire_reason, recorded_at, supersedes, length, feedback, dedupe_key, terms, tag_terms, entities, needs_embedding`
 
 /**
  * Inserts versions; a row whose dedupe key a current memory already holds is left out.
@@ -181,7 +183,7 @@ export async function insertMemories(
       ${column('expires_at')}::timestamptz[], ${column('pinned_at')}::timestamptz[],
       ${column('valid_from')}::timestamptz[], ${column('valid_to')}::timestamptz[],
       ${column('retire_reason')}::bytea[], ${column('recorded_at')}::timestamptz[],
-      ${column('supersedes')}::uuid[], ${column('length')}::int[],
+      ${column('supersedes')}::uuid[], ${column('length')}::int[], ${column('feedback')}::real[],
       ${column('dedupe_key')}::bytea[], ${column('terms')}::bytea[],
       ${column('tag_terms')}::bytea[], ${column('entities')}::bytea[],
       ${column('needs_embedding')}::boolean[],

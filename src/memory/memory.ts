@@ -31,6 +31,12 @@ export type AccessLevel = (typeof accessLevels)[number]
 export const sourceKinds = ['user', 'agent', 'tool', 'connector', 'web', 'import'] as const
 export type SourceKind = (typeof sourceKinds)[number]
 
+/** What an agent says of a memory that it recalled. */
+export const verdicts = ['helpful', 'wrong', 'stale'] as const
+/** Voices that a memory has at most; so many agents have long said what they think of it. */
+export const voicesMax = 1_000
+export type Verdict = (typeof verdicts)[number]
+
 // With the u flag a surrogate pair is one code point, so this finds lone ones only.
 const loneSurrogate = /\p{Surrogate}/u
 

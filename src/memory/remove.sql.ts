@@ -4,6 +4,7 @@ import type { NamespaceTransaction } from '../database/scope.ts'
 import type { ClaimedVersion } from './claims.sql.ts'
 import { deleteEmbeddings } from './embeddings.sql.ts'
 import { deleteMemoryKeys } from './memory-keys.sql.ts'
+import { deleteVoices } from './feedback.sql.ts'
 import { denseRuns, type DocumentRun } from './runs.ts'
 import { deleteSealedEmbeddings } from './sealed-embeddings.sql.ts'
 
@@ -22,7 +23,7 @@ export async function deleteClaimed(
     delete from memories m
     where m.namespace = ${tx.namespace} and m.ctid = any(${claimed.map(({ place }) => place)}::tid[])
     returning m.id, m.version, m.document, m.terms || m.tag_terms as terms, m.entities`
-  const keys = fragment`, keys_gone as (${deleteMemoryKeys(tx)})`
+  const keys = fragment`, keys_gone as (${deleteMemoryKeys(tx)}), voices_gone as (${deleteVoices(tx)})`
   return deleteDerived(tx, gone, keys, claimed)
 }
 

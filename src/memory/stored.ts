@@ -12,7 +12,7 @@ export const storedItem = z.object({
   id: z.uuid(),
   version: z.int(),
   status: z
-    .enum(['stored', 'duplicate', 'edited', 'retired', 'restored', 'pinned', 'unpinned'])
+    .enum(['stored', 'duplicate', 'edited', 'retired', 'restored', 'pinned', 'unpinned', 'rated'])
     .describe('duplicate: the same memory was there already'),
   type: z.enum(memoryTypes),
   occurred_at: z.string(),

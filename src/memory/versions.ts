@@ -4,6 +4,7 @@ import { renumberMentions } from '../graph/graph.sql.ts'
 import type { CommitContext, PrepareContext, Touched } from '../operation.ts'
 import { touchedBy } from './audience.ts'
 import { dedupeKeyOf, insertPrepared, readerList, seenOf, type PreparedMemory } from './insert.ts'
+import { dropVoices } from './feedback.sql.ts'
 import { findByDedupeKeys } from './memories.sql.ts'
 import { packTerms, unpackTerms } from './packed.ts'
 import { historyTerm, renumberPostings, turnPostings } from './postings.sql.ts'
@@ -27,6 +28,8 @@ export interface Draft {
   /** The newest version when the draft was made. */
   readonly base: BaseRow
   readonly item: PreparedMemory
+  /** True when it says what the version before it says: what was said of that one holds of it. */
+  readonly keepsWords: boolean
   /** Numbers for the versions that are there, oldest first, when they change into the other number space. */
   readonly moved: readonly number[] | undefined
 }
@@ -83,6 +86,7 @@ export async function writeVersion(
   await requireOwnWords(context, item)
   const document = changesAccess(base, item) ? await moveAccess(context, draft) : newest.document
   await supersede(context, newest, document)
+  if (!draft.keepsWords) await dropVoices(tx, base.id)
   const inserted = await context.stage('insert', () => insertPrepared(context, [item]))
   if (inserted.length === 0) throw conflict(newest.version)
   await shareLife(tx, base.id, {

@@ -12,6 +12,7 @@ const erasedTables = [
   'embeddings',
   'sealed_embeddings',
   'memory_keys',
+  'feedback',
   'memories',
   'entities',
   'idempotency_keys',

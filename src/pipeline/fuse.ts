@@ -66,6 +66,8 @@ export interface RankCandidate {
   readonly event: RankPeriod | null
   /** 0..1; 0.5 is the default of a memory nobody rated. */
   readonly importance: number
+  /** -1..1: how it served before; 0 when nobody said. */
+  readonly feedback?: number
 }
 
 export interface RankOptions {

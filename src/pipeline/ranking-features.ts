@@ -187,6 +187,7 @@ type WordingColumn =
   | 'latest'
   | 'recency'
   | 'importance'
+  | 'feedback'
   | 'note'
 
 function wordingColumns(
@@ -227,6 +228,7 @@ function wordingColumns(
       cues.order === 0 ? 0 : cues.order * (2 * age(candidate) - 1) * (base[row] ?? 0),
     recency: (_, candidate) => age(candidate),
     importance: (_, { importance }) => importance - 0.5,
+    feedback: (_, { feedback = 0 }) => feedback,
     note: (_, { sessionKey }) => (sessionKey === null ? 1 : 0),
   }
 }

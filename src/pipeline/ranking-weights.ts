@@ -1,10 +1,16 @@
 // The weights of the recall ranking: data only. See docs/decisions/0004-ranking.md.
 
 /**
+ * Most that feedback adds or takes, however many speak: half the width of the calibration's curve, so at most an
+ * eighth of the score, and two memories change places only where a quarter at most lies between them.
+ */
+const feedbackWeight = 0.6
+
+/**
  * One weight a feature; what a feature measures stands in ranking-features.ts. Fitted by
  * `node --import ./test/support/typescript-loader.mjs bench/fit-ranking.ts` on bench/dialogues and rounded;
  * own and coverage share what the fit gave coverage alone, so that notes keep BM25's order in languages
- * the dialogues do not speak. latest, recency and importance are set by hand: the dialogues do not ask for them.
+ * the dialogues do not speak. latest, recency, importance and feedback are set by hand: the dialogues do not ask for them.
  */
 export const rankingWeights = {
   own: 1,
@@ -28,6 +34,7 @@ export const rankingWeights = {
   latest: 0.6,
   recency: 0.05,
   importance: 0.4,
+  feedback: feedbackWeight,
   note: 2,
 } as const
 

@@ -17,7 +17,7 @@ const columns = {
     namespaces: common_terms; confirmations: token_hash request_hash;
     idempotency_keys: key_hash request_hash`,
   vectors: 'embeddings: embedding; partitioned_embeddings: embedding',
-  agents: `memories: owner_agent source_agent readers; confirmations: agent; idempotency_keys: agent;
+  agents: `memories: owner_agent source_agent readers; confirmations: agent; idempotency_keys: agent; feedback: agent;
     audit_events: agent; api_keys: agent created_by; grants: created_by;
     account_members: agent added_by; account_invitations: agent invited_by`,
   'names of namespaces': `namespaces: name; namespace_names: name; grants: namespace_name grantee_name`,
@@ -26,7 +26,7 @@ const columns = {
   'labels of API keys': 'api_keys: label',
   'the audit log (ids and hashes)': `audit_events: channel action outcome resource_ids counts;
     confirmations: operation resource_ids; idempotency_keys: operation result`,
-  'times, types': 'memories: type event_grain; entities: kind; grants: types',
+  'times, types': 'memories: type event_grain; entities: kind; grants: types; feedback: verdict',
   'source kind': 'memories: source_kind',
   access: 'memories: access',
   // Nothing of a memory: settings of the installation, random bytes, hashes of secrets.

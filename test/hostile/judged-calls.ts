@@ -99,6 +99,7 @@ export const tables = [
   'audit_events',
   'idempotency_keys',
   'confirmations',
+  'feedback',
 ] as const
 
 const agentScopes: readonly Scope[] = [

@@ -61,6 +61,10 @@ test.each([
       access: 'private',
       allowed_agents: ['bob'],
     })
+    await memory.execute(memory.operations.feedback, principal, {
+      id: results[0]?.id,
+      feedback: 'helpful',
+    })
     const before = await countEverything(memory, principal)
     for (const table of derivedTables) {
       if (table === unused) expect(before[table], table).toBe(0)

@@ -261,7 +261,7 @@ class Tenant {
   }
 
   async #change(): Promise<void> {
-    const { edit, retire, restore, pin, recall, forget } = this.#program.operations
+    const { edit, retire, restore, pin, feedback, recall, forget } = this.#program.operations
     const [id = '', other = ''] = await this.#store(['Ada Lovelace sails.', 'Bob rows.'])
     const key = { id, tags: ['sea'], idempotency_key: 'sea', expected_version: 1 }
     for (const input of [key, key]) await this.#call(edit, input)
@@ -269,6 +269,7 @@ class Tenant {
     await this.#call(retire, { id, retire: 'sold the boat' })
     await this.#call(restore, { id, restore_version: 1 })
     await this.#call(pin, { id: other, pin: true })
+    await this.#call(feedback, { id: other, feedback: 'helpful' })
     await this.#call(recall, { query: 'Who sails?', as_of: '2100-01-01', neighbours: 1 })
     await this.#call(recall, { include_history: true, limit: 2 })
     // Rolled back later, which makes the version before it current again.

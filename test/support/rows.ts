@@ -11,6 +11,7 @@ export const derivedTables = [
   'postings',
   'entities',
   'mentions',
+  'feedback',
 ] as const
 type Table = (typeof derivedTables)[number] | 'audit_events' | 'confirmations' | 'idempotency_keys'
 
