@@ -217,7 +217,8 @@ function fromLine(
   const marked = reasonBits(line.quarantine ?? [])
   return {
     id: line.id,
-    derived,
+    // What is pinned never expires, whatever else a line says.
+    derived: line.pinned_at === undefined ? derived : { ...derived, expiresAt: null },
     quarantine: own ? marked : marked | quarantineOf(source, derived.suspicions),
     origin: {
       version: line.version,

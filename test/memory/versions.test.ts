@@ -4,8 +4,11 @@ import type { z } from 'zod'
 import { AppError } from '../../src/errors.ts'
 import type { Operation } from '../../src/operation.ts'
 import { allScopes, type Principal } from '../../src/principal.ts'
+import { testEngine } from '../support/database.ts'
 import { openTestMemory, type TestMemory } from '../support/memory.ts'
 import { countEverything, countRows } from '../support/rows.ts'
+
+const rounds = process.env['FULL'] === '1' ? 300 : 4
 
 let memory: TestMemory
 beforeAll(async () => {
@@ -322,6 +325,34 @@ describe('at once', () => {
     expect(again.filter((outcome) => outcome !== 'done' && outcome !== 'conflict')).toEqual([])
     expect(new Set(versions.map(({ version }) => version)).size).toBe(versions.length)
   })
+
+  test(
+    `of 64 writers one wins each of ${rounds} versions, and the history holds what the winners wrote`,
+    { timeout: 3_600_000 },
+    async () => {
+      const ada = await memory.principal({ namespaceName: 'rounds' })
+      const id = await store(ada, { content: 'Counter at zero.' })
+      const winners = ['Counter at zero.']
+      const odd: unknown[] = []
+      for (let version = 1; version <= rounds; version += 1) {
+        const words = Array.from({ length: 64 }, (_, writer) => `Writer ${writer} of ${version}.`)
+        const codes = await codesOf(
+          words.map((content) => () => edit(ada, id, { content, expected_version: version })),
+        )
+        const won = words.filter((_, writer) => codes[writer] === 'done')
+        const conflicts = codes.filter((code) => code === 'conflict').length
+        if (won.length !== 1 || conflicts !== 63) odd.push({ version, codes })
+        winners.push(...won)
+      }
+      process.stderr.write(
+        `64 writers, ${testEngine}: ${rounds} versions, ${odd.length} without exactly one winner\n`,
+      )
+      expect(odd).toEqual([])
+      const history = (await historyOf(ada, id)).toReversed()
+      expect(history.map(({ content }) => content)).toEqual(winners)
+      expect(history.map(({ version }) => version)).toEqual(winners.map((_, index) => index + 1))
+    },
+  )
 
   test('a repeated key changes once, and another request with it is refused', async () => {
     const ada = await memory.principal({ namespaceName: 'once' })
