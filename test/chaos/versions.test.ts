@@ -1,7 +1,7 @@
 /**
  * Random sequences of every change of a memory, by several clients at once, against a plain model of what there
- * should be; the server is killed with SIGKILL meanwhile. `FULL=1` runs the size the requirement names, `SEED`
- * repeats the choices of a run.
+ * should be; the server is killed with SIGKILL meanwhile. `FULL=1` runs the size the requirement names, with
+ * `SEQUENCES` a part of it; `SEED` repeats the choices of a run.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -11,10 +11,14 @@ import { seededRandom, seedOf } from '../support/random.ts'
 import { findDamage, noDamage } from './integrity.ts'
 import { Sequence, Servers } from './version-sequences.ts'
 
-const size =
-  process.env['FULL'] === '1'
-    ? { sequences: 10_000, kills: 60, timeoutMs: 7_200_000 }
-    : { sequences: 60, kills: 2, timeoutMs: 300_000 }
+const isFull = process.env['FULL'] === '1'
+const sequences = isFull ? Number(process.env['SEQUENCES'] ?? 10_000) : 40
+/** A kill costs the seconds of a recovery. */
+const size = {
+  sequences,
+  kills: Math.ceil(sequences / 200),
+  timeoutMs: isFull ? 14_400_000 : 300_000,
+}
 const lanes = 6
 /** The kill comes at a random moment within so many milliseconds of its turn. */
 const killWithinMs = 700
