@@ -73,23 +73,26 @@ const notes = [
 ]
 
 describe('the preview', () => {
-  test('lists each memory it would take, best first, and takes nothing', async () => {
-    const ada = await memory.principal({ namespaceName: 'lists' })
-    const [trip = '', flat = ''] = await store(ada, ...notes)
-    const asked = await forget(ada, { query: 'Lisbon trip' })
-    expect(asked).toMatchObject({ status: 'confirmation_required', memories: 2, versions: 2 })
-    expect(asked.matches).toMatchObject([
-      { id: trip, version: 1, content: 'The Lisbon trip starts on 3 May.' },
-      { id: flat, version: 1, session: 'travel' },
-    ])
-    const scores = asked.matches?.map(({ score }) => score) ?? []
-    expect(scores).toEqual(scores.toSorted((a, b) => b - a))
-    expect(await idsIn(ada)).toHaveLength(4)
-    const done = await forget(ada, { confirm_token: asked.confirm_token })
-    expect(done).toMatchObject({ status: 'forgotten', memories: 2, versions: 2 })
-    expect(done).not.toHaveProperty('changed')
-    expect(await idsIn(ada)).toHaveLength(2)
-  })
+  test.each(['off', 'field', 'sealed'] as const)(
+    'lists each memory it would take, best first, and takes nothing (%s)',
+    async (profile) => {
+      const ada = await memory.principal({ namespaceName: `lists ${profile}`, profile })
+      const [trip = '', flat = ''] = await store(ada, ...notes)
+      const asked = await forget(ada, { query: 'Lisbon trip' })
+      expect(asked).toMatchObject({ status: 'confirmation_required', memories: 2, versions: 2 })
+      expect(asked.matches).toMatchObject([
+        { id: trip, version: 1, content: 'The Lisbon trip starts on 3 May.' },
+        { id: flat, version: 1, session: 'travel' },
+      ])
+      const scores = asked.matches?.map(({ score }) => score) ?? []
+      expect(scores).toEqual(scores.toSorted((a, b) => b - a))
+      expect(await idsIn(ada)).toHaveLength(4)
+      const done = await forget(ada, { confirm_token: asked.confirm_token })
+      expect(done).toMatchObject({ status: 'forgotten', memories: 2, versions: 2 })
+      expect(done).not.toHaveProperty('changed')
+      expect(await idsIn(ada)).toHaveLength(2)
+    },
+  )
 
   test('is needed for one memory too, and a dry run gives no token', async () => {
     const ada = await memory.principal({ namespaceName: 'one' })
@@ -332,9 +335,11 @@ describe('between preview and confirmation', () => {
           if ((await markOf(bob, id)) !== before) touched.add(id)
         }
         await store(bob, fresh(town), fresh(town, { access: 'private', allowed_agents: ['ada'] }))
-        const bystander = (await idsIn(ada)).find((id) => !shown.includes(id)) ?? ''
+        const others = (await idsIn(ada)).filter((id) => !shown.includes(id))
         const wordy = fresh(town)
-        expect(['done', 'not_found']).toContain(await codeOf(edit(bob, bystander, wordy)))
+        expect(['done', 'not_found']).toContain(
+          await codeOf(edit(bob, pick(random, others), wordy)),
+        )
         const before = await idsIn(ada)
         const done = await forget(ada, { confirm_token: asked.confirm_token })
         const after = new Set(await idsIn(ada))
