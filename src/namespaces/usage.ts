@@ -66,7 +66,8 @@ export function usageReadOperation(
     title: 'Read usage',
     description:
       'What this namespace holds and what its plan allows. What is held is counted once a minute.',
-    scope: 'memory:read',
+    // The count holds private memories: to an agent that sees some, it would tell of the others.
+    scope: 'admin',
     effect: 'read',
     input: nothing,
     output: planReport,

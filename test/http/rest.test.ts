@@ -8,7 +8,7 @@ import { route } from '../../src/http/route.ts'
 import { allScopes } from '../../src/principal.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { answering } from '../support/answering.ts'
-import { issueKey } from '../support/keys.ts'
+import { callTool, issueKey } from '../support/keys.ts'
 import { testPrincipal } from '../support/principal.ts'
 import { restClient, sendRest, type RestReply } from '../support/rest.ts'
 
@@ -304,6 +304,21 @@ describe('requests that are refused', () => {
     }
   })
 
+  test("what a namespace holds is an administrator's to know: private memories count", async () => {
+    const namespaceName = `counted-${randomUUID().slice(0, 8)}`
+    const scopes = allScopes.filter((scope) => scope !== 'admin')
+    const { key } = await issueKey(app, namespaceName, { scopes, agent: 'bob' })
+    expect(codeOf(await restClient(app, key)('GET', '/usage'))).toBe('insufficient_scope')
+    expect(await (await callTool(app, key, 'usage.read')).text()).not.toContain('held')
+    const { execute, operations } = app.app
+    const bob = await app.app.principal({ namespaceName, agent: 'bob', channel: 'rest' })
+    const refused = { code: 'insufficient_scope' }
+    await expect(execute(operations.usageRead, bob, {})).rejects.toMatchObject(refused)
+    const admin = await issueKey(app, namespaceName, { scopes: ['admin'] })
+    const { body } = await restClient(app, admin.key)('GET', '/usage')
+    expect(body).toMatchObject({ memories: { held: 0 } })
+  })
+
   test('an Idempotency-Key is refused where a repeat would do it again', async () => {
     const admin = await freshClient()
     const header = { 'idempotency-key': '"k"' }
@@ -367,7 +382,7 @@ describe('every answer', () => {
     const limited = await startTestApp({ environment: { MINDGLUE_LIMITS: 'on' } })
     try {
       const one = restClient(limited)
-      const { headers } = await one('GET', '/usage')
+      const { headers } = await one('GET', '/plans')
       expect(headers['ratelimit-policy']).toBe('"namespace";q=60;w=60')
       expect(headers['ratelimit']).toMatch(/^"namespace";r=59;t=\d+$/u)
       const replies = await Promise.all(Array.from({ length: 60 }, () => one('GET', '/plans')))
