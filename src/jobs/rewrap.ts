@@ -76,8 +76,8 @@ export async function rewrapNamespace(
 
 /**
  * Ends an epoch: everything forgotten until now can be read no more, in no page, log or backup, not even
- * with the root key. A new epoch secret, every live key wrapped under it, the old secret destroyed. A
- * killed run is finished by the next. Returns the number of keys.
+ * with the root key. A new epoch secret, every live key wrapped under it, the old secret destroyed. The
+ * next run finishes a killed one and then ends its epoch too. Returns the number of live keys.
  */
 export async function shredNamespace(
   dependencies: UpkeepDependencies,
@@ -93,13 +93,19 @@ export async function shredNamespace(
       'This namespace is not encrypted: there is nothing to destroy.',
     )
   }
-  // More than one: an earlier run was killed before it destroyed the old secrets.
-  if (epochs.length === 1) await vault.keystore.rotate(namespace)
-  // From this commit on nothing is wrapped under the old secret: writers hold the row or read it anew.
-  await scope.withNamespace(principal, {}, changeSettings)
-  const keys = await rewrapNamespace(dependencies, principal, options)
-  await vault.keystore.destroyOld(namespace)
-  vault.keyring.forgetNamespace(namespace)
+  const destroyOld = async (): Promise<number> => {
+    // From this commit on nothing is wrapped under an old secret: writers hold the row or read it anew.
+    await scope.withNamespace(principal, {}, changeSettings)
+    const wrapped = await rewrapNamespace(dependencies, principal, options)
+    await vault.keystore.destroyOld(namespace)
+    vault.keyring.forgetNamespace(namespace)
+    return wrapped
+  }
+  // An earlier run was killed before it destroyed the old secrets. What was forgotten since then may be
+  // under its new one, which therefore goes as well.
+  if (epochs.length > 1) await destroyOld()
+  await vault.keystore.rotate(namespace)
+  const keys = await destroyOld()
   // Every process lets go of the settings that still hold the old secret.
   await scope.withNamespace(principal, {}, async (tx) => {
     await changeSettings(tx)

@@ -171,14 +171,24 @@ describe('shredding', () => {
     }
   })
 
-  test('that was killed before the old secret was destroyed is finished by the next run', async () => {
+  test('that was killed half way is finished by the next run, which ends the epoch it began too', async () => {
     const principal = await memory.principal({ namespaceName: 'half-shredded' })
     const ids = await storeMany(principal, 3, 'ribbon')
     await memory.vault.keystore.rotate(principal.namespace)
-    const { upkeep, vault } = processWith()
-    await upkeep.shred(principal, quiet())
+    const { upkeep, namespaces, vault, execute } = processWith()
+    await namespaces.settings(principal, Number.MAX_SAFE_INTEGER)
+    const { store, forget } = memory.operations
+    const late = await execute(store, principal, { content: 'Written after the kill.' })
+    const [gone] = late.results.map(({ id }) => id)
+    const secret = (await keyRows(principal)).find(({ id }) => id === gone)
+    expect(secret?.epoch).toBe(2)
+    await execute(forget, principal, { ids: [gone] })
+    expect(await upkeep.shred(principal, quiet())).toEqual({ keys: 6 })
     const epochs = await vault.keystore.get(principal.namespace)
-    expect(epochs?.map(({ epoch }) => epoch)).toEqual([2])
+    expect(epochs?.map(({ epoch }) => epoch)).toEqual([3])
+    const { keys } = await namespaces.settings(principal, Number.MAX_SAFE_INTEGER)
+    const slot = contentKeySlot(secret?.id ?? '', secret?.version ?? 0)
+    expect(() => keys?.openContentKey(slot, secret?.token ?? Buffer.of())).toThrow()
     expect(await contentsOf(memory, principal, ids)).toHaveLength(3)
   })
 })
