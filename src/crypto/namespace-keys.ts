@@ -26,7 +26,6 @@ export const epochSecretBytes = 32
 const slotKeyBytes = {
   'content-key': envelopeKeyBytes,
   'index-key': indexKeyBytes,
-  'data-key': envelopeKeyBytes,
 } as const
 /** Key id of content keys: none of the root ring's. */
 const contentKeyId = 0
@@ -71,11 +70,20 @@ export function contentKeySlot(id: string, version: number): KeySlot {
   return { column: 'content-key', id, version }
 }
 
-/** The namespace's index key: terms, blind indexes, dedupe hashes. */
-export const indexKeySlot: KeySlot = { column: 'index-key', id: 'namespace', version: 0 }
+/** How a namespace's rows say that it is stored. */
+export interface StorageForm {
+  readonly profile: string
+  /** Documents below it may be plain, 1 and more; null when none may. */
+  readonly plain_below: number | null
+}
 
-/** The namespace's own settings (instructions). Nothing that is forgotten with a memory belongs under it. */
-export const dataKeySlot: KeySlot = { column: 'data-key', id: 'namespace', version: 0 }
+/**
+ * The namespace's index key: terms, blind indexes, dedupe hashes. Its MAC covers how the namespace is
+ * stored, so whoever changes that in the database alone has changed a key that no longer opens.
+ */
+export function indexKeySlot({ profile, plain_below: plainBelow }: StorageForm): KeySlot {
+  return { column: 'index-key', id: `namespace/${profile}`, version: plainBelow ?? 0 }
+}
 
 export interface NewContentKey {
   readonly key: EnvelopeKey
@@ -132,20 +140,15 @@ export class NamespaceKeys {
     )
   }
 
-  /** A fresh random index key (32 bytes) and its wrapped form. */
-  newIndexKey(): { readonly key: Buffer; readonly wrapped: WrappedKey } {
-    const key = randomBytes(indexKeyBytes)
-    return { key, wrapped: this.#wrap(indexKeySlot, key) }
-  }
-
-  /** Wraps an index key that exists already, when encryption is turned on later. */
-  wrapIndexKey(key: Uint8Array): WrappedKey {
+  /** Wraps a namespace's index key (32 bytes) for the form that it is stored in from here on. */
+  wrapIndexKey(form: StorageForm, key: Uint8Array): WrappedKey {
     assert(key.length === indexKeyBytes, 'an index key has 32 bytes')
-    return this.#wrap(indexKeySlot, key)
+    return this.#wrap(indexKeySlot(form), key)
   }
 
-  openIndexKey(token: Uint8Array): Buffer {
-    return this.#unwrap(indexKeySlot, token).secret
+  /** Throws AppError `internal` (EnvelopeError) when the key was wrapped for another form. */
+  openIndexKey(form: StorageForm, token: Uint8Array): Buffer {
+    return this.#unwrap(indexKeySlot(form), token).secret
   }
 
   /**

@@ -1,13 +1,13 @@
 /** Turns encryption on for a namespace that was plain, in bounded batches while it serves. */
 import { randomBytes } from 'node:crypto'
 import { recordEvent } from '../audit/events.ts'
-import { namespaceSaltBytes } from '../crypto/namespace-keys.ts'
+import { namespaceSaltBytes, type StorageForm } from '../crypto/namespace-keys.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { writeEntityName } from '../graph/entity-names.ts'
 import { plainEntityNames, updateEntityNames } from '../graph/entity-keys.sql.ts'
 import { writeFields, type FieldColumn } from '../memory/fields.ts'
-import { insertMemoryKeys } from '../memory/memory-keys.sql.ts'
+import { insertMemoryKeys, memoryKeyOrigins } from '../memory/memory-keys.sql.ts'
 import {
   countPlainMemories,
   plainMemories,
@@ -15,7 +15,11 @@ import {
   type PlainMemory,
 } from '../memory/plain-memories.sql.ts'
 import { lowestDocument } from '../namespaces/documents.ts'
-import { insertNamespaceKeys, setPlainBelow } from '../namespaces/namespace-keys.sql.ts'
+import {
+  insertNamespaceKeys,
+  setPlainBelow,
+  updateIndexKey,
+} from '../namespaces/namespace-keys.sql.ts'
 import {
   changeProfile,
   changeRevision,
@@ -27,6 +31,7 @@ import {
 import type { NamespaceSettings } from '../operation.ts'
 import type { Principal } from '../principal.ts'
 import type { UpkeepDependencies, UpkeepOptions } from './rewrap.ts'
+import { requireSame } from './same-settings.ts'
 
 const batchRows = 100
 
@@ -50,9 +55,7 @@ export async function encryptNamespace(
   const batch = async <T>(work: (tx: NamespaceTransaction) => Promise<T>): Promise<T> => {
     signal.throwIfAborted()
     return await scope.withNamespace(principal, { retryable: true }, async (tx) => {
-      if ((await readRevision(tx, true)) !== settings.revision) {
-        throw new AppError('conflict', 'The namespace is being reconfigured; run it again.')
-      }
+      await requireSame(tx, settings)
       return await work(tx)
     })
   }
@@ -71,7 +74,7 @@ export async function encryptNamespace(
     if (last === undefined) break
     after = last.entity
   }
-  await scope.withNamespace(principal, {}, (tx) => finish(tx, principal, done))
+  await scope.withNamespace(principal, {}, (tx) => finish(tx, principal, settings, done))
   return done
 }
 
@@ -86,16 +89,20 @@ async function begin({ scope, vault }: UpkeepDependencies, principal: Principal)
     const row = await readNamespace(tx)
     if (row === undefined) throw new AppError('not_found', 'There is no such namespace.')
     if (row.profile !== 'off') return
-    if (row.salt !== null) {
+    // A run that was killed above has left no key of a row.
+    if (row.salt !== null || (await memoryKeyOrigins(tx)).length > 0) {
       throw new AppError(
         'misconfigured',
         'This namespace is encrypted, but its row says that it is not. Restore the row from a backup.',
       )
     }
     const salt = randomBytes(namespaceSaltBytes)
-    const indexKey = keyring.namespace({ namespace, salt, epochs }).wrapIndexKey(row.index_key)
-    await insertNamespaceKeys(tx, { salt, indexKey, plainBelow: await levelDocuments(tx) })
-    await changeProfile(tx, 'field', indexKey.token)
+    const form = { profile: 'field', plain_below: await levelDocuments(tx) } as const
+    const keys = keyring.namespace({ namespace, salt, epochs })
+    const indexKey = keys.wrapIndexKey(form, row.index_key)
+    await insertNamespaceKeys(tx, { salt, indexKey, plainBelow: form.plain_below })
+    await updateIndexKey(tx, indexKey)
+    await changeProfile(tx, form.profile)
     await recordEvent(tx, principal, 'keys.encrypt', 'ok', {})
   })
 }
@@ -137,8 +144,14 @@ async function encryptEntities(
 }
 
 /** From here on a plain row is an error. */
-async function finish(tx: NamespaceTransaction, principal: Principal, done: number): Promise<void> {
+async function finish(
+  tx: NamespaceTransaction,
+  principal: Principal,
+  settings: NamespaceSettings,
+  done: number,
+): Promise<void> {
   await lockNamespace(tx)
+  await requireSame(tx, settings)
   if (
     (await countPlainMemories(tx)) > 0 ||
     (await plainEntityNames(tx, -(2n ** 63n), 1)).length > 0
@@ -146,6 +159,17 @@ async function finish(tx: NamespaceTransaction, principal: Principal, done: numb
     throw new AppError('conflict', 'Memories were changed meanwhile; run it again.')
   }
   await setPlainBelow(tx, null)
+  await bindIndexKey(tx, settings, { profile: settings.profile, plain_below: null })
   await changeRevision(tx)
   await recordEvent(tx, principal, 'keys.encrypted', 'ok', { counts: { versions: done } })
+}
+
+/** Wraps the index key for the form that the namespace takes in this transaction. */
+export async function bindIndexKey(
+  tx: NamespaceTransaction,
+  { keys, indexKey }: NamespaceSettings,
+  form: StorageForm,
+): Promise<void> {
+  if (keys === undefined) throw new TypeError('a plain namespace has no wrapped key')
+  await updateIndexKey(tx, keys.wrapIndexKey(form, indexKey))
 }

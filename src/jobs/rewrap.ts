@@ -24,6 +24,7 @@ import type { Namespaces } from '../namespaces/namespaces.ts'
 import { changeRevision, lockNamespace, readRevision } from '../namespaces/namespaces.sql.ts'
 import type { NamespaceSettings } from '../operation.ts'
 import type { Principal } from '../principal.ts'
+import { requireSame } from './same-settings.ts'
 
 export interface UpkeepDependencies {
   readonly scope: NamespaceScope
@@ -160,9 +161,7 @@ async function inBatch<T>(
 ): Promise<T> {
   run.options.signal.throwIfAborted()
   return await inNamespace(run.principal, { retryable: true }, async (tx) => {
-    if ((await readRevision(tx, true)) !== run.settings.revision) {
-      throw new AppError('conflict', 'The namespace is being reconfigured; run it again.')
-    }
+    await requireSame(tx, run.settings)
     return await work(tx)
   })
 }
@@ -185,7 +184,7 @@ async function rewrapIndexKey(run: Run): Promise<void> {
     const row = await readIndexKey(tx)
     const { keyId, epoch } = run.keys.current
     if (row === undefined || (row.key_id === keyId && row.epoch === epoch)) return 0
-    await updateIndexKey(tx, rewrap(run, indexKeySlot, row.index_key))
+    await updateIndexKey(tx, rewrap(run, indexKeySlot(row), row.index_key))
     return 1
   }
   note(run, await inBatch(run, work, run.scope.withNamespace))

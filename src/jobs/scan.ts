@@ -1,7 +1,6 @@
 /** Applies a namespace's policy to what it holds already, in bounded batches while it serves; may be repeated. */
 import { recordEvent } from '../audit/events.ts'
 import type { NamespaceScope } from '../database/scope.ts'
-import { AppError } from '../errors.ts'
 import { countFound } from '../memory/door.ts'
 import { examine, rewrite } from '../memory/rewrite.ts'
 import { lockVersionsAfter } from '../memory/rewrite.sql.ts'
@@ -10,6 +9,7 @@ import type { Namespaces } from '../namespaces/namespaces.ts'
 import { readRevision } from '../namespaces/namespaces.sql.ts'
 import type { Principal } from '../principal.ts'
 import type { ReembedOptions } from './reembed.ts'
+import { requireSame } from './same-settings.ts'
 
 const batchRows = 100
 const firstPlace = { id: '00000000-0000-0000-0000-000000000000', version: 0 }
@@ -84,9 +84,7 @@ async function scanBatch(
     { retryable: true, seesQuarantined: true },
     async (tx) => {
       // Held until the batch is in: a policy or a key that changes meanwhile waits, or is seen here.
-      if ((await readRevision(tx, true)) !== settings.revision) {
-        throw new AppError('conflict', 'The namespace is being reconfigured; run it again.')
-      }
+      await requireSame(tx, settings)
       const rows = await lockVersionsAfter(tx, after, batchRows)
       const examined = rows.map((row) => examine(settings, row))
       const changed = examined.filter((one) => one.isChanged)

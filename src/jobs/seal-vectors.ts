@@ -17,13 +17,14 @@ import {
   changeProfile,
   deletePlainVectors,
   lockNamespace,
-  readNamespace,
   readRevision,
 } from '../namespaces/namespaces.sql.ts'
 import type { NamespaceSettings } from '../operation.ts'
 import type { Principal } from '../principal.ts'
+import { bindIndexKey } from './encrypt.ts'
 import { jobPrincipal } from './job-principal.ts'
 import type { UpkeepDependencies, UpkeepOptions } from './rewrap.ts'
+import { requireSame } from './same-settings.ts'
 
 const batchRows = 250
 /** The change of the profile copies what was stored since the last batch and deletes all plain vectors. */
@@ -70,11 +71,6 @@ export async function sealVectors(
   return done
 }
 
-async function requireSame(tx: NamespaceTransaction, settings: NamespaceSettings): Promise<void> {
-  if ((await readRevision(tx, true)) === settings.revision) return
-  throw new AppError('conflict', 'The namespace is being reconfigured; run it again.')
-}
-
 async function sealBatch(
   tx: NamespaceTransaction,
   settings: NamespaceSettings,
@@ -98,8 +94,6 @@ async function finish(
 ): Promise<number> {
   await lockNamespace(tx)
   await requireSame(tx, settings)
-  const row = await readNamespace(tx)
-  if (row === undefined) throw new AppError('not_found', 'There is no such namespace.')
   let more = 0
   for (let after = lowestDocument; ;) {
     const rows = await sealBatch(tx, settings, after)
@@ -108,7 +102,8 @@ async function finish(
     after = last.document
     more += rows.length
   }
-  await changeProfile(tx, 'sealed', row.index_key)
+  await bindIndexKey(tx, settings, { profile: 'sealed', plain_below: null })
+  await changeProfile(tx, 'sealed')
   await deletePlainVectors(tx)
   await recordEvent(tx, principal, 'keys.sealed', 'ok', { counts: { vectors: done + more } })
   return more

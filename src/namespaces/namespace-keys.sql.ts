@@ -1,5 +1,5 @@
 /** Rows of namespace_keys, and the directory of root keys: what every process checks itself against. */
-import type { WrappedKey } from '../crypto/namespace-keys.ts'
+import type { StorageForm, WrappedKey } from '../crypto/namespace-keys.ts'
 import type { Sql } from '../database/database.ts'
 import type { NamespaceTransaction } from '../database/scope.ts'
 
@@ -44,18 +44,22 @@ export async function namespacesAfter(sql: Sql, after: bigint, limit: number): P
   return rows.map((row) => row.namespace)
 }
 
-/** The wrapped index key and what it is wrapped under; undefined in profile `off`. */
-export async function readIndexKey(
-  tx: NamespaceTransaction,
-): Promise<{ index_key: Buffer; key_id: number; epoch: number } | undefined> {
-  const [row] = await tx<{ index_key: Buffer; key_id: number; epoch: number }>`
-    select n.index_key, k.key_id, k.epoch
+interface IndexKeyRow extends StorageForm {
+  readonly index_key: Buffer
+  readonly key_id: number
+  readonly epoch: number
+}
+
+/** The wrapped index key, what it is wrapped under and for; undefined in profile `off`. */
+export async function readIndexKey(tx: NamespaceTransaction): Promise<IndexKeyRow | undefined> {
+  const [row] = await tx<IndexKeyRow>`
+    select n.index_key, n.profile, k.plain_below, k.key_id, k.epoch
     from namespace_keys k join namespaces n on n.namespace = k.namespace
     where k.namespace = ${tx.namespace}`
   return row
 }
 
-/** The same index key, wrapped anew. */
+/** The same index key, wrapped anew or for another form: the caller changes that in the same transaction. */
 export async function updateIndexKey(tx: NamespaceTransaction, key: WrappedKey): Promise<void> {
   await tx`
     update namespace_keys set key_id = ${key.keyId}, epoch = ${key.epoch}

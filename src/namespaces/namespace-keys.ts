@@ -38,24 +38,25 @@ export async function makeNamespaceKeys(
   const { keyring, keystore } = vault ?? withoutVault()
   const salt = randomBytes(namespaceSaltBytes)
   const keys = keyring.namespace({ namespace, salt, epochs: await keystore.create(namespace) })
-  const { key, wrapped } = keys.newIndexKey()
-  key.fill(0)
+  const indexKey = keys.wrapIndexKey({ profile, plain_below: null }, randomBytes(indexKeyBytes))
   return {
-    indexKey: wrapped.token,
-    row: { salt, indexKey: wrapped, plainBelow: null },
+    indexKey: indexKey.token,
+    row: { salt, indexKey, plainBelow: null },
     discard: async () => await keystore.destroy(namespace),
   }
 }
 
 /**
  * The index key in plain, and what makes and opens content keys. Throws AppError `misconfigured` when
- * this process lacks a half of the key, or when the row says `off` and the keystore knows better.
+ * this process lacks a half of the key, or when the row says `off` and the keystore knows better;
+ * `internal` when the row does not say how the namespace is stored, but what somebody made of it.
  */
 export async function openNamespaceKeys(
   vault: Vault | undefined,
   namespace: bigint,
-  { profile, salt, index_key: indexKey }: Pick<NamespaceRow, 'profile' | 'salt' | 'index_key'>,
+  row: Pick<NamespaceRow, 'profile' | 'plain_below' | 'salt' | 'index_key'>,
 ): Promise<{ readonly indexKey: Uint8Array; readonly keys: NamespaceKeys | undefined }> {
+  const { profile, salt, index_key: indexKey } = row
   if (profile === 'off') {
     if (salt === null && !(await vault?.keystore.get(namespace))) {
       return { indexKey, keys: undefined }
@@ -74,7 +75,7 @@ export async function openNamespaceKeys(
     )
   }
   const keys = keyring.namespace({ namespace, salt, epochs })
-  return { indexKey: keys.openIndexKey(indexKey), keys }
+  return { indexKey: keys.openIndexKey(row, indexKey), keys }
 }
 
 function withoutVault(): never {

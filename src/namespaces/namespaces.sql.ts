@@ -181,14 +181,13 @@ export async function changeRevision(tx: NamespaceTransaction): Promise<void> {
     update namespaces n set revision = n.revision + 1 where n.namespace = ${tx.namespace}`
 }
 
-/** Changes how the namespace is encrypted, and its index key's form with it. The caller holds the lock. */
+/** Changes how the namespace is encrypted; its index key is to be wrapped for that. The caller holds the lock. */
 export async function changeProfile(
   tx: NamespaceTransaction,
   profile: NamespaceSettings['profile'],
-  indexKey: Buffer,
 ): Promise<void> {
   await tx`
-    update namespaces n set profile = ${profile}, index_key = ${indexKey}, revision = n.revision + 1
+    update namespaces n set profile = ${profile}, revision = n.revision + 1
     where n.namespace = ${tx.namespace}`
 }
 

@@ -34,6 +34,8 @@ function newEpoch(epoch: number): EpochSecret {
 
 const slot = contentKeySlot('01935b7e-0000-7000-8000-000000000001', 1)
 
+const field = { profile: 'field', plain_below: null }
+
 function failureOf(work: () => unknown): string {
   try {
     work()
@@ -66,7 +68,8 @@ describe('vectors computed by another program', () => {
   })
 
   test('a wrapped index key opens to the index key', () => {
-    expect(keys.openIndexKey(hex(vectors.wrappedIndexKey)).toString('hex')).toBe(vectors.indexKey)
+    const token = hex(vectors.wrappedIndexKey)
+    expect(keys.openIndexKey(field, token).toString('hex')).toBe(vectors.indexKey)
   })
 
   test('record and installation keys', () => {
@@ -96,14 +99,27 @@ test('a wrapped key opens in its own slot and namespace only', () => {
   const others = [
     contentKeySlot(slot.id, 2),
     contentKeySlot('01935b7e-0000-7000-8000-000000000002', 1),
-    { ...slot, column: 'data-key' as const },
-    { ...indexKeySlot, id: slot.id, version: 1 },
+    { ...indexKeySlot(field), id: slot.id, version: 1 },
   ]
   for (const other of others) {
     expect(failureOf(() => keys.openContentKey(other, token))).toBe('authentication')
   }
   const neighbour = keyring.namespace({ ...material, namespace: 8n })
   expect(failureOf(() => neighbour.openContentKey(slot, token))).toBe('authentication')
+})
+
+test('an index key opens for the form that its namespace is stored in, and for no other', () => {
+  const keys = new Keyring(newRing()).namespace(newMaterial())
+  const forms = ['field', 'sealed', 'off', ''].flatMap((profile) =>
+    [null, 1, 7, 71].map((below) => ({ profile, plain_below: below })),
+  )
+  for (const form of forms) {
+    const { token } = keys.wrapIndexKey(form, randomBytes(32))
+    const opened = forms.filter(
+      (other) => failureOf(() => keys.openIndexKey(other, token)) === 'accepted',
+    )
+    expect(opened).toEqual([form])
+  }
 })
 
 test('without the root key, the salt or the epoch secret nothing opens', () => {
@@ -157,10 +173,12 @@ describe('rotation', () => {
   test('the index key survives rotation, so nothing is reindexed', () => {
     const [older, newer] = [randomBytes(32), randomBytes(32)]
     const material = newMaterial()
-    const { key, wrapped } = new Keyring(newRing(older)).namespace(material).newIndexKey()
+    const key = randomBytes(32)
+    const wrapped = new Keyring(newRing(older)).namespace(material).wrapIndexKey(field, key)
     const both = new Keyring(newRing(newer, older)).namespace(material)
-    const token = both.rewrap(indexKeySlot, wrapped.token)?.token ?? Buffer.alloc(0)
-    expect(new Keyring(newRing(newer)).namespace(material).openIndexKey(token)).toEqual(key)
+    const token = both.rewrap(indexKeySlot(field), wrapped.token)?.token ?? Buffer.alloc(0)
+    const after = new Keyring(newRing(newer)).namespace(material)
+    expect(after.openIndexKey(field, token)).toEqual(key)
   })
 
   test('after the old epoch secret is gone, only rewrapped keys open', () => {
@@ -199,9 +217,8 @@ test('every use has a key of its own, even from one secret', () => {
     ...(['context', 'cursor', 'confirmation', 'oauth-state', 'audit-digest'] as const).map(
       (purpose) => deriveKey(root, keyInfo.installation(purpose), 32),
     ),
-    keys.newIndexKey().key,
   ]
-  expect(new Set(all.map((key) => key.toString('hex'))).size).toBe(15)
+  expect(new Set(all.map((key) => key.toString('hex'))).size).toBe(14)
   expect(all.every((key) => key.length === 32)).toBe(true)
 })
 
@@ -267,10 +284,11 @@ describe('the cache of derived keys', () => {
     const keyring = new Keyring(newRing(), { cachedKeysMax: 2 })
     const stored = Array.from({ length: 1000 }, (_, index) => {
       const material = newMaterial(BigInt(index))
-      return { material, ...keyring.namespace(material).newIndexKey() }
+      const key = randomBytes(32)
+      return { material, key, ...keyring.namespace(material).wrapIndexKey(field, key) }
     })
-    for (const { material, key, wrapped } of stored) {
-      expect(keyring.namespace(material).openIndexKey(wrapped.token)).toEqual(key)
+    for (const { material, key, token } of stored) {
+      expect(keyring.namespace(material).openIndexKey(field, token)).toEqual(key)
     }
   })
 

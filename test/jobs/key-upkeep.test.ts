@@ -264,6 +264,21 @@ describe('turning encryption on', () => {
     expect(duplicate.duplicates).toBe(1)
   })
 
+  test('takes nothing for plain beyond what was there when it began', async () => {
+    const move = (by: number) =>
+      plain.test.owner.ownerTransaction(
+        (sql) => sql`update mindglue.namespace_keys set plain_below = plain_below + ${by}::int
+          where namespace = ${principal.namespace}`,
+      )
+    await move(1)
+    const { recall } = plain.operations
+    const read = () => openProcess(plain).execute(recall, principal, { ids: ids.slice(0, 1) })
+    await expect(read()).rejects.toMatchObject({ code: 'internal' })
+    await expect(upkeepOf().encrypt(principal, quiet())).rejects.toMatchObject({ code: 'internal' })
+    await move(-1)
+    expect((await read()).results).toHaveLength(1)
+  })
+
   test('leaves no plain text in any row, and every memory readable', async () => {
     const { versions } = await upkeepOf().encrypt(principal, quiet())
     expect(versions).toBeGreaterThan(0)

@@ -1,0 +1,17 @@
+/** Upkeep goes batch by batch under the settings that it began with, or not at all. */
+import type { NamespaceTransaction } from '../database/scope.ts'
+import { AppError } from '../errors.ts'
+import { readRevision } from '../namespaces/namespaces.sql.ts'
+import type { NamespaceSettings } from '../operation.ts'
+
+/**
+ * To call first in a batch. Throws AppError `conflict` when the settings have changed; until the transaction
+ * ends, whoever changes them waits.
+ */
+export async function requireSame(
+  tx: NamespaceTransaction,
+  settings: NamespaceSettings,
+): Promise<void> {
+  if ((await readRevision(tx, true)) === settings.revision) return
+  throw new AppError('conflict', 'The namespace is being reconfigured; run it again.')
+}
