@@ -5,7 +5,8 @@ import { readEntities } from '../graph/graph.sql.ts'
 import type { CommitContext, Operation } from '../operation.ts'
 import { entityKey, normaliseLabel } from './keys.ts'
 import { boundedText } from './memory.ts'
-import { isMentioned, recentMentions } from './mentions.sql.ts'
+import { recentMentions, visibleMentions } from './mentions.sql.ts'
+import { spellingsOf } from './spellings.ts'
 import { Unreadable } from './unreadable.ts'
 
 /** Newest memories whose mentions are counted: bounds a keystroke's work in a namespace of any size. */
@@ -24,7 +25,7 @@ const namesOutput = z.object({
   total: z.int().describe('Names that begin so, among those looked at'),
 })
 
-/** Builds the operation. A name is given only if a live memory that the caller may read mentions it. */
+/** Builds the operation. A name is given only if a live memory that the caller may read mentions it, and as it does. */
 export function entityNamesOperation(): Operation<
   typeof namesInput,
   typeof namesOutput,
@@ -45,13 +46,17 @@ export function entityNamesOperation(): Operation<
       const typed = normaliseLabel(prefix)
       const entities = await entitiesFor(context, typed)
       const unreadable = new Unreadable()
-      const names = (await namesOf(context, entities, unreadable)).filter((name) =>
-        normaliseLabel(name).startsWith(typed),
-      )
+      const names = await namesOf(context, entities, unreadable)
+      const found = entities.filter((entity) => names.get(entity)?.startsWith(typed))
+      const shown = found.slice(0, limit)
+      const spellings = await spellingsOf(context, shown, unreadable)
       await unreadable.requireCurrent(context)
       return {
-        output: { names: names.slice(0, limit), total: names.length },
-        audit: { counts: { names: Math.min(names.length, limit) } },
+        output: {
+          names: shown.map((entity) => spellings.get(entity) ?? names.get(entity) ?? ''),
+          total: found.length,
+        },
+        audit: { counts: { names: shown.length } },
         unreadable: unreadable.count,
       }
     },
@@ -68,22 +73,24 @@ async function entitiesFor(context: CommitContext, typed: string): Promise<reado
   const entities = most.map(([entity]) => entity)
   const exact = entityKey(context.settings.indexKey, typed)
   if (typed === '' || entities.includes(exact)) return entities
-  return (await isMentioned(context.tx, exact)) ? [exact, ...entities] : entities
+  const mentioned = await visibleMentions(context.tx, [exact])
+  return mentioned.length > 0 ? [exact, ...entities] : entities
 }
 
-/** Names in the order of `entities`, without those that do not decrypt. */
+/**
+ * Names in the form that all their spellings share, without those that do not decrypt. Whoever stored one
+ * first has told no more by it than the key does.
+ */
 async function namesOf(
-  context: CommitContext,
+  { tx, settings }: CommitContext,
   entities: readonly bigint[],
   unreadable: Unreadable,
-): Promise<string[]> {
-  if (entities.length === 0) return []
-  const rows = await readEntities(context.tx, entities)
-  const byEntity = new Map(
-    rows.map((row) => [
-      row.entity,
-      unreadable.skip(String(row.entity), () => readEntityName(context.settings, row)),
-    ]),
-  )
-  return entities.flatMap((entity) => byEntity.get(entity) ?? [])
+): Promise<ReadonlyMap<bigint, string>> {
+  const names = new Map<bigint, string>()
+  if (entities.length === 0) return names
+  for (const row of await readEntities(tx, entities)) {
+    const name = unreadable.skip(String(row.entity), () => readEntityName(settings, row))
+    if (name !== undefined) names.set(row.entity, normaliseLabel(name))
+  }
+  return names
 }

@@ -7,7 +7,7 @@ import type { Seen } from './audience.ts'
 import type { DerivedMemory, MemoryInput } from './derive.ts'
 import type { FoundAtDoor } from './door.ts'
 import { writeFields, type FieldWriter } from './fields.ts'
-import { clientKey } from './keys.ts'
+import { clientKey, normaliseLabel } from './keys.ts'
 import { insertMemoryKeys } from './memory-keys.sql.ts'
 import { insertMemories, versionKey, type NewMemoryRow } from './memories.sql.ts'
 import type { AccessLevel } from './memory.ts'
@@ -252,11 +252,16 @@ export function mentionsOf({ document, derived }: PreparedMemory) {
   return derived.entities.map(({ key }) => ({ entity: key, document }))
 }
 
-/** The names that some memories mention, each once. */
+/**
+ * The names that some memories mention, each once, in the form that all their spellings share: the row is
+ * everybody's, the spelling is a memory's own.
+ */
 export function distinctEntities(items: readonly PreparedMemory[]) {
   return [
     ...new Map(
-      items.flatMap((item) => item.derived.entities).map((entity) => [entity.key, entity]),
+      items
+        .flatMap((item) => item.derived.entities)
+        .map(({ name, ...entity }) => [entity.key, { ...entity, name: normaliseLabel(name) }]),
     ).values(),
   ]
 }

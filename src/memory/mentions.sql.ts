@@ -16,14 +16,22 @@ export async function recentMentions(
   return row?.packed ? unpackTerms(row.packed) : []
 }
 
-/** Whether a visible live memory mentions the entity. Primary key of mentions, then memories_document. */
-export async function isMentioned(tx: NamespaceTransaction, entity: bigint): Promise<boolean> {
+/**
+ * The newest visible live memory that mentions each of some entities; none for one that no such memory does.
+ * Primary key of mentions, then memories_document.
+ */
+export async function visibleMentions(
+  tx: NamespaceTransaction,
+  entities: readonly bigint[],
+): Promise<readonly { readonly entity: bigint; readonly document: number }[]> {
+  if (entities.length === 0) return []
   // Fenced as in candidates.sql.ts, so that each mention finds its memory by document.
-  const rows = await tx`
-    select from mentions e cross join lateral (
-      select (${live(tx)}) as is_live from memories m
-      where m.namespace = ${tx.namespace} and m.document = e.document offset 0) found
-    where e.namespace = ${tx.namespace} and e.entity = ${entity}::bigint and found.is_live
-    limit 1`
-  return rows.length > 0
+  return await tx<{ entity: bigint; document: number }>`
+    select w.entity, newest.document from unnest(${entities}::bigint[]) as w (entity)
+    cross join lateral (
+      select e.document from mentions e cross join lateral (
+        select (${live(tx)}) as is_live from memories m
+        where m.namespace = ${tx.namespace} and m.document = e.document offset 0) found
+      where e.namespace = ${tx.namespace} and e.entity = w.entity and found.is_live
+      order by e.document desc limit 1) newest`
 }

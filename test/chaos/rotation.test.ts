@@ -109,7 +109,7 @@ function lookBehind(owner: OwnerDatabase) {
           where position(${word}::text::bytea in content) > 0
             or position('Hopper'::bytea in coalesce(speaker, '')) > 0)
         + (select count(*)::int from mindglue.entities
-          where position('Hopper'::bytea in name) > 0) as rows,
+          where position('hopper'::bytea in name) > 0) as rows,
         (select count(*)::int from mindglue.memories m where not exists (
           select from mindglue.memory_keys k
           where k.namespace = m.namespace and k.id = m.id and k.version = m.version)) as keyless`

@@ -166,7 +166,8 @@ async function search(principal: Principal) {
 async function readNames(principal: Principal): Promise<Set<string>> {
   const input = { prefix: '', limit: 100 }
   const { names: found } = await memory.execute(memory.operations.entityNames, principal, input)
-  return new Set(found)
+  // A name whose memory does not decrypt is there, without its spelling.
+  return new Set(found.map((each) => each.toLowerCase()))
 }
 
 /** Damages each entity in turn and sees which name is gone. */

@@ -226,7 +226,7 @@ describe('turning encryption on', () => {
             or position('marigold'::bytea in coalesce(session_label, '')) > 0
             or position('Vaughan'::bytea in coalesce(speaker, '')) > 0)
           + (select count(*)::int from mindglue.entities
-            where position('Johnson'::bytea in name) > 0) as found`,
+            where position('johnson'::bytea in name) > 0) as found`,
     )
     return row?.found ?? -1
   }

@@ -66,6 +66,28 @@ describe('a name', () => {
     expect(await names(ada, 'henr')).toEqual(['Henrietta Quill'])
   })
 
+  test('is spelled as in memories that the caller may read, whoever spelled it first', async () => {
+    await store(ada, { content: 'Supper with ISIDORA VALMONT.', access: 'private' })
+    await store(ada, { content: 'Isidora VALMONT was here.', session: 'withdrawn' })
+    expect(await names(bob, 'isidora')).toEqual(['Isidora VALMONT'])
+    const { results } = await store(bob, { content: 'Bob wrote to Isidora Valmont.' })
+    await memory.execute(memory.operations.forget, ada, { session: 'withdrawn' })
+    expect(await names(bob, 'isidora')).toEqual(['Isidora Valmont'])
+    expect(await names(bob, 'ISIDORA VALMONT')).toEqual(['Isidora Valmont'])
+    await memory.execute(memory.operations.forget, bob, { ids: results.map(({ id }) => id) })
+    expect(await names(bob, 'isidora')).toEqual([])
+    expect(await names(ada, 'isidora')).toEqual(['ISIDORA VALMONT'])
+  })
+
+  test('in a text that does not decrypt is given without its spelling', async () => {
+    const { results } = await store(ada, { content: 'A letter of Ottoline Brandt.' })
+    await memory.test.owner.ownerTransaction(
+      (sql) => sql`update mindglue.memories set content = ${Buffer.from('damaged')}
+        where namespace = ${ada.namespace} and id = ${results[0]?.id ?? ''}::uuid`,
+    )
+    expect(await names(bob, 'ottoline')).toEqual(['ottoline brandt'])
+  })
+
   test('is ranked by the memories that the caller may read alone', async () => {
     const hidden = mention('Tobias Hidden', 5).map((item) => ({ ...item, access: 'private' }))
     const shown = [...mention('Tobias Shown', 2), { content: 'They met Tobias Hidden again.' }]
