@@ -25,6 +25,7 @@ export function lockVersionsAfter(
 }
 
 export interface RewrittenVersion extends FieldPlace {
+  readonly document: number
   readonly encode: (column: FieldColumn) => Buffer | null
   readonly sessionKey: Buffer | null
   readonly speakerKey: Buffer | null
@@ -49,16 +50,17 @@ export async function rewriteVersions(
     (column) => fragment`${rows.map((row) => row.encode(column))}::bytea[]`,
   )
   await tx`
-    update memories m set ${joinFragments(changes, ', ')}, session_key = r.session_key,
+    update memories m set ${joinFragments(changes, ', ')}, document = r.document, session_key = r.session_key,
       speaker_key = r.speaker_key, length = r.length, dedupe_key = r.dedupe_key, terms = r.terms,
       tag_terms = r.tag_terms, entities = r.entities, needs_embedding = r.needs_embedding
     from unnest(${rows.map((row) => row.id)}::uuid[], ${rows.map((row) => row.version)}::int[],
+      ${rows.map((row) => row.document)}::int[],
       ${rows.map((row) => row.sessionKey)}::bytea[], ${rows.map((row) => row.speakerKey)}::bytea[],
       ${rows.map((row) => row.length)}::int[], ${rows.map((row) => row.dedupeKey)}::bytea[],
       ${rows.map((row) => row.terms)}::bytea[], ${rows.map((row) => row.tagTerms)}::bytea[],
       ${rows.map((row) => row.entities)}::bytea[],
       ${rows.map((row) => row.needsEmbedding)}::boolean[], ${joinFragments(values, ', ')})
-      as r (id, version, session_key, speaker_key, length, dedupe_key, terms, tag_terms, entities,
+      as r (id, version, document, session_key, speaker_key, length, dedupe_key, terms, tag_terms, entities,
         needs_embedding, ${joinFragments(names, ', ')})
     where m.namespace = ${tx.namespace} and m.id = r.id and m.version = r.version`
 }

@@ -1,11 +1,13 @@
 /**
  * Applies the door to versions that are stored already: words, keys, names and vectors of before go, in the same
- * transaction, and a version that lost words gets a new content key. What a version says of times, owners, trust
+ * transaction, and a version that lost words gets a new content key and document number. What a version says of times, owners, trust
  * and dates stays.
  */
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { deleteUnmentioned, insertMentions } from '../graph/graph.sql.ts'
+import { documentIn } from '../namespaces/documents.ts'
 import { addDue } from '../namespaces/due.sql.ts'
+import { takeDocuments } from '../namespaces/namespaces.sql.ts'
 import type { DoorPolicy, NamespaceSettings } from '../operation.ts'
 import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
 import { admit, type Admitted } from './door.ts'
@@ -80,7 +82,11 @@ export async function rewrite(
     tx,
     changed.map(({ row }) => row),
   )
-  const items = changed.map((one) => ({ ...one, item: prepared(settings, one, now) }))
+  const documents = await newDocuments(tx, changed)
+  const items = changed.map((one, index) => ({
+    ...one,
+    item: { ...prepared(settings, one, now), document: documents[index] ?? one.row.document },
+  }))
   const taken = await takenKeys(tx, items)
   const written = items.map((one) => {
     const { writer, key } = writeFields(settings, one.row)
@@ -107,6 +113,20 @@ export async function rewrite(
   await insertMentions(tx, settings, distinctEntities(open), all.flatMap(mentionsOf))
   await deleteUnmentioned(tx, mentioned)
   if (written.some(({ version }) => version.needsEmbedding)) await addDue(tx, 'embed', [now])
+}
+
+/** A number stands for the same words for ever: what a process has opened by it is never of other words. */
+async function newDocuments(
+  tx: NamespaceTransaction,
+  changed: readonly Examined[],
+): Promise<number[]> {
+  const spaces = changed.map(({ row }) => (row.access === 'private' ? 'private' : 'common'))
+  const next = { common: 0, private: 0 }
+  for (const space of ['common', 'private'] as const) {
+    const count = spaces.filter((each) => each === space).length
+    if (count > 0) next[space] = documentIn(space, await takeDocuments(tx, space, count))
+  }
+  return spaces.map((space) => next[space]++)
 }
 
 type Written = Examined & { readonly item: PreparedMemory }
@@ -187,6 +207,7 @@ function rewritten(
   return {
     id: row.id,
     version: row.version,
+    document: item.document,
     encode,
     sessionKey: derived.sessionKey,
     speakerKey: derived.speakerKey,

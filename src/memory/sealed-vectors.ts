@@ -3,7 +3,8 @@
  *
  * Nothing is answered from here alone. Each recall asks the database, in its own transaction, which
  * documents have a vector; those are searched and no others. What one process stored the next recall of any
- * process thus finds, and what was forgotten is out at once.
+ * process thus finds, and what was forgotten is out at once. A document number stands for the same words for
+ * ever, so a vector that was opened by it is never one of other words.
  */
 import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import type { NamespaceTransaction } from '../database/scope.ts'
@@ -63,6 +64,9 @@ export class NamespaceVectors {
   readonly #free: number[] = []
   readonly #pages: Float32Array[] = []
   #lists = 0
+  /** Recalls that are reading vectors now, and what was forgotten since the first of them began. */
+  #readers = 0
+  readonly #forgotten = new Set<string>()
   /** One recall opens at a time. */
   #opening: Promise<void> = Promise.resolve()
 
@@ -99,8 +103,9 @@ export class NamespaceVectors {
     }
   }
 
-  /** Drops the vectors of some memories. */
+  /** Drops the vectors of some memories, and those that a recall has read and not kept yet. */
   forget(ids: ReadonlySet<string>): void {
+    if (this.#readers > 0) for (const id of ids) this.#forgotten.add(id)
     for (const [document, slot] of this.#slots) {
       if (ids.has(this.#ids[slot] ?? '')) this.#drop(document, slot)
     }
@@ -172,12 +177,18 @@ export class NamespaceVectors {
   ): Promise<void> {
     const missing = this.#missing(documents)
     const turn = new Turn()
-    for (let start = 0; start < missing.length; start += batchRows) {
-      for (const row of await readSealedEmbeddings(tx, missing.slice(start, start + batchRows))) {
-        const vector = unreadable.skip(row.id, () => openVector(settings, row, this.dimension))
-        if (vector !== undefined) this.#keep(row, vector)
-        await turn.pass()
+    this.#readers += 1
+    try {
+      for (let start = 0; start < missing.length; start += batchRows) {
+        for (const row of await readSealedEmbeddings(tx, missing.slice(start, start + batchRows))) {
+          const vector = unreadable.skip(row.id, () => openVector(settings, row, this.dimension))
+          if (vector !== undefined && !this.#forgotten.has(row.id)) this.#keep(row, vector)
+          await turn.pass()
+        }
       }
+    } finally {
+      this.#readers -= 1
+      if (this.#readers === 0) this.#forgotten.clear()
     }
   }
 

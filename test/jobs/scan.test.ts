@@ -49,6 +49,14 @@ const scan = (isDryRun = false, progress: [number, number][] = []): Promise<Scan
     },
   )
 
+async function embedMissing(): Promise<void> {
+  const embedder = createEmbedder({ embedder: 'static' })
+  const { namespaces, metrics, log, test: database } = memory
+  if (!embedder) throw new TypeError('no embedder')
+  const job = embedPendingJob({ scope: database.scope, namespaces, embedder, metrics, log })
+  await job.run(new AbortController().signal)
+}
+
 const key = 'sk_live_4eC39HqLyjWDarjtT1zdp7dc'
 const mail = 'marta.fonseca@example.org'
 
@@ -118,11 +126,7 @@ test('the rows are those of a memory that was stored under the policy, vectors i
   await store({ memories: texts.map((content) => ({ content })) })
   await setPolicy({ credentials: 'redact' })
   await scan()
-  const embedder = createEmbedder({ embedder: 'static' })
-  const { namespaces, metrics, log, test: database } = memory
-  if (!embedder) throw new TypeError('no embedder')
-  const job = embedPendingJob({ scope: database.scope, namespaces, embedder, metrics, log })
-  await job.run(new AbortController().signal)
+  await embedMissing()
   expect(await countEverything(memory, operator)).toEqual(clean)
 })
 
@@ -202,4 +206,20 @@ test('more than a batch is scanned to the end', async () => {
   await store({ memories })
   await setPolicy({ credentials: 'redact' })
   expect(await scan()).toMatchObject({ versions: 230, changed: 115 })
+})
+
+test('a process that has opened a vector before compares the words of now', async () => {
+  await begin({ profile: 'sealed' })
+  await store({ content: 'Write to cats.sofa.cats.kitten@cats.example.org today.' })
+  await store({ content: 'The museum in Lisbon opens at ten.' })
+  const question = { query: 'feline', limit: 2 }
+  const scores = async () => (await recall(question)).map(({ id, score }) => ({ id, score }))
+  const before = await scores()
+  await setPolicy({ credentials: 'refuse', personal: 'redact' })
+  await scan()
+  await embedMissing()
+  const warm = await scores()
+  memory.sealedVectors.forget(agent.namespace)
+  expect(warm).toEqual(await scores())
+  expect(warm).not.toEqual(before)
 })

@@ -3,12 +3,16 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import type { Sql } from '../../src/database/database.ts'
+import { createScope, type NamespaceScope } from '../../src/database/scope.ts'
 import { createExecute } from '../../src/execute.ts'
 import { embedPendingJob } from '../../src/jobs/embed-pending.ts'
 import { purgeNamespaces } from '../../src/jobs/purge.ts'
 import { reembed } from '../../src/jobs/reembed.ts'
 import { RankingTexts } from '../../src/memory/ranking-texts.ts'
+import { listSealedEmbeddings } from '../../src/memory/sealed-embeddings.sql.ts'
 import { SealedVectors } from '../../src/memory/sealed-vectors.ts'
+import { Unreadable } from '../../src/memory/unreadable.ts'
 import { createNamespaces } from '../../src/namespaces/namespaces.ts'
 import { createOperations } from '../../src/operations.ts'
 import type { Embedder } from '../../src/pipeline/embed.ts'
@@ -16,6 +20,8 @@ import { createEmbedder } from '../../src/pipeline/embed.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
 import type { Principal } from '../../src/principal.ts'
 import { createLog } from '../../src/telemetry/log.ts'
+import { testEngine } from '../support/database.ts'
+import { interceptDatabase } from '../support/intercept.ts'
 import { openTestMemory, type TestMemory } from '../support/memory.ts'
 import { countRows } from '../support/rows.ts'
 import { encodingsOf, everyValue } from '../support/stored-bytes.ts'
@@ -45,11 +51,14 @@ async function store(principal: Principal, contents: readonly string[]): Promise
 type Ask = (principal: Principal, input: object) => Promise<readonly { content: string }[]>
 
 /** A further process: everything of its own but the database and the keys. */
-function process(options: { embedder?: Embedder; sealedVectors?: SealedVectors } = {}) {
+function process(
+  options: { embedder?: Embedder; sealedVectors?: SealedVectors; scope?: NamespaceScope } = {},
+) {
+  const scope = options.scope ?? memory.test.scope
   const model = options.embedder ?? embedder
   const sealedVectors = options.sealedVectors ?? new SealedVectors()
   const namespaces = createNamespaces(
-    memory.test.scope,
+    scope,
     {
       profile: 'sealed',
       embedderModel: model?.model ?? '',
@@ -65,7 +74,7 @@ function process(options: { embedder?: Embedder; sealedVectors?: SealedVectors }
     sealedVectors,
   })
   const execute = createExecute({
-    scope: memory.test.scope,
+    scope,
     namespaces,
     log: createLog({ level: 'silent' }),
     metrics: memory.metrics,
@@ -142,6 +151,58 @@ describe('a recall', () => {
     // Nor does a vector of it stay behind in a process.
     for (const { sealedVectors } of [first, second]) expect(sealedVectors.held.vectors).toBe(2)
   })
+
+  test('keeps no vector of what was forgotten while it was opened', async () => {
+    const principal = await fresh()
+    const [gone = ''] = await store(principal, [cats, ...others])
+    const { sealedVectors } = process()
+    const settings = await memory.namespaces.settings(principal)
+    const openAll = (meanwhile: () => void) =>
+      memory.test.scope.withNamespace(principal, { readOnly: true }, async (tx) => {
+        const documents = await listSealedEmbeddings(tx, undefined, 10)
+        const read = async <Row extends object>(...query: Parameters<Sql>): Promise<Row[]> => {
+          const rows = await tx<Row>(...query)
+          meanwhile()
+          return rows
+        }
+        const place = { tx: Object.assign(read, tx), settings }
+        await sealedVectors.of(settings).open(place, documents, new Unreadable())
+      })
+    await openAll(() => sealedVectors.forget(principal.namespace, [gone]))
+    expect(sealedVectors.held.vectors).toBe(2)
+    // What is asked of the database from then on is as good as ever.
+    await openAll(() => undefined)
+    expect(sealedVectors.held.vectors).toBe(3)
+  })
+
+  // An embedded database does one thing at a time: nothing comes in between.
+  test.runIf(testEngine === 'postgres')(
+    'answers with nothing that became private after its vector was found',
+    async () => {
+      const ada = await fresh({ agent: 'ada' })
+      const bob = { ...ada, agent: 'bob' }
+      const [id] = await store(ada, [cats, ...others])
+      let arrive = (): void => undefined
+      let goOn = (): void => undefined
+      const arrived = new Promise<void>((resolve) => (arrive = resolve))
+      const hidden = new Promise<void>((resolve) => (goOn = resolve))
+      const database = interceptDatabase(memory.test.database, () => async (statement) => {
+        if (statement.text.includes('uuid_send(c.id)')) {
+          arrive()
+          await hidden
+        }
+        return statement
+      })
+      const late = process({ scope: createScope(database, memory.test.contextKey) })
+      const asked = late.recall(bob, feline)
+      await arrived
+      expect(late.sealedVectors.held.vectors).toBe(3)
+      await memory.execute(memory.operations.edit, ada, { id, access: 'private' })
+      goOn()
+      expect((await asked).map(({ content }) => content)).not.toContain(cats)
+      expect((await late.recall(ada, feline))[0]?.content).toBe(cats)
+    },
+  )
 
   test('many at once on a cold process agree', async () => {
     const principal = await fresh()
