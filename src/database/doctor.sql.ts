@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts'
 import { fragment, type Database, type Sql } from './database.ts'
 import { loginFindings } from './doctor-login.sql.ts'
 import { partitionFindings, vectorIndexFindings } from './doctor-partitions.sql.ts'
+import { sessionFindings } from './doctor-sessions.sql.ts'
 import type { Finding } from './finding.ts'
 
 /**
@@ -71,7 +72,6 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'namespace_forsake()',
   'namespace_page(bigint, integer)',
   'namespace_register(text, bigint)',
-  'namespace_unregister()',
   'root_key_add(integer, bytea)',
   'root_key_remove(integer)',
   'root_keys_known()',
@@ -99,6 +99,7 @@ export async function inspectDatabase(database: Database): Promise<readonly Find
       ...(await vectorIndexFindings(sql)),
       ...(await openViews(sql)),
       ...(await definers(sql, everybody)),
+      ...(await sessionFindings(sql, everybody)),
     ]
   })
 }
@@ -281,6 +282,7 @@ interface DefinerRow {
   readonly signature: string
   readonly pinned: boolean
   readonly unbound: boolean
+  readonly for_everybody: boolean
 }
 
 /** Functions with their owner's rights, in any schema but the system's and those of extensions. */
@@ -289,7 +291,8 @@ async function definers(sql: Sql, everybody: string): Promise<readonly Finding[]
     select quote_ident(n.nspname) as schema,
       format('%I(%s)', p.proname, oidvectortypes(p.proargtypes)) as signature,
       exists (select from unnest(p.proconfig) s where s like 'search_path=%') as pinned,
-      o.rolsuper or o.rolbypassrls as unbound
+      o.rolsuper or o.rolbypassrls as unbound,
+      has_function_privilege('public', p.oid, 'execute') as for_everybody
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_roles o on o.oid = p.proowner
     where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema')
       and exists (select from ${bound} b where has_function_privilege(b.role, p.oid, 'execute'))
@@ -300,7 +303,7 @@ async function definers(sql: Sql, everybody: string): Promise<readonly Finding[]
 }
 
 function definerFindings(
-  { schema, signature, pinned, unbound }: DefinerRow,
+  { schema, signature, pinned, unbound, for_everybody: forEverybody }: DefinerRow,
   everybody: string,
 ): readonly Finding[] {
   const name = `${schema}.${signature}`
@@ -322,6 +325,10 @@ function definerFindings(
   if (unbound) {
     const remedy = `alter function ${name} owner to mindglue_owner;`
     return problem('no policy binds that owner', remedy)
+  }
+  if (forEverybody) {
+    const remedy = `revoke execute on function ${name} from public;`
+    return problem('whoever logs in may run it', remedy)
   }
   return []
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   inspectDatabase,
+  requireSafe,
   serverVersionFindings,
   vectorVersionFindings,
 } from '../../src/database/doctor.sql.ts'
@@ -114,6 +115,21 @@ const faults: readonly (readonly [string, string, string])[] = [
     'no policy binds that owner',
   ],
   [
+    'a function of jobs for everybody',
+    'grant execute on function mindglue.namespace_page(bigint, integer) to public',
+    'whoever logs in may run it',
+  ],
+  [
+    'reading the names of prepared statements',
+    'grant select on pg_catalog.pg_prepared_statements to public',
+    'may read the names of prepared statements',
+  ],
+  [
+    'asking a function for them',
+    'grant execute on function pg_catalog.pg_prepared_statement() to mindglue_app',
+    'may read the names of prepared statements',
+  ],
+  [
     'making objects in the schema',
     'grant create on schema mindglue to mindglue_app',
     'may create objects in the schema mindglue',
@@ -161,6 +177,22 @@ describe('a database', () => {
       ])
       expect(await inspectDatabase(db.database)).toEqual([])
       await run([restore])
+    },
+  )
+
+  test.runIf(testEngine === 'postgres')(
+    'whose administrator could never hide those names is warned about, not refused',
+    async () => {
+      const never = `create or replace function mindglue.session_names_hidden() returns boolean
+        language sql immutable set search_path = pg_catalog as 'select false'`
+      await run([never, 'grant select on pg_catalog.pg_prepared_statements to public'])
+      const findings = await inspectDatabase(db.database)
+      expect(findings).toMatchObject([{ severity: 'warning', check: 'sessions' }])
+      await requireSafe(db.database)
+      await run([never.replace('false', 'true')])
+      await expect(requireSafe(db.database)).rejects.toMatchObject({ code: 'misconfigured' })
+      await run(findings.map(({ remedy }) => remedy))
+      await requireSafe(db.database)
     },
   )
 
