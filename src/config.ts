@@ -33,11 +33,6 @@ const sourcesOf = new WeakMap<Config, ReadonlyMap<SettingKey, Source>>()
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a const object's keys are its type's
 const settingKeys = Object.keys(settings) as SettingKey[]
 
-/** The environment of this process: to pass on to a child process or to `loadConfig`. */
-export function processEnvironment(): Environment {
-  return process.env
-}
-
 /**
  * Reads every setting. Throws AppError `misconfigured` that names the setting, what is wrong and
  * what to do, never its value.

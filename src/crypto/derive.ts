@@ -16,18 +16,11 @@ export function deriveKey(
 }
 
 /** Keys for one record of a namespace; the record's id is part of the label. */
-export type RecordPurpose = 'connector' | 'webhook' | 'export'
+export type RecordPurpose = 'connector' | 'webhook'
 
 /** Keys for the whole installation, the same in every process that holds the root key. */
 export type InstallationPurpose =
-  | 'context'
-  | 'cursor'
-  | 'confirmation'
-  | 'oauth-state'
-  | 'audit-digest'
-  | 'password'
-  | 'token'
-  | 'totp'
+  'context' | 'cursor' | 'confirmation' | 'password' | 'token' | 'totp'
 
 /**
  * The `info` strings. A closed purpose never holds `|`, so no id can make one label read as another.

@@ -164,7 +164,7 @@ export class NamespaceKeys {
     )
   }
 
-  /** Key for one record outside the epochs (credentials, exports): bound to purpose and record id. */
+  /** Key for one record outside the epochs (credentials): bound to purpose and record id. */
   recordKey(
     purpose: RecordPurpose,
     recordId: string,

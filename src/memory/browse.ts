@@ -1,5 +1,4 @@
 /** Reading without a question: given memories in their order, or all of them newest first, page by page. */
-import { AppError } from '../errors.ts'
 import type { CommitContext } from '../operation.ts'
 import { readPage } from './batches.ts'
 import type { BudgetHit } from './budget.ts'
@@ -75,9 +74,7 @@ export async function browse(
   }
 }
 
-function toPosition([recordedAt, id, version]: readonly string[]): BrowsePlace {
-  if (recordedAt === undefined || id === undefined || version === undefined) {
-    throw new AppError('invalid_input', 'The cursor is not valid here. Start again without one.')
-  }
+/** A cursor is our own: it holds what it was sealed with. */
+function toPosition([recordedAt = '', id = '', version = '']: readonly string[]): BrowsePlace {
   return { recordedAt: new Date(recordedAt), id, version: Number(version) }
 }

@@ -3,6 +3,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { Principal } from '../principal.ts'
+import type { FieldPlace } from './fields.ts'
 
 const macBytes = 16
 const cursorCharactersMax = 1024
@@ -50,6 +51,16 @@ export function openCursor(
     )
   }
   return positionSchema.parse(JSON.parse(payload.toString('utf8')))
+}
+
+/** Reads back a cursor that was sealed with [id, version]; throws likewise. */
+export function openPlaceCursor(
+  key: Uint8Array,
+  binding: CursorBinding,
+  cursor: string,
+): FieldPlace {
+  const [id = '', version = '0'] = openCursor(key, binding, cursor)
+  return { id, version: Number(version) }
 }
 
 function mac(key: Uint8Array, { principal, operation, filter }: CursorBinding, payload: Buffer) {

@@ -5,8 +5,9 @@ import { AppError } from '../errors.ts'
 import type { CommitContext, NamespaceSettings, Operation } from '../operation.ts'
 import { clean, cleanLine } from '../pipeline/clean.ts'
 import { inBatches, pageBytesMax } from './batches.ts'
-import { openCursor, sealCursor } from './cursor.ts'
+import { openPlaceCursor, sealCursor } from './cursor.ts'
 import { listVoices, type Voice } from './feedback.sql.ts'
+import type { FieldPlace } from './fields.ts'
 import { pageMemories } from './listing.sql.ts'
 import type { MemoryRow } from './memories.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
@@ -79,7 +80,7 @@ export function exportOperation({
       const filter = input.include_quarantined === true ? `${format}+quarantined` : format
       const binding = { principal: context.principal, operation: 'export', filter }
       const after =
-        input.cursor === undefined ? firstKey : toKey(openCursor(cursorKey, binding, input.cursor))
+        input.cursor === undefined ? firstKey : openPlaceCursor(cursorKey, binding, input.cursor)
       const page = await readPage(context, after, input.limit ?? defaultPage)
       const content = page.lines.map(format === 'jsonl' ? toJsonLine : toMarkdown).join('')
       return {
@@ -100,23 +101,11 @@ export function exportOperation({
   }
 }
 
-interface Key {
-  readonly id: string
-  readonly version: number
-}
-
-function toKey([id, version]: readonly string[]): Key {
-  if (id === undefined || version === undefined) {
-    throw new AppError('invalid_input', 'The cursor is not valid here. Start again without one.')
-  }
-  return { id, version: Number(version) }
-}
-
-async function readPage(context: CommitContext, after: Key, limit: number) {
+async function readPage(context: CommitContext, after: FieldPlace, limit: number) {
   const lines: ExportLine[] = []
   let bytes = 0
-  let next: Key | undefined
-  const read = (last: Key | undefined, rows: number) =>
+  let next: FieldPlace | undefined
+  const read = (last: FieldPlace | undefined, rows: number) =>
     pageMemories(context.tx, last ?? after, rows)
   for await (const row of inBatches(limit + 1, read)) {
     if (lines.length === limit || bytes > pageBytesMax) {

@@ -73,10 +73,6 @@ export const timestamp = z
 /** Why something is no longer true, for people and models who read the history. */
 export const retireReason = boundedText(2 * 1024, 'a reason')
 
-export interface JsonObject {
-  readonly [key: string]: unknown
-}
-
 /** Bounded JSON object; depth is counted without recursion, so deep input cannot exhaust the stack. */
 export const metadata = z
   .record(z.string(), z.unknown())

@@ -5,9 +5,9 @@ import { addDue } from '../namespaces/due.sql.ts'
 import type { CommitContext, Operation } from '../operation.ts'
 import { touchedBy } from './audience.ts'
 import { readPage } from './batches.ts'
-import { openCursor, sealCursor } from './cursor.ts'
+import { openPlaceCursor, sealCursor } from './cursor.ts'
 import { entitiesIn } from './derive.ts'
-import { readFields, type FieldPlace } from './fields.ts'
+import { readFields } from './fields.ts'
 import { unmarkedDedupeKey } from './insert.ts'
 import { clientKey } from './keys.ts'
 import { findByDedupeKeys } from './memories.sql.ts'
@@ -90,8 +90,7 @@ export function quarantineListOperation({
         operation: 'quarantine.list',
         filter: JSON.stringify({ reason, client, ...by }),
       }
-      const after =
-        cursor === undefined ? undefined : toPlace(openCursor(cursorKey, binding, cursor))
+      const after = cursor === undefined ? undefined : openPlaceCursor(cursorKey, binding, cursor)
       const { rows, isLast } = await readPage<QuarantinedRow>(limit, (row, count) =>
         listQuarantined(tx, filter, row ?? after, count),
       )
@@ -122,11 +121,6 @@ export function quarantineListOperation({
       }
     },
   }
-}
-
-/** A cursor is our own: what it holds was two parts when it was sealed. */
-function toPlace([id = '', version = '0']: readonly string[]): FieldPlace {
-  return { id, version: Number(version) }
 }
 
 const reviewInput = z.strictObject({

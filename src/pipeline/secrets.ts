@@ -36,9 +36,6 @@ function alternation(some: readonly Rule[]): RegExp {
   )
 }
 
-/** Every kind that can be named. */
-export const secretKinds: readonly string[] = [...new Set(rules.map(({ kind }) => kind))]
-
 /** Credentials in their order, none overlapping another. Time is linear in the text's length. */
 export function findSecrets(text: string): Finding[] {
   const lower = text.toLowerCase()

@@ -209,16 +209,16 @@ test('every use has a key of its own, even from one secret', () => {
   const keys = keyring.namespace(newMaterial())
   const other = keyring.namespace(newMaterial(8n))
   const all = [
-    ...(['connector', 'webhook', 'export'] as const).flatMap((purpose) => [
+    ...(['connector', 'webhook'] as const).flatMap((purpose) => [
       keys.recordKey(purpose, 'a').bytes,
       keys.recordKey(purpose, 'b').bytes,
       other.recordKey(purpose, 'a').bytes,
     ]),
-    ...(['context', 'cursor', 'confirmation', 'oauth-state', 'audit-digest'] as const).map(
+    ...(['context', 'cursor', 'confirmation', 'password', 'token', 'totp'] as const).map(
       (purpose) => deriveKey(root, keyInfo.installation(purpose), 32),
     ),
   ]
-  expect(new Set(all.map((key) => key.toString('hex'))).size).toBe(14)
+  expect(new Set(all.map((key) => key.toString('hex'))).size).toBe(12)
   expect(all.every((key) => key.length === 32)).toBe(true)
 })
 

@@ -36,7 +36,6 @@ describe('a job', () => {
     [`select * from context_keys`],
     [`select namespace_find('mine')`],
     [`select namespace_register('other', 5)`],
-    [`select namespace_unregister()`],
     ['truncate memories'],
     ['create table mindglue.copies (content bytea)'],
     ['create temporary table memories (content bytea)'],

@@ -356,12 +356,4 @@ describe('a function with more rights', () => {
     const number = `select namespace_register('another', ${theirs.namespace})`
     expect(await stateOf(number, context())).toBe('23505')
   })
-
-  test('removes the name of its own namespace alone', async () => {
-    const found = await attempt(async (sql) => {
-      await sql`select namespace_unregister()`
-      return await sql`select namespace_find('mine') as mine, namespace_find('theirs') as theirs`
-    }, context())
-    expect(found).toEqual([{ mine: null, theirs: theirs.namespace }])
-  })
 })
