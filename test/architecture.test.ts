@@ -223,6 +223,19 @@ describe('documents', () => {
     expect(numbers.filter((number, index) => numbers.indexOf(number) !== index)).toEqual([])
   })
 
+  test('every promise of the page on security names a test that is there', () => {
+    const tables = readFileSync(join(root, 'docs/security.md'), 'utf8')
+      .split('\n\n')
+      .filter((block) => /^\|.*\| Test +\|$/mu.test(block.trimStart().split('\n', 1)[0] ?? ''))
+    const rows = tables.flatMap((table) => table.trim().split('\n').slice(2))
+    expect(rows.length).toBeGreaterThan(70)
+    const testsOf = (row: string): readonly string[] =>
+      [...(row.split(' | ').at(-1) ?? '').matchAll(/`([\w/-]+)`/gu)].map(([, name = '']) => name)
+    const isThere = (name: string) => existsSync(join(root, `test/${name}.test.ts`))
+    expect(rows.filter((row) => testsOf(row).length === 0)).toEqual([])
+    expect(rows.flatMap(testsOf).filter((name) => !isThere(name))).toEqual([])
+  })
+
   const known = new Set(
     Object.values(settings).flatMap((setting: Setting<unknown>) =>
       hasFileVariant(setting) ? [setting.name, `${setting.name}_FILE`] : [setting.name],
