@@ -58,7 +58,7 @@ export async function renumberEmbedding(
 
 /** Rows a filter may keep and still be compared one by one: 2,000 take a few milliseconds. */
 const fewMax = 2_000
-/** Candidates the graph keeps in view; more find more and take longer (docs/decisions). */
+/** Candidates the graph keeps in view; more find more and take longer (docs/decisions/0030-vector-partitions.md). */
 const searchWidth = 400
 /** Vectors a filtered search of the graph may look at before the exact scan is the better way. */
 const scannedMax = 40_000

@@ -21,7 +21,7 @@ export interface PartitionLimits {
   readonly demoteBelow: number
 }
 
-/** Up to here the exact scan takes about as long as the index, and misses nothing (docs/decisions). */
+/** Up to here the exact scan takes about as long as the index, and misses nothing (docs/decisions/0030-vector-partitions.md). */
 export const partitionLimits: PartitionLimits = { promoteAbove: 20_000, demoteBelow: 10_000 }
 
 /** What a run ended with; `waiting`: the next run goes on. */
