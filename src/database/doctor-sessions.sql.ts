@@ -8,9 +8,11 @@ import type { Finding } from './finding.ts'
  */
 export async function sessionFindings(sql: Sql, everybody: string): Promise<readonly Finding[]> {
   const [row] = await sql<{ shown: boolean; hidden_once: boolean }>`
-    select has_table_privilege('pg_catalog.pg_prepared_statements', 'select')
-        or has_function_privilege('pg_catalog.pg_prepared_statement()', 'execute') as shown,
-      mindglue.session_names_hidden() as hidden_once
+    select exists (select from pg_roles r
+        where not r.rolsuper and r.rolname in (current_user, 'mindglue_app', 'mindglue_job')
+          and (has_table_privilege(r.oid, 'pg_catalog.pg_prepared_statements', 'select')
+            or has_function_privilege(r.oid, 'pg_catalog.pg_prepared_statement()', 'execute'))
+      ) as shown, mindglue.session_names_hidden() as hidden_once
     where to_regprocedure('mindglue.session_names_hidden()') is not null`
   if (row?.shown !== true) return []
   return [

@@ -184,7 +184,7 @@ describe('a database', () => {
     'whose administrator could never hide those names is warned about, not refused',
     async () => {
       const never = `create or replace function mindglue.session_names_hidden() returns boolean
-        language sql immutable set search_path = pg_catalog as 'select false'`
+        language sql immutable set search_path = pg_catalog as 'select false';`
       await run([never, 'grant select on pg_catalog.pg_prepared_statements to public'])
       const findings = await inspectDatabase(db.database)
       expect(findings).toMatchObject([{ severity: 'warning', check: 'sessions' }])

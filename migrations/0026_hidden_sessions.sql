@@ -14,11 +14,10 @@ begin
   execute format(
     'create function mindglue.session_names_hidden() returns boolean language sql immutable
        set search_path = pg_catalog as ''select %s''',
-    not has_table_privilege('mindglue_app', 'pg_catalog.pg_prepared_statements', 'select'));
+    (not has_table_privilege('mindglue_app', 'pg_catalog.pg_prepared_statements', 'select'))::text);
 end
 $$;
-revoke all on function session_names_hidden() from public;
-grant execute on function session_names_hidden() to mindglue_app;
+grant execute on function session_names_hidden() to public;
 {{/postgres}}
 
 reset role;
