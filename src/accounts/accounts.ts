@@ -72,6 +72,8 @@ export interface Accounts {
     from: Address,
   ): Promise<{ secret: string; url: string }>
   confirmTotp(session: Session, code: string, from: Address): Promise<void>
+  /** Counts a program that introduces itself from there. Throws AppError `rate_limited` for too many. */
+  introduceClient(from: Address): Promise<void>
   /** Takes the second factor away. */
   removeTotp(session: Session, password: string, code: string, from: Address): Promise<void>
 }
@@ -266,6 +268,8 @@ export function createAccounts(options: AccountsOptions): Accounts {
       await inDirectory((sql) => setTotp(sql, account, generation, step))
       await made.right()
     },
+
+    introduceClient: (from) => attempts.forClient(from),
 
     async removeTotp(session, password, code, from) {
       const row = await confirm(session, password, from)

@@ -1,11 +1,15 @@
 /** Accounts as the configuration wants them. */
 import type { AccessTokens } from '../auth/access-tokens.ts'
+import { resourceOf } from '../auth/open-tokens.ts'
 import type { Config } from '../config.ts'
+import { deriveKey } from '../crypto/derive.ts'
 import type { InstallationKeys } from '../crypto/installation-secret.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import type { Log } from '../telemetry/log.ts'
 import { createAccounts, type Accounts } from './accounts.ts'
 import { commandMail, terminalMail } from './mail.ts'
+import type { ClientTokensOptions } from './client-tokens.ts'
+import { createClients, type Clients } from './clients.ts'
 import { createMemberTokens } from './member-tokens.ts'
 import { createPasswords, loadBcrypt } from './passwords.ts'
 import type { SigningKeys } from './session-tokens.ts'
@@ -17,6 +21,10 @@ export interface OpenedAccounts {
   readonly tokens: AccessTokens
   /** Origin of the account pages. */
   readonly origin: string
+  /** Programs that people let in; undefined where another issuer does that. */
+  readonly clients: Clients | undefined
+  /** 32 secret bytes: forms of our own pages. */
+  readonly formKey: Uint8Array
 }
 
 /** Undefined where there are none. */
@@ -47,6 +55,39 @@ export async function openAccounts(
     totpKey: keys('totp'),
     onMailFailure: (error) => log.warn('letter could not be sent', { component: 'mail', error }),
   })
-  const entries = createMemberTokens(tokens, (work) => scope.withDirectory(work))
-  return { accounts, signingKeys, origin, tokens: entries }
+  const inDirectory: NamespaceScope['withDirectory'] = (work) => scope.withDirectory(work)
+  const clientKey = keys('client')
+  return {
+    accounts,
+    signingKeys,
+    origin,
+    tokens: await ownTokens(config, createMemberTokens(tokens, inDirectory), {
+      issuer: origin,
+      audience: resourceOf(origin),
+      signingKeys,
+      inDirectory,
+      scopes: config.oauthScopes,
+    }),
+    clients:
+      config.oauthIssuer === undefined
+        ? createClients({ inDirectory, key: clientKey, documents: config.clientDocuments })
+        : undefined,
+    formKey: deriveKey(clientKey, 'mindglue/form/v1', 32),
+  }
+}
+
+/** Of a person's session, and of a client that the person let in: the second one names its client. */
+async function ownTokens(
+  config: Config,
+  members: AccessTokens,
+  options: ClientTokensOptions,
+): Promise<AccessTokens> {
+  if (config.oauthIssuer !== undefined) return members
+  const { createClientTokens } = await import('./client-tokens.ts')
+  const { statedClaims } = await import('../auth/access-tokens.ts')
+  const clients = createClientTokens(options)
+  return {
+    verify: (token) =>
+      (Object.hasOwn(statedClaims(token), 'client_id') ? clients : members).verify(token),
+  }
 }

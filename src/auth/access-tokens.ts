@@ -87,16 +87,34 @@ export function looksLikeToken(text: string): boolean {
   return /^eyJ[\w-]*\.[\w-]*\.[\w-]*$/u.test(text)
 }
 
-/** The issuer that a token states, true or not; undefined for what is no token. */
-export function statedIssuer(token: string): string | undefined {
+/** What a token states, true or not; nothing for what is no token. To choose who verifies it. */
+export function statedClaims(token: string): JWTPayload {
   try {
-    return decodeJwt(token).iss
+    return decodeJwt(token)
   } catch {
-    return undefined // refused later, by whoever verifies it
+    return {} // refused later, by whoever verifies it
   }
 }
 
 export function createAccessTokens(settings: TokenSettings, keyOf: JWTVerifyGetKey): AccessTokens {
+  const verify = createVerifier(settings, keyOf)
+  const holderOf = createMapping(settings)
+  return { verify: async (token) => holderOf(await verify(token)) }
+}
+
+type VerifierSettings = Pick<
+  TokenSettings,
+  'issuer' | 'audience' | 'oauthAlgorithms' | 'oauthTokenType' | 'oauthClockSkewSeconds'
+>
+
+/**
+ * The claims of a token of this issuer for this audience, in force; whoever holds it is not looked at. Throws
+ * AppError `unauthenticated` for anything else, and what `keyOf` throws.
+ */
+export function createVerifier(
+  settings: VerifierSettings,
+  keyOf: JWTVerifyGetKey,
+): (token: string) => Promise<JWTPayload> {
   const { issuer, audience, oauthTokenType: type } = settings
   const options: JWTVerifyOptions = {
     issuer,
@@ -108,18 +126,15 @@ export function createAccessTokens(settings: TokenSettings, keyOf: JWTVerifyGetK
     requiredClaims: [...requiredClaims[type]],
     ...(type === 'at+jwt' && { typ: 'at+jwt' }),
   }
-  const holderOf = createMapping(settings)
-  return {
-    async verify(token) {
-      try {
-        const { payload, protectedHeader } = await jwtVerify(token, keyOf, options)
-        if (type === 'any') refuseIdentity(payload, protectedHeader.typ)
-        return holderOf(payload)
-      } catch (error) {
-        if (error instanceof AppError) throw error
-        throw refused(error)
-      }
-    },
+  return async (token) => {
+    try {
+      const { payload, protectedHeader } = await jwtVerify(token, keyOf, options)
+      if (type === 'any') refuseIdentity(payload, protectedHeader.typ)
+      return payload
+    } catch (error) {
+      if (error instanceof AppError) throw error
+      throw refused(error)
+    }
   }
 }
 
@@ -166,9 +181,7 @@ function createMapping(settings: TokenSettings): (claims: JWTPayload) => TokenHo
     const words = typeof said === 'string' ? said.split(' ') : said
     const scopes = words.map((word) => names.ours(word)).filter((scope) => scope !== undefined)
     return {
-      id: digest(issuer, subject, client.data ?? '')
-        .toString('base64url')
-        .slice(0, 22),
+      id: holderId(issuer, subject, client.data ?? ''),
       namespaceName: namespaceOf(claims, subject),
       agent: readClaim(claims, settings.oauthAgentClaim, agentShape),
       scopes: new Set(scopes.filter((scope) => most.has(scope))),
@@ -189,6 +202,11 @@ function readClaim<T>(claims: JWTPayload, name: string, shape: z.ZodType<T>): T 
 /** Namespace of one subject of one issuer; `docs/auth.md` says how an operator finds it. */
 export function userNamespace(issuer: string, subject: string): string {
   return `user-${digest(issuer, subject).toString('hex').slice(0, 40)}`
+}
+
+/** The same for every token of one client of one subject. */
+export function holderId(issuer: string, subject: string, client: string): string {
+  return digest(issuer, subject, client).toString('base64url').slice(0, 22)
 }
 
 /** JSON keeps the parts apart, whatever is in them. */

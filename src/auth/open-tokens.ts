@@ -28,12 +28,12 @@ export async function openTokens(
 ): Promise<OpenedTokens | undefined> {
   if (config.oauthIssuer === undefined && own === undefined) return undefined
   // Loaded here: a process that accepts no tokens would pay 30 ms of its start for it.
-  const { looksLikeToken, statedIssuer, refused } = await import('./access-tokens.ts')
+  const { looksLikeToken, statedClaims, refused } = await import('./access-tokens.ts')
   const foreign = await openIssuer(config)
   return {
     // The stated issuer chooses who verifies, and nothing else: each of them checks it again.
     verify: async (token) => {
-      const isOwn = own !== undefined && statedIssuer(token) === own.origin
+      const isOwn = own !== undefined && statedClaims(token).iss === own.origin
       const tokens = isOwn ? own.tokens : foreign?.tokens
       if (tokens === undefined) throw refused(new Error('no issuer is configured'))
       return await tokens.verify(token)

@@ -1,7 +1,9 @@
 /** The listeners of `mindglue serve` over an application: MCP and REST on one port, the sidecar on its own. */
 import type { App } from '../app.ts'
+import { resourceOf } from '../auth/open-tokens.ts'
 import { AppError } from '../errors.ts'
 import { accountRoutes } from '../http/account-routes.ts'
+import type { OpenRoute } from '../http/entrance.ts'
 import { createListener, type Listener } from '../http/listener.ts'
 import { protectedResourceOf } from '../http/protected-resource.ts'
 import { createRest } from '../http/rest.ts'
@@ -83,7 +85,7 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
     drainSeconds: config.drainSeconds,
     authenticator: app.authenticator,
     protectedResource: protectedResourceOf(config),
-    openRoutes: app.accounts ? [accountRoutes(app.accounts)] : [],
+    openRoutes: await openRoutesOf(app),
     proxies: config.behindProxy,
     principalFields: (principal) => app.rateLimitFields(principal),
     mounts: [{ path: '/mcp', ...endpoint }, rest.mount],
@@ -93,6 +95,35 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
       log.error('http request failed', { component: 'http', request_id: requestId, error })
     },
   })
+}
+
+/** Accounts, and the authorization server where they stand for one. */
+async function openRoutesOf({
+  accounts,
+  config,
+  metrics,
+  log,
+}: App): Promise<readonly OpenRoute[]> {
+  if (accounts === undefined) return []
+  const { clients, origin, signingKeys, formKey } = accounts
+  if (clients === undefined) return [accountRoutes(accounts)]
+  // Loaded here: a process without accounts would pay for it at its start.
+  const { createOAuthProvider } = await import('../http/oauth-provider.ts')
+  const { oauthRoutes } = await import('../http/oauth-routes.ts')
+  const provider = await createOAuthProvider({
+    issuer: origin,
+    resource: resourceOf(origin),
+    scopes: config.oauthScopes,
+    signingKeys,
+    clients,
+    hasDocuments: config.clientDocuments !== 'off',
+    onError(error) {
+      metrics.failure('http')
+      log.error('authorization failed', { component: 'oauth', error })
+    },
+  })
+  const routes = { provider, accounts: accounts.accounts, scopes: config.oauthScopes }
+  return [accountRoutes(accounts), oauthRoutes({ ...routes, clients, origin, formKey })]
 }
 
 /** A wrong issuer stops the start. One that cannot be reached does not: it may start beside us, or come back. */

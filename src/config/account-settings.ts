@@ -9,6 +9,18 @@ export const accountSettings = {
       'Accounts of people at `MINDGLUE_PUBLIC_URL`, with e-mail address and password. `invited`: who was ' +
       'invited to a namespace may make one. `open`: whoever has a mailbox.',
   }),
+  clientDocuments: withDefault(
+    'MINDGLUE_CLIENT_DOCUMENTS',
+    choice(['public', 'loopback', 'off']),
+    'public',
+    {
+      group: 'accounts',
+      description:
+        'Where a program that people let in may keep the document that describes it, which is then read ' +
+        'from there. `public`: at an https address of the internet. `loopback`: on this machine, too, to ' +
+        'develop one. `off`: nowhere; programs register themselves.',
+    },
+  ),
   mailCommand: unset('MINDGLUE_MAIL_COMMAND', commandLine, {
     group: 'accounts',
     description:

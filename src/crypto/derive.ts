@@ -20,7 +20,7 @@ export type RecordPurpose = 'connector' | 'webhook'
 
 /** Keys for the whole installation, the same in every process that holds the root key. */
 export type InstallationPurpose =
-  'context' | 'cursor' | 'confirmation' | 'password' | 'token' | 'totp'
+  'context' | 'cursor' | 'confirmation' | 'password' | 'token' | 'totp' | 'client'
 
 /**
  * The `info` strings. A closed purpose never holds `|`, so no id can make one label read as another.

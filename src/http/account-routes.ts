@@ -8,6 +8,7 @@ import { sessionSeconds } from '../accounts/lifetimes.ts'
 import { AppError } from '../errors.ts'
 import { bearerToken } from './bearer.ts'
 import type { Caller, OpenRoute } from './entrance.ts'
+import { sessionCookie } from './session-cookie.ts'
 
 export interface AccountRoutesOptions {
   readonly accounts: Accounts
@@ -221,25 +222,4 @@ async function readBody<Body extends z.ZodType>(
     'invalid_input',
     `Check the field ${field || 'names'}: it is missing or not as it must be.`,
   )
-}
-
-interface SessionCookie {
-  read(request: Request): string | undefined
-  write(token: string): string
-  readonly clear: string
-}
-
-/** `__Host-`: from this host over TLS alone, for no other path or subdomain (RFC 6265bis §4.1.3.2). */
-function sessionCookie(origin: string): SessionCookie {
-  const isSecure = origin.startsWith('https:')
-  const name = isSecure ? '__Host-mindglue' : 'mindglue'
-  const attributes = `Path=/; HttpOnly; SameSite=Lax${isSecure ? '; Secure' : ''}`
-  return {
-    read(request) {
-      const pairs = (request.headers.get('cookie') ?? '').split('; ')
-      return pairs.find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1)
-    },
-    write: (token) => `${name}=${token}; ${attributes}; Max-Age=${sessionSeconds}`,
-    clear: `${name}=; ${attributes}; Max-Age=0`,
-  }
 }

@@ -20,22 +20,26 @@ export interface ProtectedResource {
  * What a client asks for at first; it comes back for the rest when a person wants to forget or export, as
  * the protocol's least privilege wants it.
  */
-const firstScopes: readonly Scope[] = ['memory:read', 'memory:write']
+export const firstScopes: readonly Scope[] = ['memory:read', 'memory:write']
 const wellKnown = '/.well-known/oauth-protected-resource'
 
 /** Undefined where no tokens are accepted. */
 export function protectedResourceOf(
-  config: Pick<Config, 'publicUrl' | 'oauthIssuer' | 'oauthScopeNames' | 'oauthScopes'>,
+  config: Pick<
+    Config,
+    'publicUrl' | 'oauthIssuer' | 'oauthScopeNames' | 'oauthScopes' | 'accounts'
+  >,
 ): ProtectedResource | undefined {
-  const { publicUrl, oauthIssuer } = config
-  if (publicUrl === undefined || oauthIssuer === undefined) return undefined
-  const names = createScopeNames(config.oauthScopeNames)
+  const { publicUrl, oauthIssuer, accounts } = config
+  if (publicUrl === undefined || (oauthIssuer === undefined && accounts === 'off')) return undefined
+  // Names are the issuer's; our own has ours.
+  const names = createScopeNames(oauthIssuer === undefined ? [] : config.oauthScopeNames)
   const askedFor = (scopes: Iterable<Scope>): string =>
     Array.from(scopes, (scope) => names.theirs(scope)).join(' ')
   const first = firstScopes.filter((scope) => config.oauthScopes.includes(scope))
   const document = {
     resource: resourceOf(publicUrl),
-    authorization_servers: [oauthIssuer],
+    authorization_servers: [oauthIssuer ?? publicUrl],
     scopes_supported: first.map((scope) => names.theirs(scope)),
     bearer_methods_supported: ['header'],
     resource_name: 'MindGlue',

@@ -5,7 +5,6 @@ const hstsSeconds = 31_536_000
 
 const always: Readonly<Record<string, string>> = {
   'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
 }
@@ -14,6 +13,7 @@ const always: Readonly<Record<string, string>> = {
 const unlessSet: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
 }
 
 /** Sets them. `isEncrypted`: whether the client came over TLS, here or at the proxy in front. */

@@ -1,4 +1,5 @@
-/** Small upkeep of the namespaces this process wrote: search statistics, partitions, common terms. */
+/** Small upkeep of the namespaces this process wrote: search statistics, partitions, common terms; old codes go. */
+import { purgeClients } from '../accounts/clients.sql.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import { needsMaintenance, type PartitionLimits } from '../memory/vector-partitions.ts'
 import { addDue } from '../namespaces/due.sql.ts'
@@ -21,6 +22,8 @@ export interface HousekeepingDependencies {
   readonly limits: PartitionLimits
 }
 
+const expiredMax = 5000
+
 export function housekeepingJob(dependencies: HousekeepingDependencies): Job {
   const { touched, metrics, log } = dependencies
   return {
@@ -41,6 +44,8 @@ export function housekeepingJob(dependencies: HousekeepingDependencies): Job {
           log.warn('upkeep of a namespace failed', { component: 'housekeeping', error })
         }
       }
+      // More than expires in a minute; what one run leaves the next one takes.
+      await dependencies.scope.withDirectory((sql) => purgeClients(sql, expiredMax))
     },
   }
 }

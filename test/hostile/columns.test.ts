@@ -12,7 +12,8 @@ import { raw } from '../support/statements.ts'
 const columns = {
   encrypted: `memories: content raw_content metadata tags session_label speaker source_url source_client
     retire_reason; entities: name key_token; memory_keys: token; sealed_embeddings: token;
-    namespaces: index_key instructions; root_keys: key_check; grants: mark_label`,
+    namespaces: index_key instructions; root_keys: key_check; grants: mark_label;
+    oauth_artifacts: payload`,
   'keyed hashes': `memories: session_key speaker_key source_client_key dedupe_key terms tag_terms entities;
     namespaces: common_terms; confirmations: token_hash request_hash;
     idempotency_keys: key_hash request_hash`,
@@ -24,6 +25,7 @@ const columns = {
   'e-mail addresses and roles of accounts': `accounts: email; account_mails: email kind;
     account_members: role; account_invitations: email role`,
   'labels of API keys': 'api_keys: label',
+  'clients and what they may do': 'oauth_clients: id metadata; oauth_grants: client scopes',
   'the audit log (ids and hashes)': `audit_events: channel action outcome resource_ids counts;
     confirmations: operation resource_ids; idempotency_keys: operation result`,
   'times, types': 'memories: type event_grain; entities: kind; grants: types; feedback: verdict',
@@ -33,7 +35,8 @@ const columns = {
   '': `namespaces: profile plan embedder_model credentials_policy personal_policy; namespace_keys: salt; context_keys: inner_pad outer_pad;
     api_keys: scopes tools secret_hash previous_hash; due: kind; migrations: name checksum;
     vector_partitions: state; accounts: password_hash; account_mails: code_hash;
-    account_invitations: code_hash; account_delays: key; account_networks: network`,
+    account_invitations: code_hash; account_delays: key; account_networks: network;
+    oauth_artifacts: id_hash`,
 } as const
 
 const parse = (text: string): string[] =>
@@ -115,5 +118,6 @@ test('what is called encrypted holds tokens and nothing else, in both profiles',
     'namespaces.instructions',
     'root_keys.key_check',
     'grants.mark_label',
+    'oauth_artifacts.payload',
   ])
 })

@@ -139,6 +139,9 @@ describe('without a context', () => {
       'context_keys',
       'due',
       'namespace_names',
+      'oauth_artifacts',
+      'oauth_clients',
+      'oauth_grants',
       'root_keys',
     ])
     for (const table of closed) {

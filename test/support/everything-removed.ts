@@ -7,6 +7,7 @@ import { scanNamespace } from '../../src/jobs/scan.ts'
 import { describeNamespace } from '../../src/namespaces/namespaces.sql.ts'
 import type { Namespaces } from '../../src/namespaces/namespaces.ts'
 import { accountsAndMembers } from './everything-accounts.ts'
+import { clientsOfPeople } from './everything-clients.ts'
 import type { TestMemory } from './memory.ts'
 
 /** People, then a namespace from its beginning to its end. */
@@ -16,6 +17,7 @@ export async function everythingElse(
   memory: TestMemory,
 ): Promise<void> {
   await accountsAndMembers(scope, namespaces, memory)
+  await clientsOfPeople(scope, namespaces, memory)
   await describeAndRemove(scope, namespaces, memory)
 }
 

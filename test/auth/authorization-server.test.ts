@@ -1,0 +1,305 @@
+/** Our own authorization server, by forms: what a client gets by a person's consent, and what ends it. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
+import {
+  askTokens,
+  authorize,
+  authorizeUrl,
+  backTo,
+  Browser,
+  joined,
+  pkce,
+  redeem,
+  refresh,
+  register,
+  ticked,
+  tokensOf,
+} from '../support/authorization.ts'
+import { callTool, structuredOf } from '../support/keys.ts'
+import { until } from '../support/until.ts'
+
+let running: AccountsApp
+beforeAll(async () => {
+  running = await startAccountsApp({ MINDGLUE_ACCOUNTS: 'invited' })
+  await joined(running, 'ada@example.org', 'lab')
+  await joined(running, 'ray@example.org', 'lab', 'reader')
+}, 120_000)
+afterAll(() => running.close())
+
+/** Where Ada is logged in: a password takes a second to check. */
+const browser = new Browser()
+const ada = { email: 'ada@example.org', namespace: 'lab', browser }
+const origin = () => running.origin
+const statusOf = async (token: string, tool = 'recall', input: object = {}) => {
+  const answer = await callTool(running, token, tool, input)
+  await answer.text()
+  return answer.status
+}
+const errorShape = z.object({ error: z.string() })
+const errorOf = async (answer: Response) => {
+  const { error } = errorShape.parse(await answer.json())
+  return [answer.status, error]
+}
+
+describe('the metadata', () => {
+  test('says what a client of the protocol must find, at both well-known places', async () => {
+    for (const place of ['oauth-authorization-server', 'openid-configuration']) {
+      const answer = await fetch(`${origin()}/.well-known/${place}`)
+      expect(answer.status).toBe(200)
+      expect(await answer.json()).toMatchObject({
+        issuer: origin(),
+        authorization_endpoint: `${origin()}/oauth/authorize`,
+        token_endpoint: `${origin()}/oauth/token`,
+        registration_endpoint: `${origin()}/oauth/register`,
+        revocation_endpoint: `${origin()}/oauth/revoke`,
+        response_types_supported: ['code'],
+        grant_types_supported: ['authorization_code', 'refresh_token'],
+        code_challenge_methods_supported: ['S256'],
+        token_endpoint_auth_methods_supported: ['none'],
+        authorization_response_iss_parameter_supported: true,
+        client_id_metadata_document_supported: true,
+      })
+    }
+  })
+
+  test('of the resource names this server as its own issuer', async () => {
+    const answer = await fetch(`${origin()}/.well-known/oauth-protected-resource/mcp`)
+    expect(await answer.json()).toMatchObject({
+      resource: `${origin()}/mcp`,
+      authorization_servers: [origin()],
+      scopes_supported: ['memory:read', 'memory:write'],
+    })
+  })
+})
+
+describe('a client that was let in', () => {
+  test('acts as the person in the namespace and with the scopes that the person chose', async () => {
+    const authorized = await authorize(origin(), { ...ada, scope: 'memory:read memory:write' })
+    expect(authorized.back.searchParams.get('state')).toBe('a state')
+    expect(authorized.back.searchParams.get('iss')).toBe(origin())
+    const tokens = await tokensOf(await redeem(origin(), authorized))
+    expect(tokens.scope.split(' ').toSorted()).toEqual(['memory:read', 'memory:write'])
+    const { access_token: token } = tokens
+    await structuredOf(await callTool(running, token, 'store', { content: 'Tea at four.' }))
+    const found = z.object({ results: z.array(z.object({ owner_agent: z.string() })) })
+    const { results } = found.parse(await structuredOf(await callTool(running, token, 'recall')))
+    expect(results).toEqual([{ owner_agent: 'ada' }])
+    expect(await statusOf(token, 'forget', { everything: true })).toBe(403)
+  })
+
+  test('gets no more than was ticked, and no more than the role of the person allows', async () => {
+    const scope = 'memory:read memory:write memory:forget'
+    const some = await authorize(origin(), { ...ada, scope, allow: ['memory:read'] })
+    const { access_token: less, scope: given } = await tokensOf(await redeem(origin(), some))
+    expect(given).toBe('memory:read')
+    expect(await statusOf(less, 'store', { content: 'x' })).toBe(403)
+    const reader = { email: 'ray@example.org', namespace: 'lab', scope }
+    const { access_token: token } = await tokensOf(
+      await redeem(origin(), await authorize(origin(), reader)),
+    )
+    expect(await statusOf(token)).toBe(200)
+    expect(await statusOf(token, 'store', { content: 'x' })).toBe(403)
+  })
+
+  test('goes on with a refresh token, each of which works once', async () => {
+    const authorized = await authorize(origin(), ada)
+    const first = await tokensOf(await redeem(origin(), authorized))
+    const second = await tokensOf(await refresh(origin(), authorized.client, first.refresh_token))
+    expect(second.refresh_token).not.toBe(first.refresh_token)
+    expect(await statusOf(second.access_token)).toBe(200)
+  })
+
+  test('loses everything when a refresh token comes back that was used', async () => {
+    const authorized = await authorize(origin(), ada)
+    const { client } = authorized
+    const first = await tokensOf(await redeem(origin(), authorized))
+    const second = await tokensOf(await refresh(origin(), client, first.refresh_token))
+    expect(await statusOf(second.access_token)).toBe(200)
+    const replayed = await refresh(origin(), client, first.refresh_token)
+    expect(await errorOf(replayed)).toEqual([400, 'invalid_grant'])
+    const next = await refresh(origin(), client, second.refresh_token)
+    expect(await errorOf(next)).toEqual([400, 'invalid_grant'])
+    await ended(second.access_token)
+  })
+
+  test('and asks twice at once gets one new token, whichever comes first', async () => {
+    const authorized = await authorize(origin(), ada)
+    const { refresh_token: token } = await tokensOf(await redeem(origin(), authorized))
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => refresh(origin(), authorized.client, token)),
+    )
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+  })
+
+  test('loses everything when its code comes a second time', async () => {
+    const authorized = await authorize(origin(), ada)
+    const { access_token: token, refresh_token: next } = await tokensOf(
+      await redeem(origin(), authorized),
+    )
+    const again = await redeem(origin(), authorized)
+    expect(await errorOf(again)).toEqual([400, 'invalid_grant'])
+    const refreshed = await refresh(origin(), authorized.client, next)
+    expect(await errorOf(refreshed)).toEqual([400, 'invalid_grant'])
+    await ended(token)
+  })
+
+  test('may give back what it holds', async () => {
+    const authorized = await authorize(origin(), ada)
+    const tokens = await tokensOf(await redeem(origin(), authorized))
+    const form = { client_id: authorized.client, token: tokens.refresh_token }
+    const body = new URLSearchParams(form)
+    expect((await fetch(`${origin()}/oauth/revoke`, { method: 'POST', body })).status).toBe(200)
+    await ended(tokens.access_token)
+  })
+
+  test('is out when its person is no member any longer, or has a new password', async () => {
+    await joined(running, 'gone@example.org', 'lab')
+    const gone = { email: 'gone@example.org', namespace: 'lab' }
+    const { access_token: token } = await tokensOf(
+      await redeem(origin(), await authorize(origin(), gone)),
+    )
+    expect(await statusOf(token)).toBe(200)
+    const { app } = running
+    const operator = await app.principal({ namespaceName: 'lab', agent: 'op', channel: 'cli' })
+    await app.execute(app.operations.memberRemove, operator, { email: gone.email })
+    await ended(token)
+    await joined(running, 'new@example.org', 'lab')
+    const fresh = { email: 'new@example.org', namespace: 'lab' }
+    const { access_token: other } = await tokensOf(
+      await redeem(origin(), await authorize(origin(), fresh)),
+    )
+    await running.post('/reset', { email: fresh.email })
+    const code = await running.code(fresh.email)
+    await running.post('/password', { code, password: 'another horse battery' })
+    await ended(other)
+  })
+})
+
+/** Within the five seconds that taking back may take. */
+async function ended(token: string): Promise<void> {
+  await until(async () => (await statusOf(token)) === 401, { timeoutMs: 5000, what: 'refusal' })
+}
+
+describe('a person', () => {
+  test('who says no sends the client away with nothing', async () => {
+    const redirectUri = 'https://claude.ai/api/mcp/auth_callback'
+    const client = await register(origin(), redirectUri)
+    const stranger = new Browser()
+    const parameters = { client_id: client, redirect_uri: redirectUri }
+    await stranger.open(authorizeUrl(origin(), { ...parameters, code_challenge: pkce().challenge }))
+    await stranger.logIn(ada.email)
+    const back = backTo(await stranger.submit('deny'))
+    expect(back.href.startsWith(`${redirectUri}?`)).toBe(true)
+    expect(back.searchParams.get('error')).toBe('access_denied')
+    expect(back.searchParams.get('code')).toBeNull()
+  })
+
+  test('finds ticked what everybody needs, and nothing that erases or takes out', async () => {
+    const redirectUri = 'https://claude.ai/api/mcp/auth_callback'
+    const client = await register(origin(), redirectUri)
+    const scope = 'memory:read memory:write memory:forget memory:export admin'
+    const parameters = { client_id: client, redirect_uri: redirectUri, scope }
+    const url = authorizeUrl(origin(), { ...parameters, code_challenge: pkce().challenge })
+    const { text } = await browser.open(url)
+    expect(ticked(text)).toEqual(['lab', 'memory:read', 'memory:write'])
+    expect(text).toContain('value="memory:forget"')
+    // No token of a client may allow it here.
+    expect(text).not.toContain('value="admin"')
+  })
+
+  test('logs in once for several clients, and can change to another account', async () => {
+    const shared = new Browser()
+    await authorize(origin(), { ...ada, browser: shared })
+    const client = await register(origin(), 'cursor://anysphere.cursor-mcp/oauth/callback')
+    const parameters = {
+      client_id: client,
+      redirect_uri: 'cursor://anysphere.cursor-mcp/oauth/callback',
+      code_challenge: pkce().challenge,
+    }
+    const { text } = await shared.open(authorizeUrl(origin(), parameters))
+    expect(text).toContain('ada@example.org')
+    const after = await shared.submit('leave')
+    expect(after.text).toContain('type="password"')
+  })
+})
+
+test.each([
+  ['a loopback address', 'http://127.0.0.1/callback', 'http://127.0.0.1:51234/callback'],
+  ['localhost', 'http://localhost:3118/callback', 'http://localhost:40000/callback'],
+  ['IPv6 loopback', 'http://[::1]/cb', 'http://[::1]:8123/cb'],
+  ['Claude', 'https://claude.ai/api/mcp/auth_callback', undefined],
+  ['Cursor', 'cursor://anysphere.cursor-mcp/oauth/callback', undefined],
+  ['VS Code', 'vscode://vscode.microsoft-authentication/callback', undefined],
+  ['an app with a domain', 'com.example.app:/oauth', undefined],
+])('a client is called back at %s', async (_, registered, used = registered) => {
+  const client = await register(origin(), registered)
+  const { back } = await authorize(origin(), { ...ada, client, redirectUri: used })
+  expect(back.href.startsWith(`${used}?`)).toBe(true)
+})
+
+test('a client of VS Code registers all of its addresses at once', async () => {
+  const uris = [
+    'https://insiders.vscode.dev/redirect',
+    'https://vscode.dev/redirect',
+    'http://127.0.0.1/',
+    'http://127.0.0.1:33418/',
+  ]
+  const client = await register(origin(), uris, { application_type: 'web' })
+  for (const redirectUri of ['http://127.0.0.1:50001/', 'https://vscode.dev/redirect']) {
+    const authorized = await authorize(origin(), { ...ada, client, redirectUri })
+    expect((await redeem(origin(), authorized)).status).toBe(200)
+  }
+})
+
+describe('a request for tokens is refused', () => {
+  test('for another resource, at the page and at the token endpoint', async () => {
+    const client = await register(origin(), 'http://127.0.0.1/callback')
+    const parameters = {
+      client_id: client,
+      redirect_uri: 'http://127.0.0.1:1234/callback',
+      code_challenge: pkce().challenge,
+    }
+    for (const resource of ['https://other.example/mcp', origin(), `${origin()}/mcp/x`]) {
+      const { url } = await new Browser().open(authorizeUrl(origin(), { ...parameters, resource }))
+      expect([resource, url.searchParams.get('error')]).toEqual([resource, 'invalid_target'])
+    }
+    const authorized = await authorize(origin(), { ...ada, client })
+    const other = await redeem(origin(), authorized, { resource: 'https://other.example/mcp' })
+    expect(await errorOf(other)).toEqual([400, 'invalid_target'])
+  })
+
+  test('without a challenge, with a plain one, and with a wrong verifier', async () => {
+    const redirectUri = 'http://127.0.0.1:33418/callback'
+    const client = await register(origin(), redirectUri)
+    const { verifier, challenge } = pkce()
+    const parameters = { client_id: client, redirect_uri: redirectUri }
+    const ways = [
+      { code_challenge_method: undefined },
+      { code_challenge: verifier, code_challenge_method: 'plain' },
+      { code_challenge: verifier, code_challenge_method: undefined },
+    ]
+    for (const way of ways) {
+      const { url } = await new Browser().open(authorizeUrl(origin(), { ...parameters, ...way }))
+      expect([way, url.searchParams.get('error')]).toEqual([way, 'invalid_request'])
+    }
+    const authorized = await authorize(origin(), { ...ada, client })
+    const wrong = await redeem(origin(), { ...authorized, verifier: challenge })
+    expect(await errorOf(wrong)).toEqual([400, 'invalid_grant'])
+  })
+
+  test('by another client, for a code and for a refresh token that are not its own', async () => {
+    const authorized = await authorize(origin(), ada)
+    const other = await register(origin(), authorized.redirectUri)
+    const stolen = await redeem(origin(), { ...authorized, client: other })
+    expect(await errorOf(stolen)).toEqual([400, 'invalid_grant'])
+    const { refresh_token: token } = await tokensOf(await redeem(origin(), authorized))
+    expect(await errorOf(await refresh(origin(), other, token))).toEqual([400, 'invalid_grant'])
+    const unknown = await askTokens(origin(), {
+      grant_type: 'refresh_token',
+      client_id: 'nobody',
+      refresh_token: token,
+    })
+    expect(await errorOf(unknown)).toEqual([401, 'invalid_client'])
+  })
+})
