@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { chromiumPath } from './test/support/chromium.ts'
 import ClosingLineReporter from './test/support/closing-line-reporter.ts'
 
 const { TEST_DATABASE_URL, TEST_REDIS_URL } = process.env
@@ -42,6 +43,7 @@ function engine(name: 'embedded' | 'postgres', include: string[], groupOrder: nu
 const leftOut = [
   ...(TEST_DATABASE_URL === undefined ? ['Postgres (TEST_DATABASE_URL is not set)'] : []),
   ...(TEST_REDIS_URL === undefined ? ['Redis (TEST_REDIS_URL is not set)'] : []),
+  ...(chromiumPath === undefined ? ['Chromium (not installed, TEST_CHROMIUM is not set)'] : []),
 ]
 
 export default defineConfig({

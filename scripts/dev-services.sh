@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Real Postgres 18 with pgvector and real Redis for the tests, in a private prefix under .cache/services:
-# Debian packages unpacked there (own loader, own libraries), nothing on the system changes. Idempotent.
-#   eval "$(bash scripts/dev-services.sh start)" && npm test     # prints TEST_DATABASE_URL, TEST_REDIS_URL
+# Debian packages unpacked there (own loader, own libraries), nothing on the system changes but a browser for
+# the pages that people see, which root installs. Idempotent.
+#   eval "$(bash scripts/dev-services.sh start)" && npm test     # prints TEST_DATABASE_URL …
 #   bash scripts/dev-services.sh stop
-# A service that cannot be had here (no Debian, no network) is left out with a line on stderr.
+# What cannot be had here (no Debian, no network) is left out with a line on stderr.
 # Settings: DEV_SERVICES_HOME, DEV_POSTGRES_PORT, DEV_REDIS_PORT, DEV_DEBIAN_MIRROR.
 set -euo pipefail
 
@@ -119,6 +120,14 @@ install_redis() {
   finish "$redis_root"
 }
 
+# A browser with all that it loads is too much for a prefix of its own: it comes as apt installs it.
+install_chromium() {
+  command -v chromium >/dev/null && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
+  apt-get -qq update
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core
+}
+
 redis_answers() {
   redis redis-cli -h 127.0.0.1 -p "$redis_port" ping 2>/dev/null | grep -q PONG
 }
@@ -150,10 +159,18 @@ case ${1:-start} in
     else
       echo 'Redis could not be brought up here; its tests will be left out.' >&2
     fi
+    if bash "${BASH_SOURCE[0]}" chromium >&2; then
+      echo "export TEST_CHROMIUM=$(command -v chromium)"
+    else
+      echo 'Chromium could not be installed here; its tests will be left out.' >&2
+    fi
     ;;
   postgres)
     install_postgres
     start_postgres
+    ;;
+  chromium)
+    install_chromium
     ;;
   redis)
     install_redis
@@ -164,7 +181,7 @@ case ${1:-start} in
     redis redis-cli -h 127.0.0.1 -p "$redis_port" shutdown nosave >/dev/null 2>&1 || true
     ;;
   *)
-    echo "usage: $0 [start|stop|postgres|redis]" >&2
+    echo "usage: $0 [start|stop|postgres|redis|chromium]" >&2
     exit 2
     ;;
 esac

@@ -25,6 +25,8 @@ export type OperationName =
   | 'member.invite'
   | 'member.set'
   | 'member.remove'
+  | 'client.list'
+  | 'client.revoke'
   | 'key.issue'
   | 'key.list'
   | 'key.rotate'

@@ -7,6 +7,7 @@ import {
   keyRevokeOperation,
   keyRotateOperation,
 } from './auth/key-operations.ts'
+import { clientListOperation, clientRevokeOperation } from './accounts/client-operations.ts'
 import {
   memberInviteOperation,
   memberListOperation,
@@ -69,6 +70,8 @@ export function createOperations(dependencies: OperationDependencies) {
     memberInvite: memberInviteOperation(),
     memberSet: memberSetOperation(),
     memberRemove: memberRemoveOperation(),
+    clientList: clientListOperation(),
+    clientRevoke: clientRevokeOperation(),
     keyIssue: keyIssueOperation(dependencies),
     keyList: keyListOperation(),
     keyRotate: keyRotateOperation(dependencies),

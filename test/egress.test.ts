@@ -1,7 +1,7 @@
 /** The way out keeps its limits: time, size, no redirects, no secrets in errors. Real loopback servers. */
 import type { RequestListener } from 'node:http'
 import { expect, test } from 'vitest'
-import { send } from '../src/egress.ts'
+import { isPublicAddress, send } from '../src/egress.ts'
 import { AppError } from '../src/errors.ts'
 import { serveLoopback } from './support/loopback.ts'
 
@@ -89,4 +89,29 @@ test("the caller's own abort is passed on as it is", async () => {
   const reason = new Error('the client went away')
   controller.abort(reason)
   await expect(pending).rejects.toBe(reason)
+})
+
+test('what a stranger chose leads to no address of this machine, by number or by name', async () => {
+  let requests = 0
+  const url = await serve((_request, response) => {
+    requests += 1
+    response.end()
+  })
+  const { port } = new URL(url)
+  for (const host of ['127.0.0.1', '2130706433', '[::ffff:127.0.0.1]', '[::1]', 'localhost']) {
+    const asked = { url: `http://${host}:${port}/`, isPublicOnly: true, ...limits }
+    expect((await failure(send(asked))).code).toBe('unavailable')
+  }
+  expect(requests).toBe(0)
+  expect((await send({ url, ...limits })).status).toBe(200)
+})
+
+test('only addresses of the internet count as public', () => {
+  const open = ['1.1.1.1', '93.184.216.34', '172.32.0.1', '2606:4700::1111', '2a00:1450::1']
+  expect(open.filter((address) => !isPublicAddress(address))).toEqual([])
+  const closed = `0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 127.255.255.255 169.254.169.254 172.16.0.1
+    172.31.255.255 192.0.0.8 192.0.2.1 192.168.1.1 198.18.0.1 198.51.100.1 203.0.113.1 224.0.0.1
+    240.0.0.1 255.255.255.255 :: ::1 ::ffff:10.0.0.1 ::ffff:8.8.8.8 64:ff9b::a00:1 100::1 2001::1
+    2001:db8::1 2002:a00:1:: 3fff::1 fc00::1 fd12::1 fe80::1 fec0::1 ff02::1 localhost 1.2.3 x`
+  expect(closed.split(/\s+/u).filter((address) => isPublicAddress(address))).toEqual([])
 })

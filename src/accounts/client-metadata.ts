@@ -52,6 +52,12 @@ export function readClientMetadata(id: string, document: unknown): ClientMetadat
   }
 }
 
+/** What `readClientMetadata` made, from its row. */
+export function readStoredClient(text: string): ClientMetadata {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written from a checked value
+  return JSON.parse(text) as ClientMetadata
+}
+
 /** True for an address that an answer may be sent to. */
 function isRedirect(uri: string): boolean {
   if (!URL.canParse(uri) || /[\s#\\\p{Cc}]/u.test(uri)) return false

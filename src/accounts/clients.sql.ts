@@ -132,7 +132,8 @@ export async function dropArtifact(sql: Sql, idHash: Uint8Array) {
   await sql`select oauth_artifact_drop(${idHash})`
 }
 
-interface ListedRow {
+/** What somebody let in; several grants of one client are one row. */
+export interface ListedRow {
   readonly client: string
   readonly metadata: string
   /** Words with spaces, some of them more than once. */

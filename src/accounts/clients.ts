@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { expandContentKey, open, seal, type EnvelopeContext } from '../crypto/envelope.ts'
 import type { Sql } from '../database/database.ts'
 import { fetchClientDocument, isDocumentId, type DocumentReach } from './client-documents.ts'
-import { readClientMetadata, type ClientMetadata } from './client-metadata.ts'
+import { readClientMetadata, readStoredClient, type ClientMetadata } from './client-metadata.ts'
 import {
   addGrant,
   consumeArtifact,
@@ -111,7 +111,7 @@ export function createClients(options: ClientsOptions): Clients {
     },
     async find(id, mayFetch) {
       const row = await inDirectory((sql) => findClient(sql, id))
-      const known = row && { metadata: parseClient(row.metadata), age: row.age }
+      const known = row && { metadata: readStoredClient(row.metadata), age: row.age }
       const isDocument = isDocumentId(id, documents)
       return isDocument && mayFetch ? await document(id, known) : known?.metadata
     },
@@ -147,12 +147,6 @@ export function createClients(options: ClientsOptions): Clients {
     consume: (artifact) => inDirectory((sql) => consumeArtifact(sql, hashOf(artifact))),
     drop: (artifact) => inDirectory((sql) => dropArtifact(sql, hashOf(artifact))),
   }
-}
-
-/** Written by `put` alone. */
-function parseClient(text: string): ClientMetadata {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- from a checked value
-  return JSON.parse(text) as ClientMetadata
 }
 
 /** Ids are secrets: who reads the table holds none. */

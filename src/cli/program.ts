@@ -5,6 +5,7 @@ import { loadConfig, type Config, type Overrides, type SettingKey } from '../con
 import { version } from '../version.ts'
 import { addApiKeyCommands } from './api-key-commands.ts'
 import { addGrants } from './grants-program.ts'
+import { addClientCommands } from './client-commands.ts'
 import { addMemberCommands } from './member-commands.ts'
 import { addKeys } from './keys-program.ts'
 import { addNamespaces } from './namespaces-program.ts'
@@ -85,6 +86,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addNamespaces(program, run, entry)
   addPolicy(program, run, entry)
   addMemberCommands(program, run, entry)
+  addClientCommands(program, run, entry)
   addPlan(program, run, entry)
   try {
     await program.parseAsync()

@@ -1,6 +1,7 @@
 /** Accounts over HTTP: JSON in and out, a cookie or a bearer token, and no request that another page could forge. */
 import { z } from 'zod'
 import type { Accounts } from '../accounts/accounts.ts'
+import { describeClient } from '../accounts/client-operations.ts'
 import { scopesOf } from '../accounts/roles.ts'
 import type { SigningKeys, Session } from '../accounts/session-tokens.ts'
 import { emailAddress } from '../accounts/email.ts'
@@ -156,6 +157,24 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
           })),
         })
       },
+    ],
+    [
+      'GET /account/clients',
+      async (request) => {
+        const rows = await accounts.clients(await sessionOf(request))
+        const clients = rows.map((row) => ({
+          ...describeClient(row),
+          namespace: row.namespace_name,
+        }))
+        return Response.json({ clients })
+      },
+    ],
+    [
+      'POST /account/clients/revoke',
+      post(z.strictObject({ client: z.string().max(512) }), async ({ body, session }) => {
+        await accounts.endClient(await session(), body.client)
+        return done()
+      }),
     ],
     [
       'GET /account/jwks',

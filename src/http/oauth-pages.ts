@@ -137,6 +137,8 @@ export interface ConsentPage {
   /** What the client asks for. */
   readonly asked: readonly Scope[]
   readonly ticked: ReadonlySet<Scope>
+  /** It was let in before, and asks for more. */
+  readonly hasMore: boolean
   readonly chosen?: string | undefined
   readonly problem?: string | undefined
 }
@@ -157,8 +159,8 @@ export function consentPage(given: ConsentPage): string {
   const who = client.client_id.startsWith('http')
     ? markup`<dt>Described at</dt>
         <dd>${new URL(client.client_id).host}</dd>`
-    : markup`<dt>Known since</dt>
-        <dd>It registered itself; nobody has checked its name.</dd>`
+    : markup`<dt>Its name</dt>
+        <dd>Nobody has checked it: the program registered itself.</dd>`
   const namespaces = memberships.map(
     ({ namespace_name: name, agent, role }) =>
       markup`<label class="choice"
@@ -194,6 +196,7 @@ export function consentPage(given: ConsentPage): string {
           </fieldset>
           <fieldset>
             <legend>What it may do</legend>
+            ${given.hasMore ? markup`<p>You let it in before. Now it asks for more: tick what you want to add.</p>` : undefined}
             ${scopes}
           </fieldset>`
   return page(
@@ -215,7 +218,7 @@ export function consentPage(given: ConsentPage): string {
       <form method="post">
         ${hidden(token)} ${choices}
         <div class="actions">
-          <button name="do" value="deny" formnovalidate>Do not allow</button>
+          <button name="do" value="deny" formnovalidate>Deny</button>
           ${
             namespaces.length === 0
               ? undefined

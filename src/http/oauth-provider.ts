@@ -133,6 +133,7 @@ function configuration(
       grant_types: ['authorization_code', 'refresh_token'],
     },
     pkce: { required: () => true },
+    allowOmittingSingleRegisteredRedirectUri: false,
     rotateRefreshToken: true,
     issueRefreshToken: () => true,
     expiresWithSession: () => false,

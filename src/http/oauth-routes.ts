@@ -72,7 +72,8 @@ export function oauthRoutes(options: OAuthRoutesOptions): OpenRoute {
     const found = await withCookies(request, (...pair) => provider.question(...pair)).catch(
       () => undefined,
     )
-    const isHere = found !== undefined && request.url.includes(`/${found.uid}`)
+    const isHere =
+      found !== undefined && new URL(request.url).pathname === `${oauthPaths.question}/${found.uid}`
     const client = isHere ? await clientOf(found) : undefined
     if (!isHere || client === undefined) throw expired()
     const { redirect_uri: redirectUri, scope } = parameters.parse(found.params)
@@ -118,8 +119,12 @@ export function oauthRoutes(options: OAuthRoutesOptions): OpenRoute {
   ): Promise<Response> => {
     const { email, memberships } = await accounts.describe(session)
     const { client, redirectUri, asked } = question
+    const letIn = (await accounts.clients(session)).filter((row) => row.client === client.client_id)
+    const before = new Set(letIn.flatMap(({ scopes: had }) => had.split(' ')))
     const isTicked = (scope: Scope): boolean =>
-      form === undefined ? usual.has(scope) : form.data.getAll('scope').includes(scope)
+      form === undefined
+        ? usual.has(scope) || before.has(scope)
+        : form.data.getAll('scope').includes(scope)
     const body = consentPage({
       client,
       redirectUri,
@@ -128,7 +133,8 @@ export function oauthRoutes(options: OAuthRoutesOptions): OpenRoute {
       memberships,
       asked,
       ticked: new Set(asked.filter((scope) => isTicked(scope))),
-      chosen: form?.data.get('namespace') ?? undefined,
+      hasMore: before.size > 0 && asked.some((scope) => !before.has(scope)),
+      chosen: form?.data.get('namespace') ?? letIn[0]?.namespace_name,
       problem: form?.problem,
     })
     return new Response(body, {
@@ -205,6 +211,7 @@ export function oauthRoutes(options: OAuthRoutesOptions): OpenRoute {
     if (what === 'deny') {
       return await leave(request, { error: 'access_denied', error_description: 'not allowed' })
     }
+    if (what !== 'leave') return await askConsent(question, session)
     await accounts.logOut(session)
     return seeOther(new URL(request.url).pathname, { 'set-cookie': cookie.clear })
   }

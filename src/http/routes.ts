@@ -101,6 +101,12 @@ export function createRoutes(operations: Operations): readonly Route[] {
         path: memberInPath,
       }),
     ],
+    clientList: [
+      route('listClients', 'GET', '/clients', operations.clientList, {
+        next: ({ clients }, { limit }) => afterClient(clients, limit),
+      }),
+    ],
+    clientRevoke: [route('revokeClient', 'POST', '/clients/revoke', operations.clientRevoke)],
     keyIssue: [
       route('issueKey', 'POST', '/keys', operations.keyIssue, {
         statuses: [201],
@@ -281,6 +287,15 @@ function afterMember(
   const last = members.at(-1)
   const isFull = members.length === (typeof limit === 'number' ? limit : defaultPage)
   return isFull && last ? { after_email: last.email } : undefined
+}
+
+function afterClient(
+  clients: readonly { readonly email: string; readonly client: string }[],
+  limit: unknown,
+): Readonly<Record<string, string>> | undefined {
+  const last = clients.at(-1)
+  const isFull = clients.length === (typeof limit === 'number' ? limit : defaultPage)
+  return isFull && last ? { after_email: last.email, after_client: last.client } : undefined
 }
 
 /** A full page has another one behind it, which begins before its last entry. */

@@ -6,7 +6,7 @@ import { createAttempts } from '../../src/accounts/attempts.ts'
 import { createSessionTokens, createSigningKeys } from '../../src/accounts/session-tokens.ts'
 import { totpCode } from '../../src/accounts/totp.ts'
 import { createApp } from '../../src/app.ts'
-import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
+import { fromBase32, startAccountsApp, type AccountsApp } from '../support/accounts.ts'
 import { testEngine } from '../support/database.ts'
 import { callTool } from '../support/keys.ts'
 import { until } from '../support/until.ts'
@@ -263,12 +263,6 @@ describe('a second factor', () => {
     ).toBe(200)
   })
 })
-
-function fromBase32(text: string): Buffer {
-  const digits = Array.from(text, (digit) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(digit))
-  const bits = digits.map((digit) => digit.toString(2).padStart(5, '0')).join('')
-  return Buffer.from((bits.match(/.{8}/gu) ?? []).map((byte) => Number.parseInt(byte, 2)))
-}
 
 describe('other pages', () => {
   test('can do nothing with the cookie of who is logged in', async () => {

@@ -104,3 +104,10 @@ export async function startAccountsApp(environment: Environment = {}): Promise<A
     },
   }
 }
+
+/** A secret as people type it into an authenticator (RFC 4648 §6). */
+export function fromBase32(text: string): Buffer {
+  const digits = Array.from(text, (digit) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(digit))
+  const bits = digits.map((digit) => digit.toString(2).padStart(5, '0')).join('')
+  return Buffer.from((bits.match(/.{8}/gu) ?? []).map((byte) => Number.parseInt(byte, 2)))
+}

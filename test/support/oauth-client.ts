@@ -7,7 +7,11 @@ import {
 import { modernClient, type ModernClient } from './clients.ts'
 
 export interface OAuthClient {
-  readonly provider: OAuthClientProvider & { accessToken(): string | undefined }
+  readonly provider: OAuthClientProvider & {
+    accessToken(): string | undefined
+    /** As if it had run out: the server refuses what is sent from now on. */
+    spoilAccessToken(): void
+  }
   /** Scopes that each authorization asked for, in order. */
   readonly askedScopes: readonly string[]
   /** Runs `work`, and again after the person agreed, as often as the server asks for more. */
@@ -17,16 +21,23 @@ export interface OAuthClient {
 
 const agreementsMax = 3
 
-export async function oauthClient(url: URL, redirectUrl: string): Promise<OAuthClient> {
+/** What a person does on the page of a client; the address that it is called back at. */
+export type Person = (page: URL) => Promise<URL>
+
+/** `person`: left out, the page asks for nothing and the browser only follows redirects. */
+export async function oauthClient(
+  url: URL,
+  redirectUrl: string,
+  person: Person = followRedirects(redirectUrl),
+): Promise<OAuthClient> {
   const asked: URL[] = []
   const provider = memoryProvider(redirectUrl, asked)
-  const cookies = new Map<string, string>()
   let transport = new StreamableHTTPClientTransport(url, { authProvider: provider })
   let client = modernClient()
   const agree = async (): Promise<void> => {
     const page = asked.at(-1)
     if (page === undefined) throw new Error('nobody was asked')
-    const back = await follow(page, redirectUrl, cookies)
+    const back = await person(page)
     await transport.finishAuth(back.searchParams)
   }
   const connect = async (): Promise<void> => {
@@ -87,11 +98,23 @@ function memoryProvider(redirectUrl: string, asked: URL[]): OAuthClient['provide
     codeVerifier: () => held.verifier ?? '',
     saveDiscoveryState: (discovery) => void (held.discovery = discovery),
     discoveryState: () => held.discovery,
+    invalidateCredentials: (what) => {
+      if (what === 'tokens' || what === 'all') delete held.tokens
+      if (what === 'client' || what === 'all') delete held.client
+    },
     accessToken: () => held.tokens?.access_token,
+    spoilAccessToken: () => {
+      if (held.tokens) held.tokens = { ...held.tokens, access_token: 'eyJ.eyJ.spoiled' }
+    },
   }
 }
 
 const redirectsMax = 12
+
+function followRedirects(redirectUrl: string): Person {
+  const cookies = new Map<string, string>()
+  return (page) => follow(page, redirectUrl, cookies)
+}
 
 /** From page to page, with cookies, until the browser would leave for the client. */
 async function follow(from: URL, redirectUrl: string, cookies: Map<string, string>): Promise<URL> {

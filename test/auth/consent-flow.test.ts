@@ -1,0 +1,115 @@
+/** The official client against our own authorization server, with a person at the forms or in a real browser. */
+import { chromium, type Browser as Chromium } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
+import { backTo, Browser, joined, password } from '../support/authorization.ts'
+import { chromiumPath } from '../support/chromium.ts'
+import { callTool } from '../support/keys.ts'
+import { serveLoopback } from '../support/loopback.ts'
+import { oauthClient, type Person } from '../support/oauth-client.ts'
+import { until } from '../support/until.ts'
+
+const email = 'ada@example.org'
+const revokedMs = 5000
+
+let running: AccountsApp
+beforeAll(async () => {
+  running = await startAccountsApp({ MINDGLUE_ACCOUNTS: 'invited' })
+  await joined(running, email, 'lab')
+}, 120_000)
+afterAll(() => running.close())
+
+/** Ticks all that is asked for, and agrees. */
+function byForms(): Person {
+  const browser = new Browser()
+  return async (page) => {
+    const { text } = await browser.open(page)
+    if (text.includes('type="password"')) await browser.logIn(email)
+    const scope = (page.searchParams.get('scope') ?? '').split(' ')
+    return backTo(await browser.submit('allow', { namespace: 'lab', scope }))
+  }
+}
+
+const clientsShape = z.object({ clients: z.array(z.object({ client: z.string() })) })
+
+/** From the first call to the last: what every client goes through, whoever is at the page. */
+async function wholeFlow(redirectUrl: string, person: Person): Promise<void> {
+  const client = await oauthClient(running.url, redirectUrl, person)
+  const call = (name: string, input: Record<string, unknown>) =>
+    client.withConsent((connected) => connected.callTool({ name, arguments: input }))
+  expect((await call('store', { content: 'The kettle is blue.' })).isError).not.toBe(true)
+  expect(JSON.stringify(await call('recall', { query: 'kettle' }))).toContain('blue')
+  // Step-up: refused before anything runs, asked for, done.
+  expect(JSON.stringify(await call('export', {}))).toContain('kettle')
+  expect((await call('forget', { everything: true, dry_run: true })).isError).not.toBe(true)
+  const asked = client.askedScopes.map((scopes) => new Set(scopes.split(' ')))
+  const first = ['memory:read', 'memory:write', 'offline_access']
+  expect(asked).toEqual([
+    new Set(first),
+    new Set([...first, 'memory:export']),
+    new Set([...first, 'memory:export', 'memory:forget']),
+  ])
+  client.provider.spoilAccessToken()
+  expect((await call('recall', {})).isError).not.toBe(true)
+  expect(client.askedScopes).toHaveLength(3)
+  const token = client.provider.accessToken()
+  const account = await running.logIn(email, password)
+  const listed = await running.get('/clients', { token: account })
+  const { clients } = clientsShape.parse(await listed.json())
+  const { client: id = '' } = clients[0] ?? {}
+  const revoked = await running.post('/clients/revoke', { client: id }, { token: account })
+  expect([clients.length, revoked.status]).toEqual([1, 204])
+  const isOut = async () => (await callTool(running, token, 'recall')).status === 401
+  await until(isOut, { timeoutMs: revokedMs, what: 'the refusal of the token' })
+  // The refresh token is gone with it: a person would have to let it in again.
+  await client.withConsent((connected) => connected.listTools())
+  expect(client.askedScopes).toHaveLength(4)
+  await client.close()
+}
+
+test('the official client: discovery, registration, consent, call, step-up, refresh, revocation', async () => {
+  await wholeFlow('http://127.0.0.1:33418/callback', byForms())
+}, 60_000)
+
+describe.skipIf(chromiumPath === undefined)('in a real browser', () => {
+  let browser: Chromium
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      ...(chromiumPath !== undefined && { executablePath: chromiumPath }),
+      // The tests may run as root, whom its sandbox does not serve.
+      args: ['--no-sandbox'],
+    })
+  }, 60_000)
+  afterAll(() => browser.close())
+
+  test('the same, and nothing on the way is blocked by its policies', async () => {
+    const answers: URL[] = []
+    const listener = await serveLoopback((request, response) => {
+      answers.push(new URL(request.url ?? '', 'http://127.0.0.1'))
+      response.end('You may close this page.')
+    })
+    const context = await browser.newContext({ viewport: { width: 390, height: 844 } })
+    const page = await context.newPage()
+    const complaints: string[] = []
+    page.on('console', (message) => complaints.push(message.text()))
+    const person: Person = async (url) => {
+      const before = answers.length
+      await page.goto(url.href)
+      if ((await page.getByLabel('Password').count()) > 0) {
+        await page.getByLabel('E-mail address').fill(email)
+        await page.getByLabel('Password').fill(password)
+        await page.getByRole('button', { name: 'Log in' }).click()
+      }
+      await page.getByRole('radio', { name: 'lab' }).check()
+      for (const box of await page.getByRole('checkbox').all()) await box.check()
+      await page.getByRole('button', { name: 'Allow' }).click()
+      const isBack = () => answers.slice(before).find(({ pathname }) => pathname === '/callback')
+      return await until(isBack, { timeoutMs: 10_000, what: 'the browser coming back' })
+    }
+    await wholeFlow(`${listener.url}/callback`, person)
+    // The icon that browsers ask for by themselves is refused as everything unknown is.
+    expect(complaints.filter((line) => !line.includes('401'))).toEqual([])
+    await context.close()
+  }, 120_000)
+})
