@@ -146,7 +146,8 @@ function isOwnUrl(url: string | undefined): boolean {
 
 /** Settings that are right alone and wrong together. */
 function refuseContradictions(config: Config): void {
-  const asksForCredentials = config.apiKey !== undefined || config.oauthIssuer !== undefined
+  const asksForCredentials =
+    config.apiKey !== undefined || config.oauthIssuer !== undefined || config.accounts !== 'off'
   if (!isLoopback(config.httpHost) && !asksForCredentials) {
     throw misconfigured(
       settings.httpHost.name,

@@ -235,11 +235,13 @@ export function oauthRoutes(options: OAuthRoutesOptions): OpenRoute {
       if (/^https?:/u.test(url.searchParams.get('client_id') ?? '')) {
         await accounts.introduceClient(address)
       }
+      refuseOtherModes(url)
       addUsualScopes(url, scopes)
     }
     const answer = await nodeAnswer(new Request(url, request), origin, (...pair) =>
       provider.handle(...pair),
     )
+    if (metadata.has(url.pathname)) return await withOwnModes(answer)
     const kept = answer.headers.getSetCookie().filter((line) => !line.startsWith(idleCookie))
     answer.headers.delete('set-cookie')
     for (const line of kept) answer.headers.append('set-cookie', line)
@@ -292,6 +294,20 @@ function expired(): AppError {
 
 function seeOther(path: string, headers: Readonly<Record<string, string>> = {}): Response {
   return new Response(null, { status: 303, headers: { ...headers, location: path } })
+}
+
+const metadata: ReadonlySet<string> = new Set(oauthPaths.metadata)
+
+/** An answer in the address alone: a form to another site would need a script. */
+function refuseOtherModes(url: URL): void {
+  const modes = url.searchParams.getAll('response_mode')
+  if (modes.every((mode) => mode === 'query')) return
+  throw new AppError('invalid_input', 'Only response_mode=query is served here.')
+}
+
+async function withOwnModes(answer: Response): Promise<Response> {
+  const document = z.looseObject({}).parse(await answer.json())
+  return Response.json({ ...document, response_modes_supported: ['query'] })
 }
 
 /** A client that asks for nothing we know gets asked for what everybody starts with. */

@@ -1,4 +1,5 @@
 /** Our own authorization server, by forms: what a client gets by a person's consent, and what ends it. */
+import { decodeJwt, SignJWT, type JWTPayload } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
@@ -57,6 +58,7 @@ describe('the metadata', () => {
         grant_types_supported: ['authorization_code', 'refresh_token'],
         code_challenge_methods_supported: ['S256'],
         token_endpoint_auth_methods_supported: ['none'],
+        response_modes_supported: ['query'],
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: true,
       })
@@ -72,6 +74,20 @@ describe('the metadata', () => {
     })
   })
 })
+
+test('where another issuer is configured, that one is named and nothing is issued here', async () => {
+  const issuer = 'http://127.0.0.1:9/realm'
+  const other = await startAccountsApp({ MINDGLUE_OAUTH_ISSUER: issuer })
+  try {
+    const place = `${other.origin}/.well-known/oauth-protected-resource/mcp`
+    expect(await (await fetch(place)).json()).toMatchObject({ authorization_servers: [issuer] })
+    for (const path of ['/.well-known/oauth-authorization-server', '/oauth/authorize']) {
+      expect((await fetch(`${other.origin}${path}`)).status).toBe(401)
+    }
+  } finally {
+    await other.close()
+  }
+}, 60_000)
 
 describe('a client that was let in', () => {
   test('acts as the person in the namespace and with the scopes that the person chose', async () => {
@@ -251,6 +267,46 @@ test('a client of VS Code registers all of its addresses at once', async () => {
     expect((await redeem(origin(), authorized)).status).toBe(200)
   }
 })
+
+test('a token is refused that says anything else than what was agreed to, even signed by us', async () => {
+  const authorized = await authorize(origin(), ada)
+  const { access_token: token } = await tokensOf(await redeem(origin(), authorized))
+  const other = await tokensOf(await redeem(origin(), await authorize(origin(), ada)))
+  const { privateKey, id: kid } = (await running.app.accounts?.signingKeys.current()) ?? never()
+  const right = decodeJwt(token)
+  const sign = (claims: JWTPayload, header: object = {}) =>
+    new SignJWT({ ...right, ...claims })
+      .setProtectedHeader({ alg: 'EdDSA', kid, typ: 'at+jwt', ...header })
+      .sign(privateKey)
+  expect(await statusOf(await sign({}))).toBe(200)
+  const wrong = [
+    await sign({ aud: origin() }),
+    await sign({ aud: `${origin()}/account` }),
+    await sign({ iss: 'https://other.example' }),
+    await sign({ sub: crypto.randomUUID() }),
+    await sign({ client_id: 'another' }),
+    await sign({ mindglue_grant: crypto.randomUUID() }),
+    await sign({ mindglue_grant: undefined }),
+    await sign({ client_id: undefined }),
+    await sign({ exp: Math.floor(Date.now() / 1000) - 60 }),
+    await sign({ iat: Math.floor(Date.now() / 1000) + 600 }),
+    await sign({}, { typ: 'JWT' }),
+    await sign({}, { kid: 'another' }),
+    `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${token.split('.')[1]}.`,
+    other.refresh_token,
+  ]
+  for (const one of wrong) expect(await statusOf(one)).toBe(401)
+  const more = await sign({ scope: 'memory:read memory:write memory:forget admin' })
+  expect(await statusOf(more, 'forget', { everything: true })).toBe(403)
+  const account = await fetch(`${origin()}/account`, {
+    headers: { authorization: `Bearer ${token}` },
+  })
+  expect(account.status).toBe(401)
+})
+
+function never(): never {
+  throw new Error('there are no accounts')
+}
 
 describe('a request for tokens is refused', () => {
   test('for another resource, at the page and at the token endpoint', async () => {

@@ -1,0 +1,73 @@
+/** What stands in the database of clients, codes and tokens: nothing that opens anything, and bound to its place. */
+import { randomBytes } from 'node:crypto'
+import { v7 as uuidv7 } from 'uuid'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createClients, type Clients } from '../../src/accounts/clients.ts'
+import { openTestMemory, type TestMemory } from '../support/memory.ts'
+
+let memory: TestMemory
+let clients: Clients
+beforeAll(async () => {
+  memory = await openTestMemory()
+  const { scope } = memory.test
+  clients = createClients({
+    inDirectory: (work) => scope.withDirectory(work),
+    key: randomBytes(32),
+    documents: 'off',
+  })
+})
+afterAll(() => memory.close())
+
+const artifact = (kind = 'RefreshToken') => ({ kind, id: randomBytes(32).toString('base64url') })
+const keep = (one: { kind: string; id: string }, payload: object, grant?: string) =>
+  clients.keep(one, { payload, grant }, 60, false)
+
+async function rows(): Promise<{ id_hash: Buffer; payload: Buffer }[]> {
+  return await memory.test.owner.ownerTransaction(
+    (sql) => sql<{ id_hash: Buffer; payload: Buffer }>`
+      select a.id_hash, a.payload from mindglue.oauth_artifacts a`,
+  )
+}
+
+test('neither the secret of a token nor what belongs to it can be read there', async () => {
+  const token = artifact()
+  await keep(token, { jti: token.id, accountId: 'somebody', scope: 'memory:read' })
+  const stored = (await rows()).map((row) => Buffer.concat([row.id_hash, row.payload]))
+  expect(stored).toHaveLength(1)
+  for (const text of [token.id, 'somebody', 'memory:read', 'jti']) {
+    expect(stored.some((bytes) => bytes.includes(text))).toBe(false)
+  }
+  expect((await clients.read(token))?.payload).toMatchObject({ jti: token.id })
+})
+
+test('what stands in one row opens in no other, and a changed one not at all', async () => {
+  const [mine, other] = [artifact(), artifact()]
+  await keep(mine, { accountId: 'mine' })
+  await keep(other, { accountId: 'other' })
+  expect(await clients.read({ ...mine, kind: 'AuthorizationCode' })).toBeUndefined()
+  await memory.test.owner.ownerTransaction((_sql, script) =>
+    script(`with one as (select max(payload) as payload from mindglue.oauth_artifacts)
+      update mindglue.oauth_artifacts a set payload = one.payload from one`),
+  )
+  const reads = await Promise.allSettled([clients.read(mine), clients.read(other)])
+  expect(reads.filter(({ status }) => status === 'fulfilled').length).toBeLessThan(2)
+})
+
+test('of many that use one up at once exactly one comes through', async () => {
+  const code = artifact('AuthorizationCode')
+  await keep(code, {})
+  const uses = await Promise.all(Array.from({ length: 20 }, () => clients.consume(code)))
+  expect(uses.filter(Boolean)).toHaveLength(1)
+  expect((await clients.read(code))?.isConsumed).toBe(true)
+})
+
+test('a token of a grant that has ended is not kept', async () => {
+  expect(await keep(artifact(), {}, uuidv7())).toBe(false)
+})
+
+test('nobody is let into a namespace that the person may not enter', async () => {
+  await memory.principal({ namespaceName: 'closed' })
+  const { client_id: client } = await clients.register({ redirect_uris: ['https://a.example/b'] })
+  const wanted = { account: uuidv7(), client, namespaceName: 'closed', scopes: ['memory:read'] }
+  expect(await clients.allow(wanted)).toBeUndefined()
+})
