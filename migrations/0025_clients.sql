@@ -181,6 +181,14 @@ as $$
   delete from mindglue.oauth_artifacts a where a.id_hash = wanted
 $$;
 
+-- Makes an account the administrator of a namespace that was made for it alone.
+create function account_own(for_account uuid, in_namespace bigint, as_agent text) returns void
+language sql volatile security definer set search_path = pg_catalog
+as $$
+  insert into mindglue.account_members (namespace, account, agent, role, added_by)
+  values (in_namespace, for_account, as_agent, 'admin', as_agent) on conflict do nothing
+$$;
+
 -- What a person let in, wherever: one row for each client and namespace.
 create function oauth_clients_of(for_account uuid)
 returns table (client text, metadata text, namespace_name text, scopes text, since timestamptz,
@@ -310,7 +318,7 @@ begin
 end
 $$;
 
-revoke all on function oauth_client_put(text, text, integer, integer), oauth_client_find(text),
+revoke all on function account_own(uuid, bigint, text), oauth_client_put(text, text, integer, integer), oauth_client_find(text),
   oauth_grant_add(uuid, uuid, text, text, text, integer, integer), oauth_grant_find(uuid),
   oauth_grant_end(uuid), oauth_enter(uuid, uuid, text),
   oauth_artifact_put(bytea, uuid, bytea, integer, integer, integer), oauth_artifact_find(bytea),
@@ -318,7 +326,7 @@ revoke all on function oauth_client_put(text, text, integer, integer), oauth_cli
   oauth_clients_of(uuid), oauth_client_end(uuid, text), client_list(text, text, integer),
   client_revoke(text, text)
   from public;
-grant execute on function oauth_client_put(text, text, integer, integer), oauth_client_find(text),
+grant execute on function account_own(uuid, bigint, text), oauth_client_put(text, text, integer, integer), oauth_client_find(text),
   oauth_grant_add(uuid, uuid, text, text, text, integer, integer), oauth_grant_find(uuid),
   oauth_grant_end(uuid), oauth_enter(uuid, uuid, text),
   oauth_artifact_put(bytea, uuid, bytea, integer, integer, integer), oauth_artifact_find(bytea),

@@ -90,6 +90,11 @@ export function listMemberships(sql: Sql, account: string): Promise<Membership[]
     order by m.namespace_name`
 }
 
+/** Administrator of a namespace that was made for the account alone; nothing when it is a member already. */
+export async function ownNamespace(sql: Sql, account: string, namespace: bigint, agent: string) {
+  await sql`select account_own(${account}::uuid, ${namespace}, ${agent})`
+}
+
 export interface Entry {
   readonly namespace: bigint
   readonly agent: string

@@ -1,5 +1,4 @@
 /** Access tokens of an OAuth issuer: whether one is right, and what it says of who holds it. Asks no database. */
-import { createHash } from 'node:crypto'
 import {
   decodeJwt,
   errors,
@@ -13,6 +12,7 @@ import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { jobAgent, type Scope } from '../principal.ts'
 import { createScopeNames } from './scope-names.ts'
+import { identityDigest, userNamespace } from './user-namespace.ts'
 
 /** Who a right token stands for. */
 export interface TokenHolder {
@@ -199,17 +199,7 @@ function readClaim<T>(claims: JWTPayload, name: string, shape: z.ZodType<T>): T 
   )
 }
 
-/** Namespace of one subject of one issuer; `docs/auth.md` says how an operator finds it. */
-export function userNamespace(issuer: string, subject: string): string {
-  return `user-${digest(issuer, subject).toString('hex').slice(0, 40)}`
-}
-
 /** The same for every token of one client of one subject. */
 export function holderId(issuer: string, subject: string, client: string): string {
-  return digest(issuer, subject, client).toString('base64url').slice(0, 22)
-}
-
-/** JSON keeps the parts apart, whatever is in them. */
-function digest(...parts: readonly string[]): Buffer {
-  return createHash('sha256').update(JSON.stringify(parts)).digest()
+  return identityDigest(issuer, subject, client).toString('base64url').slice(0, 22)
 }

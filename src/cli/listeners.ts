@@ -1,10 +1,13 @@
 /** The listeners of `mindglue serve` over an application: MCP and REST on one port, the sidecar on its own. */
 import type { App } from '../app.ts'
+import { ownNamespace } from '../accounts/members.sql.ts'
+import { userNamespace } from '../auth/user-namespace.ts'
 import { resourceOf } from '../auth/open-tokens.ts'
 import { AppError } from '../errors.ts'
 import { accountRoutes } from '../http/account-routes.ts'
 import type { OpenRoute } from '../http/entrance.ts'
 import { createListener, type Listener } from '../http/listener.ts'
+import type { OwnNamespaces } from '../http/oauth-consent.ts'
 import { protectedResourceOf } from '../http/protected-resource.ts'
 import { createRest } from '../http/rest.ts'
 import { createProductEndpoint } from '../mcp/endpoint.ts'
@@ -98,12 +101,8 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
 }
 
 /** Accounts, and the authorization server where they stand for one. */
-async function openRoutesOf({
-  accounts,
-  config,
-  metrics,
-  log,
-}: App): Promise<readonly OpenRoute[]> {
+async function openRoutesOf(app: App): Promise<readonly OpenRoute[]> {
+  const { accounts, config, metrics, log } = app
   if (accounts === undefined) return []
   const { clients, origin, signingKeys, formKey } = accounts
   if (clients === undefined) return [accountRoutes(accounts)]
@@ -123,7 +122,20 @@ async function openRoutesOf({
     },
   })
   const routes = { provider, accounts: accounts.accounts, scopes: config.oauthScopes }
-  return [accountRoutes(accounts), oauthRoutes({ ...routes, clients, origin, formKey })]
+  const own = config.accounts === 'open' ? ownNamespaces(app, origin) : undefined
+  return [accountRoutes(accounts), oauthRoutes({ ...routes, clients, origin, formKey, own })]
+}
+
+/** Whoever may make an account without being invited has a namespace of their own to choose. */
+function ownNamespaces({ namespaces, scope }: App, origin: string): OwnNamespaces {
+  const nameOf: OwnNamespaces['nameOf'] = ({ account }) => userNamespace(origin, account)
+  return {
+    nameOf,
+    async make(session, agent) {
+      const namespace = await namespaces.resolve(nameOf(session), { create: true })
+      await scope.withDirectory((sql) => ownNamespace(sql, session.account, namespace, agent))
+    },
+  }
 }
 
 /** A wrong issuer stops the start. One that cannot be reached does not: it may start beside us, or come back. */

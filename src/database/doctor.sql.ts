@@ -31,6 +31,7 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'account_is_invited(text)',
   'account_mail_add(bytea, text, text, integer, integer)',
   'account_memberships(uuid)',
+  'account_own(uuid, bigint, text)',
   'account_read(uuid)',
   'account_redeem(bytea, uuid, text)',
   'account_rehash(uuid, text, text)',

@@ -5,6 +5,7 @@ import { describeClient } from '../accounts/client-operations.ts'
 import { scopesOf } from '../accounts/roles.ts'
 import type { SigningKeys, Session } from '../accounts/session-tokens.ts'
 import { emailAddress } from '../accounts/email.ts'
+import { newPassword } from '../accounts/new-password.ts'
 import { sessionSeconds } from '../accounts/lifetimes.ts'
 import { AppError } from '../errors.ts'
 import { bearerToken } from './bearer.ts'
@@ -28,8 +29,7 @@ interface Asked<Body> {
 type Route = (request: Request, caller: Caller) => Promise<Response>
 
 const email = emailAddress
-/** Length is what counts (NIST SP 800-63B-4 §3.1.1.2); the upper bound is for the hash. */
-const password = z.string().min(10).max(1024)
+const password = newPassword
 const code = z.string().min(6).max(100)
 
 export function accountRoutes(options: AccountRoutesOptions): OpenRoute {

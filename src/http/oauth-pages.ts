@@ -28,6 +28,7 @@ button,.button{font:inherit;font-weight:600;min-height:2.75rem;padding:.5rem 1.2
 .link{border:0;padding:0;min-height:0;flex:none;color:var(--accent);text-decoration:underline;font-weight:400}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 .problem{color:var(--bad);font-weight:600;border-left:.25rem solid var(--bad);padding-left:.75rem}
+details{margin:1.25rem 0;border-top:1px solid var(--line);padding-top:.9rem}summary{cursor:pointer;margin-bottom:.6rem}
 .note{background:var(--warn);border-radius:.6rem;padding:.7rem .9rem}
 `
 
@@ -70,8 +71,17 @@ const hidden = (token: string): Html =>
 const problemLine = (text: string | undefined): Html | undefined =>
   text === undefined ? undefined : markup`<p class="problem" role="alert">${text}</p>`
 
+const noticeLine = (text: string | undefined): Html | undefined =>
+  text === undefined ? undefined : markup`<p class="note" role="status">${text}</p>`
+
 function nameOf({ client_name: name, client_id: id }: ClientMetadata): string {
   return name ?? (id.startsWith('http') ? new URL(id).hostname : 'A program without a name')
+}
+
+/** A field with its name above it. */
+function field(title: string, attributes: Html, hint?: string): Html {
+  const note = hint === undefined ? undefined : markup`<small>${hint}</small>`
+  return markup`<label class="field"><span>${title}</span><input ${attributes} />${note}</label>`
 }
 
 export interface LoginPage {
@@ -79,50 +89,67 @@ export interface LoginPage {
   readonly token: string
   readonly email: string
   readonly problem?: string | undefined
+  readonly notice?: string | undefined
 }
 
-export function loginPage({ client, token, email, problem }: LoginPage): string {
+const emailField = (email: string): Html =>
+  field(
+    'E-mail address',
+    markup`name="email" type="email" autocomplete="username" required maxlength="254" value="${email}"`,
+  )
+
+export function loginPage({ client, token, email, problem, notice }: LoginPage): string {
   return page(
     'Log in',
     markup`<h1>Log in</h1>
       <p>
         “${nameOf(client)}” asks to use your memories. Log in to see what it wants and to decide.
       </p>
-      ${problemLine(problem)}
+      ${problemLine(problem)} ${noticeLine(notice)}
       <form method="post">
-        ${hidden(token)}
-        <label class="field"
-          ><span>E-mail address</span
-          ><input
-            name="email"
-            type="email"
-            autocomplete="username"
-            required
-            maxlength="254"
-            value="${email}"
-        /></label>
-        <label class="field"
-          ><span>Password</span
-          ><input
-            name="password"
-            type="password"
-            autocomplete="current-password"
-            required
-            maxlength="1024"
-        /></label>
-        <label class="field"
-          ><span>Code</span
-          ><input
-            name="code"
-            inputmode="numeric"
-            autocomplete="one-time-code"
-            pattern="[0-9]{6}"
-            maxlength="6"
-          /><small>Of your authenticator, if you set one up</small></label
-        >
+        ${hidden(token)} ${emailField(email)}
+        ${field(
+          'Password',
+          markup`name="password" type="password" autocomplete="current-password" required maxlength="1024"`,
+        )}
+        ${field(
+          'Code',
+          markup`name="code" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9]{6}" maxlength="6"`,
+          'Of your authenticator, if you set one up',
+        )}
         <div class="actions">
           <button class="main" name="do" value="log-in">Log in</button>
         </div>
+        <p></p>
+        <button class="link" name="do" value="letter" formnovalidate>
+          Make an account, or a new password
+        </button>
+      </form>`,
+  )
+}
+
+/** Whoever has the mailbox gets a code, and chooses a password with it. */
+export function passwordPage({ token, email, problem }: Omit<LoginPage, 'client'>): string {
+  return page(
+    'Choose a password',
+    markup`<h1>Choose a password</h1>
+      ${problemLine(problem)}
+      <p>
+        If ${email} can get a letter from here, one with a code is on its way. It works for an hour.
+      </p>
+      <form method="post">
+        ${hidden(token)} <input type="hidden" name="email" value="${email}" />
+        ${field('Code from the letter', markup`name="code" autocomplete="off" required maxlength="100"`)}
+        ${field(
+          'New password',
+          markup`name="password" type="password" autocomplete="new-password" required minlength="10" maxlength="1024"`,
+          'At least ten characters',
+        )}
+        <div class="actions">
+          <button class="main" name="do" value="password">Set the password</button>
+        </div>
+        <p></p>
+        <button class="link" name="do" value="back" formnovalidate>Back</button>
       </form>`,
   )
 }
@@ -134,6 +161,8 @@ export interface ConsentPage {
   readonly token: string
   readonly email: string
   readonly memberships: readonly Membership[]
+  /** Name of the namespace that is the person's alone. */
+  readonly ownNamespace?: string | undefined
   /** What the client asks for. */
   readonly asked: readonly Scope[]
   readonly ticked: ReadonlySet<Scope>
@@ -170,7 +199,11 @@ export function consentPage(given: ConsentPage): string {
           value="${name}"
           required
           ${new Html(name === chosen ? 'checked' : '')}
-        /><span>${name}<small>You are ${agent} there (${role})</small></span></label
+        /><span
+          >${name === given.ownNamespace ? 'Memories of your own' : name}<small
+            >You are ${agent} there (${role})</small
+          ></span
+        ></label
       >`,
   )
   const scopes = asked.map((scope) => {
@@ -187,8 +220,7 @@ export function consentPage(given: ConsentPage): string {
   const choices =
     namespaces.length === 0
       ? markup`<p class="note">
-          This account may not enter any namespace yet. Ask an administrator for an invitation, then
-          start again.
+          This account may not enter any namespace yet. Ask an administrator for an invitation.
         </p>`
       : markup`<fieldset>
             <legend>Which memories</legend>
@@ -225,7 +257,14 @@ export function consentPage(given: ConsentPage): string {
               : markup`<button class="main" name="do" value="allow">Allow</button>`
           }
         </div>
-        <p></p>
+      </form>
+      <form method="post">
+        ${hidden(token)}
+        <details ${new Html(namespaces.length === 0 ? 'open' : '')}>
+          <summary>I have an invitation</summary>
+          ${field('Its code', markup`name="invitation" autocomplete="off" required maxlength="100"`)}
+          <button name="do" value="accept">Accept</button>
+        </details>
         <button class="link" name="do" value="leave" formnovalidate>Use another account</button>
       </form>`,
   )

@@ -10,6 +10,7 @@ import {
   backTo,
   Browser,
   joined,
+  password,
   pkce,
   redeem,
   refresh,
@@ -238,6 +239,72 @@ describe('a person', () => {
     const after = await shared.submit('leave')
     expect(after.text).toContain('type="password"')
   })
+})
+
+describe('somebody without an account', () => {
+  const redirectUri = 'https://claude.ai/api/mcp/auth_callback'
+  const open = async (app: AccountsApp, from: Browser) => {
+    const client = await register(app.origin, redirectUri)
+    const parameters = { client_id: client, redirect_uri: redirectUri }
+    const { challenge } = pkce()
+    return await from.open(authorizeUrl(app.origin, { ...parameters, code_challenge: challenge }))
+  }
+
+  test('who was invited makes one on the way, accepts, and lets the client in', async () => {
+    const email = 'nora@example.org'
+    const { app } = running
+    const operator = await app.principal({ namespaceName: 'lab', agent: 'op', channel: 'cli' })
+    const { code } = await app.execute(app.operations.memberInvite, operator, {
+      email,
+      role: 'member',
+    })
+    const nora = new Browser()
+    await open(running, nora)
+    await nora.submit('letter', { email })
+    const wrong = await nora.submit('password', { email, code: 'wrong', password })
+    expect([wrong.status, wrong.text.includes('not valid')]).toEqual([401, true])
+    const letter = await running.code(email)
+    expect((await nora.submit('password', { email, code: letter, password })).text).toContain(
+      'Your password is set',
+    )
+    expect((await nora.logIn(email)).text).not.toContain('value="allow"')
+    expect((await nora.submit('accept', { invitation: 'wrong' })).text).toContain('role="alert"')
+    expect(ticked((await nora.submit('accept', { invitation: code })).text)).toContain('lab')
+    const back = backTo(await nora.submit('allow', { namespace: 'lab', scope: 'memory:read' }))
+    expect(back.searchParams.get('code')).not.toBeNull()
+  })
+
+  test('has memories of their own where accounts are open to all, and nowhere else', async () => {
+    const everybody = await startAccountsApp()
+    try {
+      const email = 'olga@example.org'
+      const olga = new Browser()
+      await open(everybody, olga)
+      await olga.submit('letter', { email })
+      await olga.submit('password', { email, code: await everybody.code(email), password })
+      const { text } = await olga.logIn(email)
+      const [namespace = ''] = ticked(text)
+      expect([namespace.slice(0, 5), text.includes('Memories of your own')]).toEqual([
+        'user-',
+        true,
+      ])
+      const wanted = { email, namespace, browser: olga, scope: 'memory:read memory:write' }
+      for (const content of ['One.', 'Two.']) {
+        const authorized = await authorize(everybody.origin, wanted)
+        const { access_token: token } = await tokensOf(await redeem(everybody.origin, authorized))
+        await structuredOf(await callTool(everybody, token, 'store', { content }))
+        const found = z.object({ results: z.array(z.object({ owner_agent: z.string() })) })
+        const { results } = found.parse(
+          await structuredOf(await callTool(everybody, token, 'recall')),
+        )
+        expect(results[0]?.owner_agent).toBe('olga')
+      }
+      const other = { ...wanted, namespace: `user-${'0'.repeat(40)}` }
+      await expect(authorize(everybody.origin, other)).rejects.toThrow('Choose which memories')
+    } finally {
+      await everybody.close()
+    }
+  }, 60_000)
 })
 
 test.each([

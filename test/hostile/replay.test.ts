@@ -221,6 +221,7 @@ const unscopedKinds: Readonly<Record<string, 'context' | 'job' | 'directory'>> =
   account_is_invited: 'directory',
   account_mail_add: 'directory',
   account_memberships: 'directory',
+  account_own: 'directory',
   account_read: 'directory',
   account_redeem: 'directory',
   account_rehash: 'directory',

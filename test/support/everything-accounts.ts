@@ -23,6 +23,7 @@ import {
   isInvited,
   listMembers,
   listMemberships,
+  ownNamespace,
   removeMember,
   setMemberRole,
 } from '../../src/accounts/members.sql.ts'
@@ -46,6 +47,7 @@ export async function accountsAndMembers(
   await scope.withDirectory((sql) => addSession(sql, session, account, randomBytes(8), 60))
   await scope.withDirectory((sql) => findSession(sql, session))
   await members(scope, memory, { namespace, account })
+  await scope.withDirectory((sql) => ownNamespace(sql, account, namespace, 'ada'))
   await scope.withDirectory((sql) => listMemberships(sql, account))
   await scope.withDirectory((sql) => enterNamespace(sql, { id: session, account }, name))
   await scope.withDirectory((sql) => endSessions(sql, account, session))
