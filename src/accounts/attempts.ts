@@ -20,7 +20,7 @@ export interface Attempts {
   /** For who asks for a letter: it is never right, since each one is a letter. */
   forMail(from: string | undefined): Promise<void>
   forCode(from: string | undefined): Promise<Attempt>
-  /** For a program that introduces itself: each one is a row, and may be a look into the network. */
+  /** For a program that comes with a question: each one is a row or two, and may be a look into the network. */
   forClient(from: string | undefined): Promise<void>
   /** A digest of where somebody calls from. */
   network(from: string | undefined): Buffer | undefined
@@ -36,8 +36,8 @@ const place = { free: 30, secondsMax: 900 }
  * or gets a letter, never waits for it.
  */
 const account = { free: 100, secondsMax: 60 }
-/** Clients of one place; many people's come from one address of a hosted client. */
-const client = { free: 100, secondsMax: 60 }
+/** Clients of one place: many people's come from one address of a hosted one, so it is thirty a minute at least. */
+const client = { free: 60, secondsMax: 2 }
 
 export function createAttempts(
   inDirectory: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>,

@@ -23,9 +23,7 @@ export function oauthRoutes(options: ConsentOptions): OpenRoute {
   const serve = async (request: Request, { address }: Caller): Promise<Response> => {
     const url = new URL(request.url)
     if (url.pathname === oauthPaths.authorize) {
-      if (/^https?:/u.test(url.searchParams.get('client_id') ?? '')) {
-        await accounts.introduceClient(address)
-      }
+      await accounts.introduceClient(address)
       refuseOtherModes(url)
       addUsualScopes(url, scopes)
     }
