@@ -30,7 +30,7 @@ export function oauthRoutes(options: ConsentOptions): OpenRoute {
     const answer = await nodeAnswer(new Request(url, request), origin, (...pair) =>
       provider.handle(...pair),
     )
-    if (metadata.has(url.pathname)) return await withOwnModes(answer)
+    if (metadata.has(url.pathname)) return await withoutMore(answer)
     const kept = answer.headers.getSetCookie().filter((line) => !line.startsWith(idleCookie))
     answer.headers.delete('set-cookie')
     for (const line of kept) answer.headers.append('set-cookie', line)
@@ -83,9 +83,16 @@ function refuseOtherModes(url: URL): void {
   throw new AppError('invalid_input', 'Only response_mode=query is served here.')
 }
 
-async function withOwnModes(answer: Response): Promise<Response> {
-  const document = z.looseObject({}).parse(await answer.json())
-  return Response.json({ ...document, response_modes_supported: ['query'] })
+/** Without what the library always says, and is not served here. */
+async function withoutMore(answer: Response): Promise<Response> {
+  const shape = z.looseObject({ scopes_supported: z.array(z.string()) })
+  const { scopes_supported: named, ...document } = shape.parse(await answer.json())
+  const scopes = named.filter((scope) => scope !== 'openid')
+  return Response.json({
+    ...document,
+    scopes_supported: scopes,
+    response_modes_supported: ['query'],
+  })
 }
 
 /** A client that asks for nothing we know gets asked for what everybody starts with. */

@@ -2,6 +2,7 @@
 import { decodeJwt, SignJWT, type JWTPayload } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { agentScopes } from '../../src/principal.ts'
 import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
 import {
   askTokens,
@@ -60,6 +61,7 @@ describe('the metadata', () => {
         code_challenge_methods_supported: ['S256'],
         token_endpoint_auth_methods_supported: ['none'],
         response_modes_supported: ['query'],
+        scopes_supported: [...agentScopes, 'offline_access'],
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: true,
       })
