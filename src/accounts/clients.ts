@@ -1,7 +1,14 @@
 /** Programs that people let in with OAuth: known by registration or by document, with grants, codes and tokens. */
 import { createHash, randomBytes } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
-import { expandContentKey, open, seal, type EnvelopeContext } from '../crypto/envelope.ts'
+import { deriveKey, keyInfo } from '../crypto/derive.ts'
+import {
+  EnvelopeKey,
+  envelopeKeyBytes,
+  open,
+  seal,
+  type EnvelopeContext,
+} from '../crypto/envelope.ts'
 import type { Sql } from '../database/database.ts'
 import { fetchClientDocument, isDocumentId, type DocumentReach } from './client-documents.ts'
 import { readClientMetadata, readStoredClient, type ClientMetadata } from './client-metadata.ts'
@@ -74,7 +81,9 @@ export interface ClientsOptions {
 
 export function createClients(options: ClientsOptions): Clients {
   const { inDirectory, documents } = options
-  const key = expandContentKey(options.key)
+  const bytes = deriveKey(options.key, keyInfo.artifact, envelopeKeyBytes)
+  const key = new EnvelopeKey(0, bytes)
+  bytes.fill(0)
   const reading = new Map<string, Promise<ClientMetadata>>()
 
   /** Requests that come at once share one look. */

@@ -2,7 +2,7 @@
 import type { AccessTokens } from '../auth/access-tokens.ts'
 import { resourceOf } from '../auth/open-tokens.ts'
 import type { Config } from '../config.ts'
-import { deriveKey } from '../crypto/derive.ts'
+import { deriveKey, keyInfo } from '../crypto/derive.ts'
 import type { InstallationKeys } from '../crypto/installation-secret.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -72,7 +72,7 @@ export async function openAccounts(
       config.oauthIssuer === undefined
         ? createClients({ inDirectory, key: clientKey, documents: config.clientDocuments })
         : undefined,
-    formKey: deriveKey(clientKey, 'mindglue/form/v1', 32),
+    formKey: deriveKey(clientKey, keyInfo.form, 32),
   }
 }
 

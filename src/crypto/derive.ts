@@ -33,5 +33,7 @@ export const keyInfo = {
   wrap: 'mindglue/wrap/v1',
   grantMark: 'mindglue/grant-mark/v1',
   record: (purpose: RecordPurpose, recordId: string) => `mindglue/${purpose}/v1|${recordId}`,
+  artifact: 'mindglue/artifact/v1',
+  form: 'mindglue/form/v1',
   installation: (purpose: InstallationPurpose) => `mindglue/installation/${purpose}/v1`,
 } as const
