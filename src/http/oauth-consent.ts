@@ -80,9 +80,7 @@ export function consentRoute(
   }
 
   const readQuestion = async (request: Request): Promise<Question> => {
-    const found = await withCookies(request, (...pair) => provider.question(...pair)).catch(
-      () => undefined,
-    )
+    const found = await withCookies(request, (...pair) => provider.question(...pair))
     const isHere =
       found !== undefined && new URL(request.url).pathname === `${oauthPaths.question}/${found.uid}`
     const client = isHere ? await clientOf(found) : undefined
@@ -134,16 +132,20 @@ export function consentRoute(
   const askConsent = async (
     question: Question,
     session: Session,
-    form?: { readonly data: URLSearchParams; readonly problem: string },
+    {
+      data,
+      problem,
+      chosen,
+    }: { readonly data?: URLSearchParams; problem?: string; chosen?: string } = {},
   ): Promise<Response> => {
     const { email, memberships } = await describe(session)
     const { client, redirectUri, asked } = question
     const letIn = (await accounts.clients(session)).filter((row) => row.client === client.client_id)
     const before = new Set(letIn.flatMap(({ scopes: had }) => had.split(' ')))
     const isTicked = (scope: Scope): boolean =>
-      form === undefined
+      data === undefined
         ? usual.has(scope) || before.has(scope)
-        : form.data.getAll('scope').includes(scope)
+        : data.getAll('scope').includes(scope)
     const body = consentPage({
       client,
       redirectUri,
@@ -154,13 +156,10 @@ export function consentRoute(
       asked,
       ticked: new Set(asked.filter((scope) => isTicked(scope))),
       hasMore: before.size > 0 && asked.some((scope) => !before.has(scope)),
-      chosen: form?.data.get('namespace') ?? letIn[0]?.namespace_name,
-      problem: form?.problem,
+      chosen: chosen ?? data?.get('namespace') ?? letIn[0]?.namespace_name,
+      problem,
     })
-    return new Response(body, {
-      status: form === undefined ? 200 : 400,
-      headers: pageFields,
-    })
+    return new Response(body, { status: problem === undefined ? 200 : 400, headers: pageFields })
   }
 
   const logIn = async (
@@ -227,13 +226,12 @@ export function consentRoute(
     data: URLSearchParams,
   ): Promise<Response> => {
     try {
-      const name = await accounts.accept(session, (data.get('invitation') ?? '').trim())
-      data.set('namespace', name)
+      const chosen = await accounts.accept(session, (data.get('invitation') ?? '').trim())
+      return await askConsent(question, session, { chosen })
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'not_found') throw error
-      return await askConsent(question, session, { data, problem: error.publicMessage })
+      return await askConsent(question, session, { problem: error.publicMessage })
     }
-    return await askConsent(question, session)
   }
 
   const allow = async (
@@ -307,7 +305,7 @@ export function consentRoute(
 }
 
 /** Refusals that a person at a form can do something about. */
-const told: ReadonlySet<string> = new Set(['unauthenticated', 'rate_limited'])
+const told: ReadonlySet<string> = new Set(['unauthenticated', 'rate_limited', 'unavailable'])
 
 function answered(body: string, wrong?: AppError): Response {
   const wait = wrong?.retryAfterSeconds

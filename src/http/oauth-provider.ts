@@ -40,8 +40,8 @@ export interface OAuthProviderOptions {
 export interface OAuthProvider {
   /** Serves every endpoint. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>
-  /** The question that this browser came with. Throws when there is none. */
-  question(request: IncomingMessage, response: ServerResponse): Promise<Interaction>
+  /** The question that this browser came with; undefined when there is none. */
+  question(request: IncomingMessage, response: ServerResponse): Promise<Interaction | undefined>
   /** Where the browser goes on once it is answered. */
   answer(
     request: IncomingMessage,
@@ -53,10 +53,10 @@ export interface OAuthProvider {
 /** Loads the library. Made anew when the signing key changes, once in thirty days. */
 export async function createOAuthProvider(options: OAuthProviderOptions): Promise<OAuthProvider> {
   const library = await loadQuietly()
-  let built: { readonly keyId: string; readonly provider: Provider } | undefined
-  const provider = async (): Promise<Provider> => {
+  let built: Built | undefined
+  const build = async (): Promise<Built> => {
     const key = await options.signingKeys.current()
-    if (built?.keyId === key.id) return built.provider
+    if (built?.keyId === key.id) return built
     const made = new library.Provider(
       options.issuer,
       configuration(options, library, await options.signingKeys.known()),
@@ -64,18 +64,32 @@ export async function createOAuthProvider(options: OAuthProviderOptions): Promis
     made.on('server_error', (_context, error) => options.onError(error))
     const emitter: EventEmitter = made
     emitter.on('error', options.onError)
-    built = { keyId: key.id, provider: made }
-    return made
+    built = { keyId: key.id, provider: made, serve: made.callback() }
+    return built
   }
   return {
-    handle: async (request, response) => await (await provider()).callback()(request, response),
-    question: async (request, response) =>
-      await (await provider()).interactionDetails(request, response),
-    answer: async (request, response, result) =>
-      await (
-        await provider()
-      ).interactionResult(request, response, result, { mergeWithLastSubmission: false }),
+    handle: async (request, response) => await (await build()).serve(request, response),
+    async question(request, response) {
+      const { provider } = await build()
+      try {
+        return await provider.interactionDetails(request, response)
+      } catch (error) {
+        if (error instanceof library.errors.SessionNotFound) return undefined
+        throw error
+      }
+    },
+    async answer(request, response, result) {
+      const { provider } = await build()
+      const once = { mergeWithLastSubmission: false }
+      return await provider.interactionResult(request, response, result, once)
+    },
   }
+}
+
+interface Built {
+  readonly keyId: string
+  readonly provider: Provider
+  readonly serve: ReturnType<Provider['callback']>
 }
 
 type Library = typeof import('oidc-provider')
