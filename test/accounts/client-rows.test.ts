@@ -65,6 +65,43 @@ test('a token of a grant that has ended is not kept', async () => {
   expect(await keep(artifact(), {}, uuidv7())).toBe(false)
 })
 
+test('what was allowed ends with the membership, the namespace, the account and the client', async () => {
+  const { owner } = memory.test
+  for (const end of [
+    `delete from mindglue.account_members where account = 'ACCOUNT'`,
+    `delete from mindglue.namespace_names where name = 'NAMESPACE'`,
+    `delete from mindglue.accounts where id = 'ACCOUNT'`,
+    `delete from mindglue.oauth_clients where id = 'CLIENT'`,
+  ]) {
+    const account = uuidv7()
+    const namespaceName = `home ${account}`
+    const { namespace } = await memory.principal({ namespaceName })
+    await owner.ownerTransaction(async (sql) => {
+      await sql`
+        insert into mindglue.accounts (id, email, password_hash)
+        values (${account}::uuid, ${`${account}@example.org`}, 'hash')`
+      await sql`
+        insert into mindglue.account_members (namespace, account, agent, role, added_by)
+        values (${namespace}, ${account}::uuid, 'ada', 'member', 'root')`
+    })
+    const { client_id: client } = await clients.register({ redirect_uris: ['https://a.example/b'] })
+    const scopes = ['memory:read']
+    const grant = (await clients.allow({ account, client, namespaceName, scopes })) ?? ''
+    const token = artifact()
+    expect(await keep(token, {}, grant)).toBe(true)
+    const statement = end
+      .replace('ACCOUNT', account)
+      .replace('NAMESPACE', namespaceName)
+      .replace('CLIENT', client)
+    await owner.ownerTransaction((_sql, script) => script(statement))
+    expect([end, await clients.grant(grant), await clients.read(token)]).toEqual([
+      end,
+      undefined,
+      undefined,
+    ])
+  }
+})
+
 test('nobody is let into a namespace that the person may not enter', async () => {
   await memory.principal({ namespaceName: 'closed' })
   const { client_id: client } = await clients.register({ redirect_uris: ['https://a.example/b'] })
