@@ -64,12 +64,13 @@ export function createClientTokens(options: ClientTokensOptions): AccessTokens {
 
   const enter = async (claims: Claims): Promise<ClientEntry | undefined> => {
     const { sub, client_id: client, [grantClaim]: grant } = claims
-    const known = remembered.get(grant)
+    const name = JSON.stringify([grant, sub, client])
+    const known = remembered.get(name)
     if (known !== undefined && performance.now() - known.at < freshMs) return known.entry
     const at = performance.now()
     const entry = await inDirectory((sql) => enterAsClient(sql, grant, sub, client))
-    remembered.delete(grant)
-    remembered.set(grant, { entry, at })
+    remembered.delete(name)
+    remembered.set(name, { entry, at })
     const [oldest] = remembered.keys()
     if (remembered.size > rememberedMax && oldest !== undefined) remembered.delete(oldest)
     return entry
