@@ -115,6 +115,12 @@ export class RandomOperations {
     const input = { ids: asked, ...(this.#calls.chance(0.2) && { include_history: true }) }
     const answer = await this.#calls.judged(memory.operations.recall, asking, input)
     for (const id of asked) if (!world.isVisible(id, asking)) counts.add('foreign asked')
+    if (this.#calls.chance(0.2)) {
+      const [id = ''] = asked
+      const voice = { id, feedback: pick(this.#calls.random, ['helpful', 'wrong', 'stale']) }
+      const rated = await this.#calls.judged(memory.operations.feedback, asking, voice)
+      if (rated && !world.isVisible(id, asking)) this.#calls.find(`${id} was rated unseen`)
+    }
     for (const { id } of answer?.results ?? []) {
       if (!world.isVisible(id, asking)) this.#calls.find(`${id} is shown to ${principal.agent}`)
     }
@@ -157,7 +163,12 @@ export class RandomOperations {
     ])
     const neighbours = this.#calls.chance(0.3) ? { neighbours: 2 } : {}
     const principal = await this.#calls.principal(home)
-    const { recall } = this.#calls.started.memory.operations
+    const { recall, forget } = this.#calls.started.memory.operations
+    if (this.#calls.chance(0.1)) {
+      const preview = { query, min_score: 0, include_history: true, dry_run: true }
+      await this.#calls.judged(forget, { principal }, preview)
+      return
+    }
     await this.#calls.judged(recall, { principal }, { query, limit: 5, ...neighbours })
   }
 
