@@ -212,7 +212,7 @@ async function forget(client: Client, tag: string, before: number): Promise<void
     `the confirmed request ended as ${done.status}`,
   )
   const left = (await call(client, 'recall', { tags: [tag] }, recalled)).output.results
-  const page = (await call(client, 'export', { limit: 500 }, exported)).output
+  const page = (await call(client, 'export', { limit: 500, max_tokens: 200_000 }, exported)).output
   expect(
     left.length === 0 && page.count === before - 2,
     `${page.count} memories remain, none with that tag`,

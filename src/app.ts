@@ -45,6 +45,7 @@ import { RankingTexts } from './memory/ranking-texts.ts'
 import { SealedVectors } from './memory/sealed-vectors.ts'
 import { partitionLimits } from './memory/vector-partitions.ts'
 import type { Plans } from './namespaces/plans.ts'
+import { readNow } from './namespaces/instructions.ts'
 import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
 import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
 import type { OperationName } from './operation.ts'
@@ -91,6 +92,8 @@ export interface App {
   readonly database: Database
   /** The embedded engine, for backup; undefined on Postgres. */
   readonly embedded: EmbeddedDatabase | undefined
+  /** What the principal's namespace is to keep and what never; undefined where nothing is said. */
+  instructions(principal: Principal): Promise<string | undefined>
   /** Who asks, for channels whose identity is the operating-system user or one configured key. */
   principal(request: PrincipalRequest): Promise<Principal>
   /** Each dependency by name, for the sidecar. */
@@ -291,6 +294,7 @@ async function assemble(parts: Parts): Promise<App> {
       cursorKey: keys('cursor'),
       rankingTexts,
       sealedVectors,
+      briefTokens: config.briefTokens,
       apiKeyPepper: config.apiKeyPepper,
       plans,
       hasLimits: quotas !== undefined,
@@ -317,6 +321,7 @@ async function assemble(parts: Parts): Promise<App> {
     plans,
     hasLimits: quotas !== undefined,
     principal: principalOf,
+    instructions: (principal) => readNow({ scope, namespaces }, principal),
     readiness: () => readiness(database, embedder, bus),
     events: changes,
     keyUpkeep: createKeyUpkeep({

@@ -14,6 +14,7 @@ import {
   memberRemoveOperation,
   memberSetOperation,
 } from './accounts/member-operations.ts'
+import { briefOperation } from './memory/brief.ts'
 import { editOperation } from './memory/edit.ts'
 import { exportOperation } from './memory/export.ts'
 import { feedbackOperation } from './memory/feedback.ts'
@@ -31,6 +32,7 @@ import { restoreOperation, retireOperation } from './memory/retire.ts'
 import { rollbackOperation } from './memory/rollback.ts'
 import type { OpenedBefore } from './memory/search.ts'
 import { storeOperation } from './memory/store.ts'
+import { instructionsReadOperation, instructionsSetOperation } from './namespaces/instructions.ts'
 import {
   planListOperation,
   usageReadOperation,
@@ -43,6 +45,8 @@ export interface OperationDependencies extends OpenedBefore, UsageDependencies {
   readonly embedder: Embedder | undefined
   /** 32 secret bytes of this installation, for page cursors. */
   readonly cursorKey: Uint8Array
+  /** Tokens of a brief when nothing else is asked for; the operation's own default when left out. */
+  readonly briefTokens?: number | undefined
   /** Key of the stored hashes of API keys; undefined: plain SHA-256. */
   readonly apiKeyPepper?: string | undefined
 }
@@ -57,6 +61,7 @@ export function createOperations(dependencies: OperationDependencies) {
     pin: pinOperation(),
     feedback: feedbackOperation(),
     recall: recallOperation(dependencies),
+    brief: briefOperation(dependencies),
     forget: forgetOperation(dependencies),
     export: exportOperation(dependencies),
     import: importOperation(dependencies),
@@ -76,6 +81,8 @@ export function createOperations(dependencies: OperationDependencies) {
     keyList: keyListOperation(),
     keyRotate: keyRotateOperation(dependencies),
     keyRevoke: keyRevokeOperation(),
+    instructionsRead: instructionsReadOperation(),
+    instructionsSet: instructionsSetOperation(),
     usageRead: usageReadOperation(dependencies),
     planList: planListOperation(dependencies),
     grantCreate: grantCreateOperation(),

@@ -11,7 +11,10 @@ interface CreateOptions extends JsonOption {
   readonly plan?: string
 }
 interface SetOptions extends JsonOption {
-  readonly plan: string
+  readonly plan?: string
+  /** False takes them away. */
+  readonly instructions?: string | false
+  readonly instructionsFile?: string
 }
 interface DeleteOptions extends JsonOption {
   readonly yes?: true
@@ -87,14 +90,20 @@ function addMaking(group: Command, run: Run, entry: string): void {
     })
   group
     .command('set')
-    .description('put a namespace on another plan; `mindglue keys encrypt` encrypts one')
+    .description(
+      'change the plan of a namespace, or what its clients are told to keep; `mindglue keys encrypt` encrypts one',
+    )
     .argument('<name>')
-    .requiredOption('--plan <plan>', 'its plan from now on')
+    .option('--plan <plan>', 'its plan from now on')
+    .option('--instructions <text>', 'what to keep and what never, for the models of its clients')
+    .option('--instructions-file <path>', 'the same from a file, `-` for standard input')
+    .option('--no-instructions', 'take them away')
     .option('--json', 'print JSON')
     .action(async (name: string, options: SetOptions, command: Command) => {
-      const action = run(async (config, { plan, json }: SetOptions) => {
+      const action = run(async (config, { json, ...changes }: SetOptions) => {
         const { runNamespaceSet } = await import('./namespaces.ts')
-        return await runNamespaceSet({ config, version, entry, name, plan, isJson: json === true })
+        const isJson = json === true
+        return await runNamespaceSet({ config, version, entry, name, changes, isJson })
       })
       await action(options, command)
     })

@@ -1,7 +1,10 @@
 /** `mindglue namespaces`: every namespace of this installation, for its operator. */
+import { readFile } from 'node:fs/promises'
+import { text as textOf } from 'node:stream/consumers'
 import type { NamespaceReport } from '../daemon/namespaces.ts'
+import { AppError } from '../errors.ts'
 import { agrees } from './agree.ts'
-import { withOperator, type OperatorOptions } from './operator.ts'
+import { withOperator, type Operator, type OperatorOptions } from './operator.ts'
 import { columns, print, printJson, styleFor } from './output.ts'
 
 export interface NamespacesOptions extends OperatorOptions {
@@ -36,7 +39,10 @@ export async function runNamespaceShow(options: NamedOptions): Promise<number> {
   const report = await withOperator(options, (operator) =>
     operator.run('namespaces.show', { name }),
   )
-  printReport(report, options.isJson)
+  const { instructions } = await inNamespace(options, (operator) =>
+    operator.run('instructionsRead', {}),
+  )
+  printReport(report, options.isJson, instructions)
   return 0
 }
 
@@ -55,16 +61,62 @@ export async function runNamespaceCreate(
   return 0
 }
 
+export interface NamespaceChanges {
+  readonly plan?: string
+  /** False takes them away. */
+  readonly instructions?: string | false
+  /** Read in their place; `-` is standard input. */
+  readonly instructionsFile?: string
+}
+
+/** Exit code 0. Throws AppError `invalid_input` when nothing is to be changed, or both texts are given. */
 export async function runNamespaceSet(
-  options: NamedOptions & { readonly plan: string },
+  options: NamedOptions & { readonly changes: NamespaceChanges },
 ): Promise<number> {
-  const { name, plan } = options
-  const report = await withOperator(options, (operator) =>
-    operator.run('namespaces.set', { name, plan }),
-  )
-  if (options.isJson) printJson(report)
-  else print(`Namespace ${name} is on the plan ${report.plan}.`)
+  const { name, changes, isJson } = options
+  const instructions = await instructionsOf(changes)
+  if (changes.plan === undefined && instructions === undefined) {
+    throw new AppError('invalid_input', 'Say what to change: --plan or --instructions.')
+  }
+  const { plan } = changes
+  const planned =
+    plan === undefined
+      ? await withOperator(options, (operator) => operator.run('namespaces.show', { name }))
+      : await withOperator(options, (operator) => operator.run('namespaces.set', { name, plan }))
+  const told =
+    instructions === undefined
+      ? undefined
+      : await inNamespace(options, (operator) => operator.run('instructionsSet', { instructions }))
+  if (isJson) printJson({ ...planned, ...(told && { instructions: told.instructions ?? null }) })
+  else {
+    if (plan !== undefined) print(`Namespace ${name} is on the plan ${planned.plan}.`)
+    if (told?.instructions === undefined) {
+      if (told) print(`Namespace ${name} has no instructions.`)
+    } else print(`Clients of ${name} that connect from now on are told:\n${told.instructions}`)
+  }
   return 0
+}
+
+/** Of a namespace that is there: the command works in it as in the one of `--namespace`. */
+async function inNamespace<T>(
+  options: NamedOptions,
+  work: (operator: Operator) => Promise<T>,
+): Promise<T> {
+  const config = { ...options.config, namespaceName: options.name }
+  return await withOperator({ ...options, config }, work)
+}
+
+/** Null takes them away; undefined leaves them. A file's last line break is no part of them. */
+async function instructionsOf({
+  instructions,
+  instructionsFile: path,
+}: NamespaceChanges): Promise<string | null | undefined> {
+  if (path === undefined) return instructions === false ? null : instructions
+  if (instructions !== undefined) {
+    throw new AppError('invalid_input', 'Give --instructions or --instructions-file, not both.')
+  }
+  const text = path === '-' ? await textOf(process.stdin) : await readFile(path, 'utf8')
+  return text.replaceAll('\r\n', '\n').replace(/\n+$/u, '')
 }
 
 /** Exit code 0 when it is gone, 1 when it was not confirmed. */
@@ -89,11 +141,11 @@ export async function runNamespaceDelete(
   })
 }
 
-function printReport(report: NamespaceReport, isJson: boolean): void {
-  if (isJson) return printJson(report)
+function printReport(report: NamespaceReport, isJson: boolean, instructions?: string): void {
+  if (isJson) return printJson({ ...report, ...(instructions !== undefined && { instructions }) })
   const style = styleFor(process.stdout)
   print(style.bold(report.name))
-  return print(
+  print(
     columns([
       ['encryption', report.encryption],
       ['plan', report.plan],
@@ -104,6 +156,7 @@ function printReport(report: NamespaceReport, isJson: boolean): void {
       ['grants', `${report.grants.given} given, ${report.grants.held} held`],
     ]),
   )
+  if (instructions !== undefined) print(`${style.bold('instructions')}\n${instructions}`)
 }
 
 function megabytes(bytes: number): string {

@@ -137,6 +137,8 @@ const repeatable: ReadonlySet<string> = new Set<OperatorCommand>([
   'namespaces.list',
   'namespaces.show',
   'namespaces.set',
+  'instructionsRead',
+  'instructionsSet',
   'keys.rewrap',
   'keys.encrypt',
 ])

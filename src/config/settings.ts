@@ -338,6 +338,17 @@ export const settings = {
     group: 'operation',
     description: 'Batches of expired memories that a process erases at once on PostgreSQL.',
   }),
+  connectorTools: withDefault('MINDGLUE_CONNECTOR_TOOLS', choice(['on', 'off']), 'off', {
+    group: 'operation',
+    description:
+      'Whether the tools `search` and `fetch`, as ChatGPT asks of its connectors, are offered to clients ' +
+      'whose key names no tools. They read as `recall` does.',
+  }),
+  briefTokens: withDefault('MINDGLUE_BRIEF_TOKENS', integer(300, 20_000), 1500, {
+    group: 'operation',
+    description: 'Most tokens of a brief when the request does not say.',
+    unit: 'tokens',
+  }),
   logLevel: withDefault(
     'MINDGLUE_LOG_LEVEL',
     choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),

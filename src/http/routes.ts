@@ -53,6 +53,7 @@ export function createRoutes(operations: Operations): readonly Route[] {
       }),
     ],
     recall: recallRoutes(operations),
+    brief: [route('readBrief', 'GET', '/brief', operations.brief)],
     forget: forgetRoutes(operations),
     export: [
       route('exportMemories', 'GET', '/memory/export', operations.export, {
@@ -139,6 +140,12 @@ export function createRoutes(operations: Operations): readonly Route[] {
       route('revokeGrant', 'DELETE', '/grants/{id}', operations.grantRevoke, {
         path: { id: z.uuid().describe('Id of the grant, as the list shows it') },
       }),
+    ],
+    instructionsRead: [
+      route('readInstructions', 'GET', '/instructions', operations.instructionsRead),
+    ],
+    instructionsSet: [
+      route('setInstructions', 'PATCH', '/instructions', operations.instructionsSet),
     ],
     usageRead: [route('readUsage', 'GET', '/usage', operations.usageRead)],
     planList: [route('listPlans', 'GET', '/plans', operations.planList)],

@@ -15,6 +15,8 @@ import {
   type PlainMemory,
 } from '../memory/plain-memories.sql.ts'
 import { lowestDocument } from '../namespaces/documents.ts'
+import { decodeInstructions, encodeInstructions } from '../namespaces/instructions.ts'
+import { readInstructions, writeInstructions } from '../namespaces/instructions.sql.ts'
 import {
   insertNamespaceKeys,
   setPlainBelow,
@@ -74,6 +76,7 @@ export async function encryptNamespace(
     if (last === undefined) break
     after = last.entity
   }
+  await batch((tx) => encryptInstructions(tx, settings))
   await scope.withNamespace(principal, {}, (tx) => finish(tx, principal, settings, done))
   return done
 }
@@ -143,6 +146,16 @@ async function encryptEntities(
   return rows
 }
 
+async function encryptInstructions(
+  tx: NamespaceTransaction,
+  settings: NamespaceSettings,
+): Promise<void> {
+  const stored = await readInstructions(tx)
+  if (stored?.token !== null) return
+  const text = decodeInstructions(settings, stored) ?? ''
+  await writeInstructions(tx, encodeInstructions(settings, text))
+}
+
 /** From here on a plain row is an error. */
 async function finish(
   tx: NamespaceTransaction,
@@ -154,7 +167,8 @@ async function finish(
   await requireSame(tx, settings)
   if (
     (await countPlainMemories(tx)) > 0 ||
-    (await plainEntityNames(tx, -(2n ** 63n), 1)).length > 0
+    (await plainEntityNames(tx, -(2n ** 63n), 1)).length > 0 ||
+    (await readInstructions(tx))?.token === null
   ) {
     throw new AppError('conflict', 'Memories were changed meanwhile; run it again.')
   }

@@ -9,6 +9,7 @@ import type { Vault } from '../crypto/vault.ts'
 import type { InNamespace, NamespaceScope, NamespaceTransaction } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { entityKeySlot } from '../graph/entity-names.ts'
+import { instructionsSlot } from '../namespaces/instructions.ts'
 import {
   countOutdatedEntityKeys,
   outdatedEntityKeys,
@@ -19,6 +20,11 @@ import {
   outdatedMemoryKeys,
   updateMemoryKeys,
 } from '../memory/memory-keys.sql.ts'
+import {
+  isOutdated,
+  readInstructions,
+  updateInstructionsKey,
+} from '../namespaces/instructions.sql.ts'
 import { readIndexKey, updateIndexKey } from '../namespaces/namespace-keys.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { changeRevision, lockNamespace, readRevision } from '../namespaces/namespaces.sql.ts'
@@ -61,6 +67,7 @@ export async function rewrapNamespace(
   const run: Run = { scope, principal, keys, settings, options, done: 0, total }
   for (let pass = 0; pass < passesMax && (await left()) > 0; pass += 1) {
     await rewrapIndexKey(run)
+    await rewrapInstructions(run)
     await rewrapMemoryKeys(run)
     await rewrapEntityKeys(run)
   }
@@ -145,6 +152,7 @@ async function countOutdated(tx: NamespaceTransaction, current: WrapOrigin): Pro
   const isIndexOld = index?.key_id !== current.keyId || index.epoch !== current.epoch
   return (
     Number(isIndexOld) +
+    Number(isOutdated(await readInstructions(tx), current)) +
     (await countOutdatedMemoryKeys(tx, current)) +
     (await countOutdatedEntityKeys(tx, current))
   )
@@ -185,6 +193,16 @@ async function rewrapIndexKey(run: Run): Promise<void> {
     const { keyId, epoch } = run.keys.current
     if (row === undefined || (row.key_id === keyId && row.epoch === epoch)) return 0
     await updateIndexKey(tx, rewrap(run, indexKeySlot(row), row.index_key))
+    return 1
+  }
+  note(run, await inBatch(run, work, run.scope.withNamespace))
+}
+
+async function rewrapInstructions(run: Run): Promise<void> {
+  const work = async (tx: NamespaceTransaction): Promise<number> => {
+    const stored = await readInstructions(tx)
+    if (stored?.token == null || !isOutdated(stored, run.keys.current)) return 0
+    await updateInstructionsKey(tx, stored.token, rewrap(run, instructionsSlot, stored.token))
     return 1
   }
   note(run, await inBatch(run, work, run.scope.withNamespace))

@@ -18,6 +18,9 @@ const sources: Readonly<Record<string, (memory: PresentedMemory) => readonly str
   topic: (memory) => memory.tags.map(cleanLine),
 }
 
+/** What a budget of tokens is mostly set to. */
+const budgets = ['600', '1000', '2000', '4000', '8000']
+
 /** Characters of the longest name that is found in a text; nothing begins with more. */
 const nameLengthMax = 80
 
@@ -37,6 +40,7 @@ export async function complete(
     if (namespace !== undefined && namespace !== principal.namespaceName) return valuesOf([])
     if (argument.name === 'name') return await names(host, call, argument.value)
   }
+  if (argument.name === 'max_tokens') return valuesOf(budgets, argument.value)
   const source = sources[argument.name]
   if (source === undefined) return valuesOf([])
   const { results } = await asProtocolError(() =>

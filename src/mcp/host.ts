@@ -1,5 +1,6 @@
 /** What the protocol needs from the application; `App` has this shape. No import points up to it. */
 import type { z } from 'zod'
+import type { Config } from '../config.ts'
 import type { Authorize, Charge, Execute } from '../execute.ts'
 import type { Operations } from '../operations.ts'
 import type { Channel, Principal } from '../principal.ts'
@@ -14,6 +15,7 @@ export type McpOperations = Pick<
   | 'pin'
   | 'feedback'
   | 'recall'
+  | 'brief'
   | 'forget'
   | 'export'
   | 'entityNames'
@@ -34,6 +36,7 @@ export interface MemoryChange {
 }
 
 export interface McpHost {
+  readonly config: Pick<Config, 'connectorTools'>
   /** The one way to run an operation. Throws only AppError. */
   readonly execute: Execute
   /** Refuses, with its trace in the audit log, what `execute` would refuse for want of a scope. */
@@ -50,6 +53,8 @@ export interface McpHost {
   readonly events: {
     onChange(listener: (change: MemoryChange) => void): () => void
   }
+  /** What the namespace is to keep and what never; undefined where nothing is said. Throws AppError. */
+  instructions(principal: Principal): Promise<string | undefined>
   /** 32 secret bytes, the same on every process of an installation. */
   secret(purpose: 'confirmation'): Uint8Array
 }

@@ -1,7 +1,7 @@
 /** Which operation a protocol message will run: what a transport asks before it dispatches. */
 import type { NeededOperation } from '../operation.ts'
 import type { McpHost } from './host.ts'
-import type { ToolEntry } from './tools.ts'
+import type { ToolEntry } from './tool-entry.ts'
 
 /** Everything that shows memories and is no tool reads them through `recall`. */
 const readingMethods: ReadonlySet<unknown> = new Set([

@@ -1,7 +1,8 @@
 /** Operation output → text for a model. Stored words are fenced as data and cleaned of hidden characters. */
 import { fence, hitText, holdsWords, type TextHit } from '../memory/text.ts'
 import { recallNotes } from '../memory/budget.ts'
-import type { ExportOutput, ForgetOutput, RecallOutput, StoreOutput } from './host.ts'
+import type { StoreToolOutput } from '../memory/store-tool.ts'
+import type { ExportOutput, ForgetOutput, RecallOutput } from './host.ts'
 
 /** Ids listed in the text of a batch; all of them are in the structured answer. */
 const idsShownMax = 20
@@ -16,21 +17,25 @@ function hitsText(hits: readonly TextHit[]): string {
   return hits.some(holdsWords) ? fence(texts) : texts.join('\n')
 }
 
-export function renderStore(output: StoreOutput): string {
-  const isChange = output.stored + output.duplicates < output.results.length
+export function renderStore(output: StoreToolOutput): string {
+  const { left_out: left = 0 } = output
+  const isChange = output.stored + output.duplicates < output.results.length + left
   const counts = isChange ? 'Done.' : `Stored ${output.stored}, already there ${output.duplicates}.`
   const shown = output.results.slice(0, idsShownMax).map((result) => {
     const until = result.expires_at === undefined ? '' : `, until ${result.expires_at}`
     const held = result.quarantined ? ', quarantined: not recalled until approved' : ''
     const found = (result.found ?? []).map((one) => `, ${one.action}: ${one.count} ${one.kind}`)
     const version = result.version > 1 ? `, version ${result.version}` : ''
-    return `- ${result.id} (${result.status}, ${result.type}${version}${until}${held}${found.join('')})`
+    return `- ${result.id} (${[result.status, result.type].filter(Boolean).join(', ')}${version}${until}${held}${found.join('')})`
   })
   const more = output.results.length - shown.length
   return [
     output.replayed ? 'This request was answered before; nothing was stored again.' : counts,
     ...shown,
     ...(more > 0 ? [`- and ${more} more`] : []),
+    ...(left > 0
+      ? [`${left} more did not fit: recall finds them, or store with a larger max_tokens.`]
+      : []),
   ].join('\n')
 }
 
@@ -65,6 +70,11 @@ function forgetNote(output: ForgetOutput): string {
 export function renderExport(output: ExportOutput): string {
   const lines = [`${count(output.count, 'memory', 'memories')}, format ${output.format}.`]
   if (output.count > 0) lines.push(fence([output.content]))
+  if (output.too_long) {
+    lines.push(
+      `Too long for max_tokens, and not above: ${output.too_long.join(', ')}. Raise it, or export over REST or at the command line.`,
+    )
+  }
   lines.push(
     output.next_cursor === undefined
       ? 'This was the last page.'

@@ -5,6 +5,7 @@ export type ResourceName =
   | { readonly kind: 'history'; readonly id: string }
   | { readonly kind: 'entity'; readonly name: string }
   | { readonly kind: 'recent' }
+  | { readonly kind: 'brief' }
 
 const uriPattern = /^memory:\/\/(?<namespace>[^/?#]+)\/(?<path>[^?#]+)$/u
 const idPattern = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/u
@@ -19,7 +20,7 @@ export function parseResourceUri(uri: string, namespaceName: string): ResourceNa
   const parts = uriPattern.exec(uri)?.groups
   if (parts === undefined || parts['namespace'] !== namespaceName) return undefined
   const path = parts['path'] ?? ''
-  if (path === 'recent') return { kind: 'recent' }
+  if (path === 'recent' || path === 'brief') return { kind: path }
   const [first = '', second, ...rest] = path.split('/')
   if (rest.length > 0) return undefined
   if (first === 'entities' && second !== undefined) return entityName(second)
@@ -49,7 +50,8 @@ export function resourceUri(namespaceName: string, name: ResourceName): string {
     case 'entity':
       return `${base}/entities/${encodeURIComponent(name.name)}`
     case 'recent':
-      return `${base}/recent`
+    case 'brief':
+      return `${base}/${name.kind}`
     default:
       return name satisfies never
   }

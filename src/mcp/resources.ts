@@ -90,19 +90,30 @@ export async function listResources(
   const { namespaceName } = principal
   const memories = page.results.map((memory) => describe(namespaceName, memory))
   return {
-    resources: cursor === undefined ? [recentResource(namespaceName), ...memories] : memories,
+    resources: cursor === undefined ? [...ownResources(namespaceName), ...memories] : memories,
     ...(page.next_cursor !== undefined && { nextCursor: page.next_cursor }),
   }
 }
 
-function recentResource(namespaceName: string): Resource {
-  return {
-    uri: resourceUri(namespaceName, { kind: 'recent' }),
-    name: 'recent',
-    title: 'Newest memories',
-    description: `The newest ${readMax} memories.`,
-    mimeType,
-  }
+function ownResources(namespaceName: string): Resource[] {
+  return [
+    {
+      uri: resourceUri(namespaceName, { kind: 'brief' }),
+      name: 'brief',
+      title: 'Brief',
+      description:
+        'What to know at the start of a session: pinned, due, last session, what holds about the main names.',
+      mimeType,
+      annotations: { priority: 1 },
+    },
+    {
+      uri: resourceUri(namespaceName, { kind: 'recent' }),
+      name: 'recent',
+      title: 'Newest memories',
+      description: `The newest ${readMax} memories.`,
+      mimeType,
+    },
+  ]
 }
 
 function describe(namespaceName: string, memory: PresentedMemory): Resource {
@@ -127,10 +138,25 @@ export async function readResource(
 ): Promise<ReadResourceResult> {
   const name = nameOf(host, call.principal, uri)
   if (name === undefined) throw new ResourceNotFoundError(uri)
+  if (name.kind === 'brief') {
+    return { contents: [{ uri, mimeType, text: await readBrief(host, call, {}) }] }
+  }
   const { results } = await asProtocolError(() => memoriesOf(host, call, name))
   if (results.length === 0 && name.kind !== 'recent') throw new ResourceNotFoundError(uri)
   const text = fence(results.map((memory) => memoryText(memory)))
   return { contents: [{ uri, mimeType, text }] }
+}
+
+/** A brief as data for a model. Throws the protocol's errors. */
+export async function readBrief(
+  host: McpHost,
+  { principal, options }: ResourceCall,
+  input: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const { text } = await asProtocolError(() =>
+    host.execute(host.operations.brief, principal, input, options),
+  )
+  return fence([text])
 }
 
 /** The URIs of the list that name something the principal can read now; only those can be watched. */
@@ -162,12 +188,14 @@ function isWatched(name: ResourceName): boolean {
 function memoriesOf(
   host: McpHost,
   { principal, options }: ResourceCall,
-  name: ResourceName,
+  name: ReadByRecall,
 ): Promise<RecallOutput> {
   return host.execute(host.operations.recall, principal, recallInput(name), options)
 }
 
-function recallInput(name: ResourceName): Readonly<Record<string, unknown>> {
+type ReadByRecall = Exclude<ResourceName, { kind: 'brief' }>
+
+function recallInput(name: ReadByRecall): Readonly<Record<string, unknown>> {
   switch (name.kind) {
     case 'memory':
       return { ids: [name.id] }

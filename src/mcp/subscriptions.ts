@@ -52,6 +52,7 @@ function* updatedBy(change: MemoryChange, { namespaceName }: Principal): Iterabl
     yield { kind: 'resource_updated', uri: resourceUri(namespaceName, { kind: 'history', id }) }
   }
   yield { kind: 'resource_updated', uri: resourceUri(namespaceName, { kind: 'recent' }) }
+  yield { kind: 'resource_updated', uri: resourceUri(namespaceName, { kind: 'brief' }) }
 }
 
 /** Runs `work` at once, then at most once an interval; the last trigger is never lost. */

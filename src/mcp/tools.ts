@@ -7,90 +7,111 @@ import type {
 } from '@modelcontextprotocol/server'
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
 import type { z } from 'zod'
-import { storeToolInput } from '../memory/store-tool.ts'
-import type { NeededOperation, Operation } from '../operation.ts'
+import { briefAnswer, recallToolInput, recallToolOutput } from '../memory/recall-tool.ts'
+import { boundStored, storeToolInput, storeToolOutput } from '../memory/store-tool.ts'
+import { boundForgotten } from '../memory/forget-tool.ts'
+import { fence } from '../memory/text.ts'
+import type { Operation } from '../operation.ts'
+import type { Principal } from '../principal.ts'
+import {
+  answer,
+  answerTokens,
+  answerTokensMax,
+  budgetField,
+  pageTokensMax,
+  tokensField,
+  withoutBudget,
+} from './answer.ts'
+import { connectorTools } from './connector-tools.ts'
 import { confirmForget } from './confirm.ts'
-import type { McpHost } from './host.ts'
-import { progressOf } from './progress.ts'
+import type { ForgetOutput, McpHost, StoreOutput } from './host.ts'
 import { renderExport, renderForget, renderRecall, renderStore } from './render.ts'
 import type { ToolCall } from './tool-call.ts'
+import { run, type ToolEntry } from './tool-entry.ts'
 import { toolError } from './tool-error.ts'
 import { inputSchema, outputSchema } from './tool-schema.ts'
 
-/** One tool: its definition, made once, and what a call of it does. */
-export interface ToolEntry {
-  readonly definition: Tool
-  /** What a call runs; its scope and tool are asked for before the call is dispatched. */
-  readonly operation: NeededOperation
-  /** Throws AppError; an answer may be a question back to the person. */
-  call(call: ToolCall): Promise<CallToolResult | InputRequiredResult>
+/** Tools that are offered only where somebody asked for them. */
+const optional: ReadonlySet<string> = new Set(['search', 'fetch'])
+
+/** False for a tool that nobody asked for: there is none of that name then. */
+export function isThere({ config }: McpHost, { credential }: Principal, name: string): boolean {
+  if (!optional.has(name)) return true
+  return credential?.tools?.has(name) ?? config.connectorTools === 'on'
 }
 
-/** What an answer may take of a conversation when the call does not say: some thirty memories. */
-const recallTokensMax = 4_000
-
-/** The default tools in their fixed order: exactly four. */
+/** The default tools in their fixed order, exactly four, then the optional ones. */
 export function createTools(host: McpHost): readonly ToolEntry[] {
-  const { operations } = host
-  const tool = <I extends z.ZodType, O extends z.ZodType, P>(
-    operation: Operation<I, O, P>,
-    render: (output: z.output<O>) => string,
-  ): ToolEntry => ({
-    definition: definitionOf(operation),
-    operation,
-    call: (call) => run(host, operation, call, render),
-  })
+  const { forget, export: exportPage } = host.operations
   return [
     storeTool(host),
+    recallTool(host),
     {
-      ...tool(operations.recall, renderRecall),
-      call: (call) =>
-        run(
-          host,
-          operations.recall,
-          { ...call, input: { max_tokens: recallTokensMax, ...call.input } },
-          renderRecall,
-        ),
-    },
-    {
-      definition: definitionOf(operations.forget),
-      operation: operations.forget,
-      call: async (call) => {
-        const output = await confirmForget(host, call)
-        return isQuestion(output) ? output : answer(output, renderForget(output))
+      definition: definitionOf(forget, forget.input.safeExtend(budgetField), forget.output),
+      operation: forget,
+      call: async (given) => {
+        const { call, maxTokens } = withoutBudget(given)
+        const whole = await confirmForget(host, call)
+        if (isQuestion(whole)) return whole
+        const sizeOf = (one: ForgetOutput) => answerTokens(one, renderForget(one))
+        const output = boundForgotten(whole, maxTokens ?? answerTokensMax, sizeOf)
+        return answer(output, renderForget(output))
       },
     },
-    tool(operations.export, renderExport),
+    {
+      definition: definitionOf(exportPage, exportPage.input, exportPage.output),
+      operation: exportPage,
+      call: async (call) => {
+        const output = await run(host, exportPage, bounded(call, pageTokensMax))
+        return answer(output, renderExport(output))
+      },
+    },
+    ...connectorTools(host),
   ]
 }
 
-async function run<I extends z.ZodType, O extends z.ZodType, P>(
-  host: McpHost,
-  operation: Operation<I, O, P>,
-  { principal, input, context }: ToolCall,
-  render: (output: z.output<O>) => string,
-): Promise<CallToolResult> {
-  const progress = progressOf(context)
-  const options = { signal: context.mcpReq.signal, onProgress: progress.report }
-  const output = await host.execute(operation, principal, input, options)
-  await progress.finish()
-  return answer(output, render(output))
+/** With the usual budget where the call names none. */
+function bounded(call: ToolCall, maxTokens = answerTokensMax): ToolCall {
+  return { ...call, input: { max_tokens: maxTokens, ...call.input } }
+}
+
+/** One tool for what reads: memories, or a brief of them. */
+function recallTool(host: McpHost): ToolEntry {
+  const { recall, brief } = host.operations
+  return {
+    definition: definitionOf(recall, recallToolInput, recallToolOutput),
+    operation: recall,
+    call: async (call) => {
+      const { brief: view, ...input } = call.input
+      if (view === undefined) {
+        const output = await run(host, recall, bounded(call))
+        return answer(output, renderRecall(output))
+      }
+      const output = await run(host, brief, { ...call, input: { ...input, view } })
+      return answer(briefAnswer(output), `${fence([output.text])}\n(${output.tokens} tokens)`)
+    },
+  }
 }
 
 /** One tool for what changes a memory: with an id it changes that one, and a field says how. */
 function storeTool(host: McpHost): ToolEntry {
   const { store, edit, retire, restore, pin, feedback } = host.operations
+  const change = async (call: ToolCall): Promise<StoreOutput> => {
+    const { input } = call
+    if ('retire' in input) return await run(host, retire, call)
+    if ('restore_version' in input) return await run(host, restore, call)
+    if ('pin' in input) return await run(host, pin, call)
+    if ('feedback' in input) return await run(host, feedback, call)
+    return await ('id' in input ? run(host, edit, call) : run(host, store, call))
+  }
   return {
-    definition: { ...definitionOf(store), inputSchema: inputSchema(storeToolInput) },
+    definition: definitionOf(store, storeToolInput.extend(budgetField), storeToolOutput),
     operation: store,
-    call: (call) => {
-      const { input } = call
-      if ('retire' in input) return run(host, retire, call, renderStore)
-      if ('restore_version' in input) return run(host, restore, call, renderStore)
-      if ('pin' in input) return run(host, pin, call, renderStore)
-      if ('feedback' in input) return run(host, feedback, call, renderStore)
-      if ('id' in input) return run(host, edit, call, renderStore)
-      return run(host, store, call, renderStore)
+    call: async (given) => {
+      const { call, maxTokens } = withoutBudget(given)
+      const whole = await change(call)
+      const output = boundStored(whole, maxTokens, (one) => answerTokens(one, renderStore(one)))
+      return answer(output, renderStore(output))
     },
   }
 }
@@ -99,14 +120,14 @@ function isQuestion(output: object): output is InputRequiredResult {
   return 'resultType' in output
 }
 
-function definitionOf(operation: Operation): Tool {
+function definitionOf(operation: Operation, input: z.ZodType, output: z.ZodObject): Tool {
   const isRead = operation.effect === 'read'
   return {
     name: operation.name,
     title: operation.title,
     description: operation.description,
-    inputSchema: inputSchema(operation.input),
-    outputSchema: outputSchema(operation.output),
+    inputSchema: inputSchema(input),
+    outputSchema: outputSchema(output.extend(tokensField)),
     annotations: {
       title: operation.title,
       readOnlyHint: isRead,
@@ -117,11 +138,6 @@ function definitionOf(operation: Operation): Tool {
       openWorldHint: false,
     },
   }
-}
-
-/** Operations answer with an object that `execute` checked against the output schema. */
-function answer(output: unknown, text: string): CallToolResult {
-  return { content: [{ type: 'text', text }], structuredContent: output }
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   blockTokens,
   hitText,
   holdsWords,
+  neutral,
   noticeTokens,
   type TextFacts,
   type TextHit,
@@ -108,7 +109,8 @@ function costOf(hit: TextHit): Cost {
   return {
     // One for the comma.
     json: countTokens(JSON.stringify(hit)) + 1,
-    text: countTokens(hitText(hit)) + (holdsWords(hit) ? blockTokens : 1),
+    // As it will stand: a mark in it that was made harmless counts for more than before.
+    text: countTokens(neutral(hitText(hit))) + (holdsWords(hit) ? blockTokens : 1),
   }
 }
 
@@ -118,9 +120,6 @@ function frameCost(frame: Frame): Cost {
     text: noticeTokens + countTokens(recallNotes(frame).join('\n')),
   }
 }
-
-/** Ids as long as any, for room that is kept. */
-const someIds = Array.from({ length: namedMax }, () => '0a1b2c3d-4e5f-7061-8293-a4b5c6d7e8f9')
 
 /**
  * Fills greedily by rank: a hit that does not fit is left out and a later, shorter one may still fit; a
@@ -151,15 +150,62 @@ function fit<Hit extends BudgetHit, Shown extends TextHit, F extends Frame>(
   { maxTokens = Infinity, cursorAfter }: Bounds,
 ) {
   const frame = Number.isFinite(maxTokens) ? boundedFrame(given, maxTokens) : given
-  const kept = keptRoom(frame, hits, cursorAfter)
+  const last = hits.at(-1)
+  const cursor = cursorAfter && last && cursorAfter(last)
+  const kept = {
+    ...frame,
+    ...(cursor !== undefined && { next_cursor: cursor }),
+    tokens: tokensMost,
+  }
+  const whole = fill(hits, shape, minus(maxTokens, frameCost(kept)), cursorAfter !== undefined)
+  const isWhole = whole.left.length === 0 && whole.end === last
+  // Only what leaves something out needs room to say so.
+  const { taken, left, end, sum } = isWhole
+    ? whole
+    : fill(
+        hits,
+        shape,
+        minus(maxTokens, frameCost({ ...kept, left_out: 999 })),
+        cursorAfter !== undefined,
+      )
+  const named = [...new Set(left.map(({ id }) => id))].slice(0, namedMax)
+  const answerWith = (names: readonly string[]) => ({
+    ...frame,
+    ...(left.length > 0 && { left_out: left.length }),
+    ...(names.length > 0 && { left_out_ids: [...names] }),
+    ...(cursorAfter && end && end !== last && { next_cursor: cursorAfter(end) }),
+  })
+  // As many names as there is still room for.
+  for (let count = named.length; ; count -= 1) {
+    const answer = answerWith(named.slice(0, count))
+    const around = frameCost({ ...answer, tokens: tokensMost })
+    const tokens = Math.max(sum.json + around.json, sum.text + around.text)
+    if (tokens <= maxTokens || count === 0) return { hits: taken, frame: { ...answer, tokens } }
+  }
+}
+
+/** As long as any count. */
+const tokensMost = 999_999
+
+function minus(tokens: number, cost: Cost): Cost {
+  return { json: tokens - cost.json, text: tokens - cost.text }
+}
+
+/** Takes hits in order while they fit; of a listing the first that does not ends it. `end`: the last one looked at. */
+function fill<Hit extends BudgetHit, Shown extends TextHit>(
+  hits: readonly Hit[],
+  shape: (hit: Hit) => Shown,
+  room: Cost,
+  isListing: boolean,
+) {
   const taken: Shown[] = []
   const left: Hit[] = []
   const sum = { json: 0, text: 0 }
   let end: Hit | undefined
   for (const hit of hits) {
-    const room = { json: maxTokens - kept.json - sum.json, text: maxTokens - kept.text - sum.text }
-    const shown = within(shape(hit), room, taken.length === 0)
-    if (shown === undefined && cursorAfter && taken.length > 0) break
+    const rest = { json: room.json - sum.json, text: room.text - sum.text }
+    const shown = within(shape(hit), rest, taken.length === 0)
+    if (shown === undefined && isListing && taken.length > 0) break
     end = hit
     if (shown === undefined) {
       left.push(hit)
@@ -170,34 +216,7 @@ function fit<Hit extends BudgetHit, Shown extends TextHit, F extends Frame>(
     sum.text += cost.text
     taken.push(shown)
   }
-  const answer = {
-    ...frame,
-    ...(left.length > 0 && { left_out: left.length, left_out_ids: namesOf(left) }),
-    ...(cursorAfter && end && end !== hits.at(-1) && { next_cursor: cursorAfter(end) }),
-  }
-  const around = frameCost({ ...answer, tokens: 999_999 })
-  const tokens = Math.max(sum.json + around.json, sum.text + around.text)
-  return { hits: taken, frame: { ...answer, tokens } }
-}
-
-function namesOf(left: readonly BudgetHit[]): string[] {
-  return [...new Set(left.map(({ id }) => id))].slice(0, namedMax)
-}
-
-/** What the rest of the answer may come to, whatever is left out. */
-function keptRoom(
-  frame: Frame,
-  hits: readonly BudgetHit[],
-  cursorAfter: Bounds['cursorAfter'],
-): Cost {
-  const last = hits.at(-1)
-  return frameCost({
-    ...frame,
-    left_out: 999,
-    left_out_ids: someIds,
-    tokens: 999_999,
-    ...(cursorAfter && last && { next_cursor: cursorAfter(last) }),
-  })
+  return { taken, left, end, sum }
 }
 
 /** Lists of ids that would take more than half of the answer are cut; their whole length is told. */
@@ -240,11 +259,28 @@ function within<Hit extends TextHit>(hit: Hit, room: Cost, isBest: boolean): Hit
   }
   if (fits(bare)) return bare
   const words = hit.content ?? ''
-  for (let tokens = Math.min(room.json, room.text); tokens > cutTokensMin; tokens *= 0.7) {
-    const cut = { ...bare, content: firstTokens(words, Math.floor(tokens)) }
-    if (fits(cut)) return cut
+  // What stands beside its words may itself be too long: it goes then, or its end does.
+  for (const rest of [bare, { ...bare, ...shortFacts(hit) }]) {
+    const around = costOf({ ...rest, content: '' })
+    const most = Math.min(room.json - around.json, room.text - around.text)
+    for (let tokens = most; tokens > cutTokensMin; tokens *= 0.85) {
+      const cut = { ...rest, content: firstTokens(words, Math.floor(tokens)) }
+      if (fits(cut)) return cut
+    }
   }
   return undefined
+}
+
+/** Of a name that stands before a memory's words. */
+const labelTokens = 15
+
+function shortFacts({ tags, session, speaker, source }: TextHit): Partial<TextHit> {
+  return {
+    ...(tags && { tags: [] }),
+    ...(session !== undefined && { session: firstTokens(session, labelTokens) }),
+    ...(speaker !== undefined && { speaker: firstTokens(speaker, labelTokens) }),
+    ...(source && { source: { kind: source.kind, trust: source.trust } }),
+  }
 }
 
 /** A shorter beginning of a text tells nothing. */

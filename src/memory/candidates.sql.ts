@@ -80,12 +80,12 @@ export async function readCandidates(
 }
 
 /** Milliseconds since 1970 as a float8; NaN for null, since `||` with null would drop the row. */
-function instant(column: SqlFragment): SqlFragment {
+export function instant(column: SqlFragment): SqlFragment {
   return fragment`float8send(coalesce(extract(epoch from ${column}) * 1000, 'NaN')::float8)`
 }
 
 /** Length as int4, then the bytes; -1 for null. */
-function prefixed(column: SqlFragment): SqlFragment {
+export function prefixed(column: SqlFragment): SqlFragment {
   return fragment`coalesce(int4send(length(${column})) || ${column}, int4send(-1))`
 }
 

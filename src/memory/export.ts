@@ -4,6 +4,7 @@ import { isEnvelopeFailure } from '../crypto/envelope.ts'
 import { AppError } from '../errors.ts'
 import type { CommitContext, NamespaceSettings, Operation } from '../operation.ts'
 import { clean, cleanLine } from '../pipeline/clean.ts'
+import { countTokens } from '../pipeline/tokens.ts'
 import { inBatches, pageBytesMax } from './batches.ts'
 import { openPlaceCursor, sealCursor } from './cursor.ts'
 import { listVoices, type Voice } from './feedback.sql.ts'
@@ -11,6 +12,7 @@ import type { FieldPlace } from './fields.ts'
 import { pageMemories } from './listing.sql.ts'
 import type { MemoryRow } from './memories.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
+import { blockTokens, neutral, noticeTokens } from './text.ts'
 
 const pageMax = 500
 const defaultPage = 100
@@ -22,6 +24,12 @@ const exportInput = z.strictObject({
     .optional()
     .describe('jsonl (default; can be imported again) or markdown (to read)'),
   limit: z.int().min(1).max(pageMax).optional().describe('Memories a page, at most 500 (100)'),
+  max_tokens: z
+    .int()
+    .min(1_000)
+    .max(200_000)
+    .optional()
+    .describe('Most tokens of the page (the tool: 20000)'),
   include_quarantined: z
     .boolean()
     .optional()
@@ -33,6 +41,10 @@ const exportOutput = z.object({
   format: z.enum(['jsonl', 'markdown']),
   content: z.string().describe('One JSON object a line, or Markdown'),
   count: z.int(),
+  too_long: z
+    .array(z.string())
+    .optional()
+    .describe('Memories that alone are longer than max_tokens and are not in the content'),
   next_cursor: z.string().optional().describe('Absent on the last page'),
 })
 
@@ -81,24 +93,63 @@ export function exportOperation({
       const binding = { principal: context.principal, operation: 'export', filter }
       const after =
         input.cursor === undefined ? firstKey : openPlaceCursor(cursorKey, binding, input.cursor)
-      const page = await readPage(context, after, input.limit ?? defaultPage)
-      const content = page.lines.map(format === 'jsonl' ? toJsonLine : toMarkdown).join('')
+      const page = boundPage(
+        await readPage(context, after, input.limit ?? defaultPage),
+        format === 'jsonl' ? toJsonLine : toMarkdown,
+        (input.max_tokens ?? Infinity) - frameTokens,
+      )
       return {
         output: {
           format,
-          content,
-          count: page.lines.length,
+          content: page.texts.join(''),
+          count: page.ids.length,
+          ...(page.tooLong.length > 0 && { too_long: page.tooLong }),
           ...(page.next && {
             next_cursor: sealCursor(cursorKey, binding, [page.next.id, `${page.next.version}`]),
           }),
         },
         audit: {
-          resourceIds: page.lines.map((line) => line.id),
-          counts: { memories: page.lines.length },
+          resourceIds: page.ids,
+          counts: { memories: page.ids.length },
         },
       }
     },
   }
+}
+
+/** What stands around the content: the fence or the fields, the cursor, one memory that is too long, the count. */
+const frameTokens = noticeTokens + blockTokens + 200
+
+/** As much of a page as its tokens hold; a line that alone is longer is named in its place. */
+function boundPage(
+  page: { readonly lines: readonly ExportLine[]; readonly next: FieldPlace | undefined },
+  toText: (line: ExportLine) => string,
+  tokens: number,
+) {
+  const texts: string[] = []
+  const ids: string[] = []
+  const tooLong: string[] = []
+  let left = tokens
+  let last: FieldPlace | undefined
+  for (const line of page.lines) {
+    const text = toText(line)
+    const cost = Number.isFinite(tokens) ? textTokens(text) : 0
+    if (cost > left && last !== undefined) return { texts, ids, tooLong, next: last }
+    last = { id: line.id, version: line.version }
+    if (cost > left) {
+      tooLong.push(line.id)
+      continue
+    }
+    left -= cost
+    texts.push(text)
+    ids.push(line.id)
+  }
+  return { texts, ids, tooLong, next: page.next }
+}
+
+/** In either form: in JSON a string, or between the marks. */
+function textTokens(text: string): number {
+  return Math.max(countTokens(JSON.stringify(text)), countTokens(neutral(text)))
 }
 
 async function readPage(context: CommitContext, after: FieldPlace, limit: number) {

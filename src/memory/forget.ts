@@ -100,7 +100,7 @@ const forgetInput = z
     }
   })
 
-const forgetOutput = z.object({
+export const forgetOutput = z.object({
   status: z.enum(['forgotten', 'dry_run', 'confirmation_required']),
   memories: z.int().describe('Memories forgotten, or that would be'),
   versions: z.int(),

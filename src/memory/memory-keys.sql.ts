@@ -108,6 +108,9 @@ export function memoryKeyOrigins(
       union all
       select key_id, epoch from entities where namespace = ${tx.namespace} and key_id is not null
       union all
+      select instructions_key_id, instructions_epoch from namespaces
+      where namespace = ${tx.namespace} and instructions_token is not null
+      union all
       select key_id, epoch from namespace_keys where namespace = ${tx.namespace}) k
     group by 1, 2 order by 1, 2`
 }

@@ -36,7 +36,7 @@ const shortHit = presentedMemory
     truncated: z.literal(true).optional(),
   })
 
-const recallOutput = z.object({
+export const recallOutput = z.object({
   results: z.array(recallResult),
   hits: z.array(shortHit).optional().describe('In place of results with detail ids or brief'),
   left_out: z.int().optional().describe('Hits that did not fit into max_tokens'),

@@ -1,4 +1,6 @@
 /** `mindglue namespaces` as a person runs it: each run is a process of its own. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { freshStore, startProgram, type Served, type Store } from '../support/serve.ts'
 
@@ -40,6 +42,19 @@ test('a namespace is made with its encryption and plan, shown, changed, and dele
   expect((await namespaces('set', 'research', '--plan', 'free')).stdout).toContain('plan free')
   expect((await namespaces('show', 'research')).stdout).toMatch(/^plan +free$/mu)
 
+  const rule = 'Keep decisions with their reasons.'
+  const told = await namespaces('set', 'research', '--instructions', rule)
+  expect([told.code, told.stdout.includes(rule)]).toEqual([0, true])
+  expect((await namespaces('show', 'research')).stdout).toContain(`instructions\n${rule}`)
+  const file = join(store.environment['HOME'] ?? '', 'instructions.txt')
+  writeFileSync(file, 'Never keep names.\r\n')
+  const both = ['--instructions', rule, '--instructions-file', file]
+  expect((await namespaces('set', 'research', ...both)).stderr).toContain('not both')
+  await namespaces('set', 'research', '--instructions-file', file)
+  expect((await namespaces('show', 'research')).stdout).toMatch(/\nNever keep names\.\n$/u)
+  await namespaces('set', 'research', '--no-instructions')
+  expect((await namespaces('show', 'research')).stdout).not.toContain('instructions')
+
   const asked = await namespaces('delete', 'research')
   expect(asked.code).toBe(1)
   expect(asked.stdout).toContain('--yes does it without asking')
@@ -54,6 +69,7 @@ test('a namespace is made with its encryption and plan, shown, changed, and dele
 test.each([
   ['the namespace that the command works in', ['delete', 'default', '--yes'], '--namespace'],
   ['a name that nobody could use', ['create', 'Upper Case'], 'lower-case'],
+  ['a change of nothing', ['set', 'default'], '--plan or --instructions'],
   ['a plan that is none', ['create', 'planned', '--plan', 'gold'], 'the plans are'],
   ['an encryption that is none', ['create', 'x', '--encryption', 'rot13'], 'rot13'],
 ])('%s is refused with what to do', async (_what, args, message) => {

@@ -12,7 +12,7 @@ import { raw } from '../support/statements.ts'
 const columns = {
   encrypted: `memories: content raw_content metadata tags session_label speaker source_url source_client
     retire_reason; entities: name key_token; memory_keys: token; sealed_embeddings: token;
-    namespaces: index_key instructions; root_keys: key_check; grants: mark_label;
+    namespaces: index_key instructions instructions_token; root_keys: key_check; grants: mark_label;
     oauth_artifacts: payload`,
   'keyed hashes': `memories: session_key speaker_key source_client_key dedupe_key terms tag_terms entities;
     namespaces: common_terms; confirmations: token_hash request_hash;
@@ -98,6 +98,9 @@ test('what is called encrypted holds tokens and nothing else, in both profiles',
         source_url: 'https://example.org/',
       },
     )
+    const root = { ...principal, scopes: new Set(['admin'] as const) }
+    const instructions = 'Keep decisions with their reasons.'
+    await memory.execute(memory.operations.instructionsSet, root, { instructions })
   }
   const empty: string[] = []
   for (const name of parse(columns.encrypted)) {
@@ -115,7 +118,6 @@ test('what is called encrypted holds tokens and nothing else, in both profiles',
   // Nothing writes these yet; root keys are noted by the whole program.
   expect(empty).toEqual([
     'memories.retire_reason',
-    'namespaces.instructions',
     'root_keys.key_check',
     'grants.mark_label',
     'oauth_artifacts.payload',

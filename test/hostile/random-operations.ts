@@ -190,6 +190,8 @@ export class RandomOperations {
       authorize: () => Promise.resolve(),
       charge: () => Promise.resolve(),
       operations: memory.operations,
+      config: { connectorTools: 'off' as const },
+      instructions: () => Promise.resolve(undefined),
       principal: () => Promise.resolve(principal),
       events: { onChange: () => () => undefined },
       secret: () => new Uint8Array(32),
@@ -201,7 +203,7 @@ export class RandomOperations {
     }
     const other = this.#calls.chance(0.5) ? home : this.#calls.home()
     const id = world.idOf(this.#calls.random, other.namespace) ?? ''
-    const path = pick(this.#calls.random, [id, `${id}/history`, 'recent'])
+    const path = pick(this.#calls.random, [id, `${id}/history`, 'recent', 'brief'])
     // Under the own name, and under the name of the namespace that the id is of.
     const uri = `memory://${pick(this.#calls.random, [home, other]).name}/${path}`
     await this.#calls.withFault({ principal, named: [id] }, () => readResource(host, call, uri))

@@ -3,6 +3,7 @@ import { ListResourcesResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { dataNotice } from '../../src/memory/text.ts'
+import { countTokens } from '../../src/pipeline/tokens.ts'
 import type { Principal } from '../../src/principal.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { connections, type Caller } from '../support/clients.ts'
@@ -90,9 +91,9 @@ describe.each(connections)('$name', ({ open }) => {
       cursor = page.nextCursor
       pages++
     } while (cursor !== undefined && pages < 10)
-    expect(uris[0]).toBe('memory://default/recent')
-    expect(new Set(uris).size).toBe(memories + 1)
-    expect(uris).toHaveLength(memories + 1)
+    expect(uris.slice(0, 2)).toEqual(['memory://default/brief', 'memory://default/recent'])
+    expect(new Set(uris).size).toBe(memories + 2)
+    expect(uris).toHaveLength(memories + 2)
     expect(uris.at(-1)).toBe(`memory://default/${first}`)
     expect(uris.join()).not.toContain(foreign)
   })
@@ -155,7 +156,13 @@ describe.each(connections)('$name', ({ open }) => {
     expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toContain(
       'memory://{namespace}/{id}',
     )
-    expect(prompts.map(({ name }) => name)).toEqual(['brief', 'continue', 'remember_session'])
+    expect(prompts.map(({ name }) => name)).toEqual([
+      'brief',
+      'continue',
+      'remember_session',
+      'review',
+      'clean_up',
+    ])
     expect(JSON.stringify([resourceTemplates, prompts])).not.toMatch(/boiler|Quentin/u)
   })
 
@@ -183,6 +190,8 @@ describe.each(connections)('$name', ({ open }) => {
     }
     const sessions = await complete('continue', 'session', 'round')
     expect(new Set(sessions)).toEqual(new Set(['round 0', 'round 1', 'round 2']))
+    expect(await complete('remember_session', 'session', 'round 1')).toEqual(['round 1'])
+    expect(await complete('review', 'max_tokens', '4')).toEqual(['4000'])
     expect(await complete('brief', 'topic', 'boiler-h')).toEqual([])
     expect((await complete('brief', 'topic', 'boiler-')).length).toBe(5)
   })
@@ -195,17 +204,45 @@ describe.each(connections)('$name', ({ open }) => {
     expect(request).not.toContain('Quentin')
   })
 
-  test('a session is continued from its own memories', async () => {
-    const [found] = await ask.prompt('continue', { session: 'round 2' })
-    expect(found).toContain('session round 2')
-    expect(found).not.toContain('session round 1')
-    const [nothing] = await ask.prompt('continue', { session: 'hidden' })
-    expect(nothing).toBe('Nothing is stored about this yet.')
+  test('the brief of a session start is a resource, a prompt and an answer of recall', async () => {
+    const read = await ask.read('memory://default/brief')
+    const [prompted, request] = await ask.prompt('brief')
+    const called = await caller.call('recall', { brief: 'start' })
+    for (const text of [read, prompted, called.text]) {
+      expect(text?.split('\n')[0]).toBe(dataNotice)
+      expect(text).toContain('## Last session: "round 2"')
+      expect(text).toContain('## About Quentin')
+      expect(text).not.toMatch(/Wilhelmina|hidden/u)
+    }
+    expect(request).toMatch(/due and overdue first/u)
+    const { results, brief } = z.looseObject({ brief: z.string() }).parse(called.structured)
+    expect([results, called.text.includes(brief)]).toEqual([[], true])
   })
 
+  test('a session is continued from its own memories', async () => {
+    const [found] = await ask.prompt('continue', { session: 'round 2' })
+    expect(found).toContain('## Last session: "round 2"')
+    expect(found).not.toContain('Note 118')
+    const [nothing] = await ask.prompt('continue', { session: 'hidden' })
+    expect(nothing).not.toContain('Wilhelmina')
+  })
+
+  test.each(['brief', 'continue', 'remember_session', 'review', 'clean_up'])(
+    'the prompt %s brings its material and keeps to its tokens',
+    async (name) => {
+      for (const max of [600, 1500]) {
+        const texts = await ask.prompt(name, { max_tokens: `${max}` })
+        const sizes = texts.map((text) => countTokens(text))
+        expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(max)
+        expect(texts[0]).toContain('Namespace default, 120 memories')
+        expect(texts).toHaveLength(2)
+      }
+    },
+  )
+
   test.each([
-    ['brief', {}],
-    ['brief', { topic: '   ' }],
+    ['brief', { max_tokens: '10' }],
+    ['continue', { max_tokens: 'many' }],
     ['brief', { topic: 'x'.repeat(5000) }],
     ['unknown', {}],
   ])('the prompt %s with %j is refused', async (name, given) => {

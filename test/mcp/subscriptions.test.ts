@@ -87,7 +87,11 @@ test('a change of very many memories is announced as one of the list, not each b
   })
   const memoryIds = Array.from({ length: 100_000 }, (_, index) => `id-${index}`)
   changes.publish({ namespace: 1n, memoryIds, action: 'forgotten' })
-  expect(heard).toEqual(['memory://default/recent', 'resources_list_changed'])
+  expect(heard).toEqual([
+    'memory://default/recent',
+    'memory://default/brief',
+    'resources_list_changed',
+  ])
   changes.publish({ namespace: 1n, memoryIds: ['id-1'], action: 'forgotten' })
   expect(heard).toContain('memory://default/id-1')
   end()

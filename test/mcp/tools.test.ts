@@ -13,6 +13,8 @@ const unused = (): never => {
   throw new Error('a definition needs no work')
 }
 const tools = createTools({
+  config: { connectorTools: 'off' },
+  instructions: unused,
   operations: createOperations({
     embedder: undefined,
     cursorKey: new Uint8Array(32),
@@ -35,8 +37,9 @@ function* schemas(schema: unknown, path = ''): Iterable<[string, Record<string, 
   for (const [key, value] of entries) yield* schemas(value, `${path}/${key}`)
 }
 
-test('the default tools are exactly store, recall, forget and export, in this order', () => {
-  expect(tools.map(({ name }) => name)).toEqual(['store', 'recall', 'forget', 'export'])
+test('the tools are store, recall, forget and export, then the optional ones, in this order', () => {
+  const names = ['store', 'recall', 'forget', 'export', 'search', 'fetch']
+  expect(tools.map(({ name }) => name)).toEqual(names)
 })
 
 describe.each(tools)('$name', (tool) => {
@@ -52,7 +55,7 @@ describe.each(tools)('$name', (tool) => {
     expect(tool.description?.length).toBeLessThan(1000)
     expect(tool.annotations).toEqual({
       title: tool.title,
-      readOnlyHint: ['recall', 'export'].includes(tool.name),
+      readOnlyHint: !['store', 'forget'].includes(tool.name),
       destructiveHint: tool.name === 'forget',
       idempotentHint: tool.name !== 'store',
       openWorldHint: false,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { countVersions } from '../../src/memory/size.sql.ts'
 import { refreshStatistics } from '../../src/namespaces/namespaces.sql.ts'
+import { briefViews } from '../../src/memory/brief-views.ts'
 import { complete } from '../../src/mcp/completions.ts'
 import { listResources, readResource } from '../../src/mcp/resources.ts'
 import type { Operation } from '../../src/operation.ts'
@@ -121,6 +122,10 @@ describe.each(['field', 'sealed'] as const)(
       )
     })
 
+    test.each(briefViews)('a brief to %s', async (view) => {
+      await bothAnswers((eve) => run(memory.operations.brief, eve, { view, max_tokens: 20_000 }))
+    })
+
     test('a question after the statistics were refreshed', async () => {
       for (const name of Object.values(names)) {
         const job = await admin(name)
@@ -156,7 +161,7 @@ describe.each(['field', 'sealed'] as const)(
     test('resources: their list, the newest and a name', async () => {
       const call = (principal: Principal) => ({ principal, options: {} })
       await bothAnswers((eve) => listResources(host(), call(eve), undefined))
-      for (const path of ['recent', 'entities/Grace%20Hopper']) {
+      for (const path of ['recent', 'brief', 'entities/Grace%20Hopper']) {
         await bothAnswers((eve) =>
           readResource(host(), call(eve), `memory://${eve.namespaceName}/${path}`),
         )
@@ -229,6 +234,8 @@ describe.each(['field', 'sealed'] as const)(
       }
       return {
         ...memory,
+        config: { connectorTools: 'off' as const },
+        instructions: unused,
         authorize: unused,
         charge: unused,
         events: { onChange: unused },

@@ -93,7 +93,7 @@ test(`no answer is over its budget, as text or JSON (seed ${seed})`, async () =>
     const detail = oneOf(['ids', 'brief', 'full'] as const)
     expectWithin(await recall(who, { ...way, max_tokens: maxTokens, detail }), maxTokens)
   }
-}, 600_000)
+}, 3_600_000)
 
 describe('what an answer leaves out', () => {
   let ada: Principal
@@ -118,7 +118,9 @@ describe('what an answer leaves out', () => {
     expect(some.results.length + (some.left_out ?? 0)).toBe(20)
     const best = all.results.map(({ id }) => id)
     const left = best.filter((id) => !some.results.some((result) => result.id === id))
-    expect(some.left_out_ids).toEqual(left.slice(0, 5))
+    const { left_out_ids: named = [] } = some
+    expect(named.length).toBeGreaterThan(0)
+    expect(named).toEqual(left.slice(0, named.length))
     const read = await recall(ada, { ids: some.left_out_ids })
     expect(read.results.map(({ id }) => id)).toEqual(some.left_out_ids)
     expect(recallNotes(some).join('\n')).toContain(`${some.left_out} more did not fit`)

@@ -232,12 +232,10 @@ class Tenant {
   }
 
   async #ask(): Promise<void> {
-    const { recall, export: exportAll, entityNames, auditQuery } = this.#program.operations
-    const { results } = await this.#call(recall, { limit: 2 })
-    const { next_cursor: cursor } = await this.#call(recall, { limit: 2 })
-    await this.#call(recall, { limit: 2, cursor })
+    const { recall, brief, export: exportAll, entityNames, auditQuery } = this.#program.operations
+    const { results, next_cursor: cursor } = await this.#call(recall, { limit: 2 })
     const ids = results.map(({ id }) => id)
-    await this.#call(recall, { ids })
+    for (const input of [{ limit: 2, cursor }, { ids }]) await this.#call(recall, input)
     await this.#call(recall, { ids, include_history: true }, { agent: 'bob' })
     const filter = {
       types: ['fact'],
@@ -254,8 +252,9 @@ class Tenant {
     await this.#call(recall, { query: 'Where does Ada live?', neighbours: 2, explain: true })
     await this.#call(recall, { queries: ['tea', 'noon'] }, { agent: 'eve' })
     await this.#call(recall, { include_quarantined: true, query: 'tea' }, { agent: 'root' })
-    const page = await this.#call(exportAll, { limit: 2 })
-    await this.#call(exportAll, { limit: 2, cursor: page.next_cursor })
+    const { next_cursor: next } = await this.#call(exportAll, { limit: 2 })
+    await this.#call(exportAll, { limit: 2, cursor: next })
+    for (const view of brief.input.shape.view.unwrap().options) await this.#call(brief, { view })
     await this.#call(entityNames, { prefix: 'Ada' })
     await this.#call(auditQuery, { action: 'store', limit: 5 })
   }
@@ -314,6 +313,8 @@ class Tenant {
     await scope.withDirectory((sql) => findApiKey(sql, id))
     await scope.withDirectory((sql) => noteApiKeyUses(sql, [{ id, secondsAgo: 1 }]))
     await this.#call(operations.keyRevoke, { id }, root)
+    await this.#call(operations.instructionsSet, { instructions: 'Keep it.' }, root)
+    await this.#call(operations.instructionsRead, {})
     await scope.withDirectory((sql) => addRootKey(sql, 99, Buffer.from('not a key')))
   }
 
@@ -336,8 +337,7 @@ class Tenant {
     await this.#call(forget, { ids: ids.slice(0, 1) })
     const asked = await this.#call(forget, { tags: ['home'] })
     await this.#call(forget, { confirm_token: asked.confirm_token })
-    // A confirmation that nobody redeems.
-    await this.#call(forget, { everything: true })
+    await this.#call(forget, { everything: true }) // which nobody confirms
     await this.#call(recall, { ids }, { agent: 'bob' })
   }
 
