@@ -80,8 +80,12 @@ test('what is large in every field keeps to the budget of each tool', async () =
   const [first] = stored.parse(answer.structured).results
   const id = first?.id
   // Its marks held it back: the worst case is that somebody let it in.
-  const { execute, operations, principal } = app.app
-  const operator = await principal({ namespaceName: 'default', agent: 'root', channel: 'cli' })
+  const { execute, operations } = app.app
+  const operator = await app.app.principal({
+    namespaceName: 'default',
+    agent: 'root',
+    channel: 'cli',
+  })
   await execute(operations.quarantineApprove, operator, { ids: [id] })
   expectWithin(await caller.call('store', { id, pin: true, max_tokens: 500 }), 500)
   for (const input of [
