@@ -89,7 +89,7 @@ test('where another issuer is configured, that one is named and nothing is issue
   } finally {
     await other.close()
   }
-}, 60_000)
+}, 120_000)
 
 describe('a client that was let in', () => {
   test('acts as the person in the namespace and with the scopes that the person chose', async () => {
@@ -305,7 +305,7 @@ describe('somebody without an account', () => {
     } finally {
       await everybody.close()
     }
-  }, 60_000)
+  }, 120_000)
 })
 
 test.each([

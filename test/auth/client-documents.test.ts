@@ -20,14 +20,20 @@ const browser = new Browser()
 const ada = { email: 'ada@example.org', namespace: 'lab', browser, redirectUri }
 
 let running: AccountsApp
+/** As it is configured where nobody says anything. */
+let strict: AccountsApp
 beforeAll(async () => {
   running = await startAccountsApp({
     MINDGLUE_ACCOUNTS: 'invited',
     MINDGLUE_CLIENT_DOCUMENTS: 'loopback',
   })
   await joined(running, ada.email, ada.namespace)
+  strict = await startAccountsApp()
 }, 120_000)
-afterAll(() => running.close())
+afterAll(async () => {
+  await running.close()
+  await strict.close()
+})
 
 interface Served {
   readonly id: string
@@ -130,7 +136,6 @@ test('an address of this machine or of a private network is never asked, however
   })
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it listens on TCP
   const { port } = server.address() as AddressInfo
-  const strict = await startAccountsApp()
   try {
     const hosts = [
       '127.0.0.1',
@@ -155,10 +160,9 @@ test('an address of this machine or of a private network is never asked, however
     expect(pages.map(({ status }) => status)).toEqual(ids.map(() => 400))
     expect(connections).toBe(0)
   } finally {
-    await strict.close()
     server.close()
   }
-}, 60_000)
+})
 
 test('an id is the address of a document only as the address is written itself', () => {
   expect(isDocumentId('https://claude.ai/oauth/client-metadata', 'public')).toBe(true)

@@ -57,9 +57,10 @@ async function wholeFlow(redirectUrl: string, person: Person): Promise<void> {
   const account = await running.logIn(email, password)
   const listed = await running.get('/clients', { token: account })
   const { clients } = clientsShape.parse(await listed.json())
+  // The last that was used is the first.
   const { client: id = '' } = clients[0] ?? {}
   const revoked = await running.post('/clients/revoke', { client: id }, { token: account })
-  expect([clients.length, revoked.status]).toEqual([1, 204])
+  expect(revoked.status).toBe(204)
   const isOut = async () => (await callTool(running, token, 'recall')).status === 401
   await until(isOut, { timeoutMs: revokedMs, what: 'the refusal of the token' })
   // The refresh token is gone with it: a person would have to let it in again.
@@ -70,7 +71,7 @@ async function wholeFlow(redirectUrl: string, person: Person): Promise<void> {
 
 test('the official client: discovery, registration, consent, call, step-up, refresh, revocation', async () => {
   await wholeFlow('http://127.0.0.1:33418/callback', byForms())
-}, 60_000)
+}, 120_000)
 
 describe.skipIf(chromiumPath === undefined)('in a real browser', () => {
   let browser: Chromium
@@ -80,7 +81,7 @@ describe.skipIf(chromiumPath === undefined)('in a real browser', () => {
       // The tests may run as root, whom its sandbox does not serve.
       args: ['--no-sandbox'],
     })
-  }, 60_000)
+  }, 120_000)
   afterAll(() => browser.close())
 
   test('the same, and nothing on the way is blocked by its policies', async () => {

@@ -284,4 +284,4 @@ test('who registers clients without end has to wait', async () => {
   }
   expect([...statuses]).toEqual([201, 429])
   await register(running.origin, redirectUri)
-}, 60_000)
+}, 120_000)
