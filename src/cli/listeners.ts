@@ -120,6 +120,7 @@ async function openRoutesOf(app: App): Promise<readonly OpenRoute[]> {
       metrics.failure('http')
       log.error('authorization failed', { component: 'oauth', error })
     },
+    onRefusal: (error) => log.debug('authorization refused', { component: 'oauth', error }),
   })
   const routes = { provider, accounts: accounts.accounts, scopes: config.oauthScopes }
   const own = config.accounts === 'open' ? ownNamespaces(app, origin) : undefined

@@ -35,6 +35,8 @@ export interface OAuthProviderOptions {
   readonly clients: Clients
   readonly hasDocuments: boolean
   readonly onError: (error: unknown) => void
+  /** Told why a client got nothing; what it is told itself is less. */
+  readonly onRefusal: (error: unknown) => void
 }
 
 export interface OAuthProvider {
@@ -62,6 +64,8 @@ export async function createOAuthProvider(options: OAuthProviderOptions): Promis
       configuration(options, library, await options.signingKeys.known()),
     )
     made.on('server_error', (_context, error) => options.onError(error))
+    made.on('authorization.error', (_context, error) => options.onRefusal(error))
+    made.on('grant.error', (_context, error) => options.onRefusal(error))
     const emitter: EventEmitter = made
     emitter.on('error', options.onError)
     built = { keyId: key.id, provider: made, serve: made.callback() }

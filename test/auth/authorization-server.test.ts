@@ -77,6 +77,48 @@ describe('the metadata', () => {
   })
 })
 
+test('behind a proxy everything is said, and kept, as at the public address', async () => {
+  const app = await startAccountsApp({ MINDGLUE_PUBLIC_URL: 'https://memory.example' })
+  try {
+    const ask = async (path: string, init: RequestInit = {}) => {
+      const headers = new Headers(init.headers)
+      headers.set('host', 'memory.example')
+      headers.set('x-forwarded-proto', 'https')
+      headers.set('x-forwarded-for', '203.0.113.5')
+      const url = `${app.listener.origin}${path}`
+      return await fetch(url, { ...init, headers, redirect: 'manual' })
+    }
+    const metadata = await ask('/.well-known/oauth-authorization-server')
+    expect(await metadata.json()).toMatchObject({
+      issuer: 'https://memory.example',
+      authorization_endpoint: 'https://memory.example/oauth/authorize',
+      token_endpoint: 'https://memory.example/oauth/token',
+    })
+    const redirectUri = 'https://claude.ai/api/mcp/auth_callback'
+    const registered = await ask('/oauth/register', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ redirect_uris: [redirectUri] }),
+    })
+    const { client_id: client } = z.object({ client_id: z.string() }).parse(await registered.json())
+    const { pathname, search } = authorizeUrl('https://memory.example', {
+      client_id: client,
+      redirect_uri: redirectUri,
+      code_challenge: pkce().challenge,
+    })
+    const asked = await ask(`${pathname}${search}`)
+    expect([asked.status, asked.headers.get('location')?.startsWith('/oauth/consent/')]).toEqual([
+      303,
+      true,
+    ])
+    const cookies = asked.headers.getSetCookie()
+    expect(cookies.length).toBeGreaterThan(0)
+    for (const line of cookies) expect(line).toMatch(/; samesite=lax; secure; httponly$/u)
+  } finally {
+    await app.close()
+  }
+}, 120_000)
+
 test('where another issuer is configured, that one is named and nothing is issued here', async () => {
   const issuer = 'http://127.0.0.1:9/realm'
   const other = await startAccountsApp({ MINDGLUE_OAUTH_ISSUER: issuer })
