@@ -211,7 +211,6 @@ describe.each(connections)('$name', ({ open }) => {
     for (const text of [read, prompted, called.text]) {
       expect(text?.split('\n')[0]).toBe(dataNotice)
       expect(text).toContain('## Last session: "round 2"')
-      expect(text).toContain('## About Quentin')
       expect(text).not.toMatch(/Wilhelmina|hidden/u)
     }
     expect(request).toMatch(/due and overdue first/u)
