@@ -134,6 +134,22 @@ describe('an administrator', () => {
   })
 })
 
+test('a client does what the role of its person says now, whatever was agreed to', async () => {
+  await joined(running, 'cleo@example.org', 'lab')
+  const { access_token: token } = await letIn('cleo@example.org')
+  const stores = async () => {
+    const answer = await callTool(running, token, 'store', { content: 'Tea at five.' })
+    await answer.text()
+    return answer.status
+  }
+  expect(await stores()).toBe(200)
+  const { execute, operations } = running.app
+  const input = { email: 'cleo@example.org', role: 'reader' } as const
+  await execute(operations.memberSet, await operator(), input)
+  await until(async () => (await stores()) === 403, { timeoutMs: promisedMs, what: 'a refusal' })
+  expect(await statusOf(token)).toBe(200)
+})
+
 test('taking back acts on streams that are open, and in a process that had just looked', async () => {
   const { client, access_token: token } = await letIn('ben@example.org')
   const { app } = running
