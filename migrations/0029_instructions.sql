@@ -27,6 +27,7 @@ begin
   return new;
 end
 $$;
+revoke all on function keep_instructions() from public;
 create trigger keep_instructions before update of instructions on namespaces
   for each row execute function keep_instructions();
 

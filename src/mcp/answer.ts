@@ -7,6 +7,8 @@ import type { ToolCall } from './tool-call.ts'
 
 /** What an answer may take of a conversation when the call does not say: some thirty memories. */
 export const answerTokensMax = 4_000
+/** Of what a query would forget: each of fifty memories is named, since the token takes them all. */
+export const previewTokensMax = 8_000
 /** A page of an export, which is for keeping rather than for reading. */
 export const pageTokensMax = 20_000
 

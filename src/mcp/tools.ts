@@ -19,6 +19,7 @@ import {
   answerTokensMax,
   budgetField,
   pageTokensMax,
+  previewTokensMax,
   tokensField,
   withoutBudget,
 } from './answer.ts'
@@ -54,7 +55,7 @@ export function createTools(host: McpHost): readonly ToolEntry[] {
         const whole = await confirmForget(host, call)
         if (isQuestion(whole)) return whole
         const sizeOf = (one: ForgetOutput) => answerTokens(one, renderForget(one))
-        const output = boundForgotten(whole, maxTokens ?? answerTokensMax, sizeOf)
+        const output = boundForgotten(whole, maxTokens ?? previewTokensMax, sizeOf)
         return answer(output, renderForget(output))
       },
     },

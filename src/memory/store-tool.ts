@@ -35,8 +35,8 @@ export const storeToolOutput = storeOutput.extend({
 })
 export type StoreToolOutput = z.output<typeof storeToolOutput>
 
-/** In short a batch of 500 takes some 18,000 tokens as JSON, so that no id is left out unless that is asked for. */
-export const batchTokens = { whole: 4_000, short: 20_000 } as const
+/** In short a batch of 500 takes some 20,000 tokens as JSON, so that no id is left out unless that is asked for. */
+export const batchTokens = { whole: 4_000, short: 30_000 } as const
 
 /**
  * An answer whose size, as `sizeOf` counts it, is within its tokens: whole, or in short with as many entries as
