@@ -1,0 +1,47 @@
+/**
+ * What is derived from memories is shown by way of their policies. With those lifted the condition of the
+ * namespace that stands beside them must hold by itself: no trace is shown by another namespace's memory.
+ */
+import { contextsOf } from './contexts.ts'
+import { done, refused, type Probe } from './probes.ts'
+import { insert } from './insert-probes.ts'
+import { strayId, type World } from './world.ts'
+
+export const liftMemories = 'alter table mindglue.memories disable row level security'
+
+const stray: Readonly<Record<string, string>> = {
+  postings: 'document = -2000',
+  embeddings: 'document = -2000',
+  sealed_embeddings: 'document = -2000',
+  mentions: 'document = -2000',
+  memory_keys: `id = '${strayId}'`,
+}
+
+/** For a database without the policies of memories. */
+export function liftedProbes(world: World): readonly Probe[] {
+  const contexts = contextsOf(world).filter(({ name }) => ['ada', 'under grant shared '].includes(name))
+  const reads = contexts.flatMap((context) =>
+    Object.entries(stray)
+      // An agent sees all mentions and keys of its own namespace.
+      .filter(([, condition]) => context.own === undefined || condition.startsWith('document'))
+      .filter(([table]) => context.own === undefined || table !== 'mentions')
+      .map(([table, condition]) => ({
+        about: [table],
+        name: `${context.name}, without the policies of memories: stray rows of ${table}`,
+        role: 'mindglue_app' as const,
+        context: context.signed,
+        statement: `select 1 as r from mindglue.${table} where ${condition}`,
+        expected: { ...done, rows: [] },
+      })),
+  )
+  const [ada] = contexts
+  const adds = ['postings', 'embeddings', 'sealed_embeddings'].map((table) => ({
+    about: [table],
+    name: `ada, without the policies of memories: insert a stray row into ${table}`,
+    role: 'mindglue_app' as const,
+    context: ada?.signed ?? '',
+    statement: insert(world, table, { namespace: world.homeId, document: '-2000', term: '79' }),
+    expected: refused,
+  }))
+  return [...reads, ...adds]
+}

@@ -1,0 +1,149 @@
+/** Every context reads and writes every guarded table, in each role, and gets what the model says. */
+import { contextsOf, type Context } from './contexts.ts'
+import { insertProbes } from './insert-probes.ts'
+import { Model } from './model.ts'
+import { done, refused, type Expected, type Probe, type Role } from './probes.ts'
+import { appRights, jobRights } from './rights.ts'
+import type { Row, World } from './world.ts'
+
+const roles: readonly (readonly [Role, Readonly<Record<string, string>> | undefined])[] = [
+  ['mindglue_app', appRights],
+  ['mindglue_job', jobRights],
+  // FORCE binds the owner as well, who has every right.
+  ['mindglue_owner', undefined],
+]
+
+/** Columns that a job may write, and values that change no key. */
+const jobWrites: Readonly<Record<string, string>> = {
+  memories: 'needs_embedding = false',
+  memory_keys: 'epoch = 1',
+  entities: 'epoch = 1',
+  namespaces: 'memory_count = 0',
+  vector_partitions: `state = 'ready'`,
+}
+
+export function policyProbes(world: World): Probe[] {
+  const model = new Model(world)
+  const contexts = contextsOf(world)
+  return guardedTables(world).flatMap((table) => [
+    ...roles.flatMap(([role, rights]) =>
+      contexts
+        .filter((context) => role === 'mindglue_app' || isFew(context))
+        .flatMap((context) => {
+          const mine = rights === undefined ? 'sidu' : (rights[table] ?? '')
+          const one = { world, model, table, role, rights: mine, context }
+          return [read(one), ...writes(one)]
+        }),
+    ),
+    ...insertProbes(world, contexts, table),
+  ])
+}
+
+const isFew = ({ name }: Context): boolean =>
+  ['nobody', 'ada', 'root who sees quarantine', 'job', 'reader job', 'under grant all '].includes(name)
+
+/** Those with a namespace that the application or a job may touch, and each partition. */
+export function guardedTables(world: World): string[] {
+  return [...world.rows.keys()].filter(
+    (table) => table !== 'migrations' && table.replace(/_\d+$/u, '') in { ...appRights, ...jobRights },
+  )
+}
+
+interface Case {
+  readonly world: World
+  readonly model: Model
+  readonly table: string
+  readonly role: Role
+  readonly rights: string
+  readonly context: Context
+}
+
+const keysOf = (rows: readonly Row[]): string[] => rows.map(({ key }) => JSON.stringify({ key }))
+
+function named({ table, role, context }: Case, what: string) {
+  return {
+    about: [table],
+    name: `${role} as ${context.name}: ${what} ${table}`,
+    role,
+    context: context.signed,
+  }
+}
+
+/** What is refused whatever the rows are. */
+function refusal({ context, rights }: Case, verb: string): Expected | undefined {
+  const [verbs = '', more = ''] = rights.split(' ')
+  if (!verbs.includes(verb) && !more.startsWith(verb)) return refused
+  return context.isFalse === true ? { state: 'MG001' } : undefined
+}
+
+function read(one: Case): Probe {
+  const { world, model, table, context } = one
+  return {
+    ...named(one, 'read'),
+    statement: `select ${world.keys.get(table)} as key from mindglue.${table} t`,
+    expected: refusal(one, 's') ?? { ...done, rows: keysOf(model.visible(context, table)) },
+  }
+}
+
+function writes(one: Case): Probe[] {
+  const { world, model, table, role, context } = one
+  const own = context.own ?? world.homeId
+  const writes = role === 'mindglue_job' ? jobWrites[table] : undefined
+  const set = table === 'grants' ? 'revoked_at = now()' : (writes ?? `namespace = ${own}`)
+  const other = own === world.homeId ? world.readerId : world.homeId
+  // A partition refuses by its own check whatever is not its namespace's.
+  const isMovable = table !== 'grants' && writes === undefined && !/_\d+$/u.test(table)
+  const seen = new Set(model.visible(context, table).map(({ key }) => key))
+  const shown = (rows: readonly Row[]) => keysOf(rows.filter(({ key }) => seen.has(key)))
+  const updated = model.changeable(context, table, 'update')
+  const deleted = model.changeable(context, table, 'delete')
+  const returning = `where t.namespace > 0 returning ${world.keys.get(table)} as key`
+  const update = (to: string) => `update mindglue.${table} t set ${to}`
+  const remove = `delete from mindglue.${table} t`
+  const noUpdate = refusal(one, 'u')
+  const noDelete = refusal(one, 'd') ?? heldBy(table, deleted)
+  const probes: readonly (readonly [what: string, statement: string, expected: Expected])[] = [
+    ['update blindly', update(set), noUpdate ?? changedIn(one, updated)],
+    ['update', `${update(set)} ${returning}`, noUpdate ?? { ...done, rows: shown(updated) }],
+    ['delete blindly', remove, noDelete ?? changedIn(one, deleted)],
+    ['delete', `${remove} ${returning}`, noDelete ?? { ...done, rows: shown(deleted) }],
+    ...(table === 'grants'
+      ? [
+          ['not end', update('revoked_at = null'), noUpdate ?? moved(updated)] as const,
+          // Whoever ends a grant may not make it somebody else's on the way.
+          [
+            'end and give away',
+            update(`revoked_at = now(), namespace = 5, grantee = 6`),
+            hasColumn(one) ? moved(updated) : refused,
+          ] as const,
+        ]
+      : []),
+    ...(isMovable
+      ? ([['move', update(`namespace = ${other}`), noUpdate ?? moved(updated)]] as const)
+      : []),
+  ]
+  return probes.map(([what, statement, expected]) => ({
+    ...named(one, what),
+    statement,
+    expected,
+  }))
+}
+
+const hasColumn = ({ role }: Case): boolean => role === 'mindglue_owner'
+
+const moved = (rows: readonly Row[]): Expected => (rows.length > 0 ? refused : done)
+
+/** A namespace with memories is held by their foreign keys. */
+const heldBy = (table: string, rows: readonly Row[]): Expected | undefined =>
+  table === 'namespaces' && rows.length > 0 ? { state: '23503' } : undefined
+
+/** Vectors are written in the copy as well where a namespace has one. */
+function changedIn({ world, table }: Case, rows: readonly Row[]): Expected {
+  const copies = world.rows.get('partitioned_embeddings') ?? []
+  const inCopy =
+    table === 'embeddings'
+      ? copies.filter(({ key }) => rows.some((row) => row.key === key)).length
+      : 0
+  const name = table.replace(/_\d+$/u, '')
+  return { ...done, changed: { [name]: rows.length, partitioned_embeddings: inCopy, ...(name === 'partitioned_embeddings' && { [name]: rows.length }) } }
+}

@@ -1,0 +1,70 @@
+/** One statement under a role and a context, and what the database must do with it. */
+import type { Sql } from '../../../src/database/database.ts'
+import { replayAll, type Outcome } from '../../support/replay.ts'
+import { raw } from '../../support/statements.ts'
+
+export type Role = 'mindglue_app' | 'mindglue_job' | 'mindglue_audit' | 'mindglue_owner' | 'administrator'
+
+export interface Probe {
+  /** Tables and functions that it is about: probes of what a mutant touches run first. */
+  readonly about: readonly string[]
+  readonly name: string
+  readonly role: Role
+  readonly context: string
+  readonly statement: string
+  readonly expected: Expected
+}
+
+export interface Expected {
+  /** SQLSTATE of the refusal; null: none. */
+  readonly state: string | null
+  /** Rows, each as JSON, in any order. */
+  readonly rows?: readonly string[]
+  /** Rows written, by table; tables that are not named have none. Partitions count as their table. */
+  readonly changed?: Readonly<Record<string, number>>
+}
+
+export const refused = { state: '42501' } as const
+export const done = { state: null } as const
+
+/** Probes that went otherwise, in the transaction of `sql`. Leaves its role as it was. */
+export async function failuresOf(sql: Sql, probes: readonly Probe[]): Promise<string[]> {
+  const failures: string[] = []
+  for (const role of new Set(probes.map((probe) => probe.role))) {
+    const ofRole = probes.filter((probe) => probe.role === role)
+    await sql`set local search_path = mindglue, public`
+    if (role !== 'administrator') await sql`${raw(`set local role ${role}`)}`
+    const outcomes = await replayAll(
+      sql,
+      ofRole.map(({ context, statement: text }) => ({ context, text })),
+    )
+    await sql`reset role`
+    for (const [index, probe] of ofRole.entries()) {
+      const why = difference(probe.expected, outcomes[index])
+      if (why !== undefined) failures.push(`${probe.name}: ${why}`)
+    }
+  }
+  return failures
+}
+
+function difference(expected: Expected, outcome: Outcome | undefined): string | undefined {
+  if (outcome === undefined) return 'no outcome'
+  if (outcome.state !== expected.state) return `state ${String(outcome.state)}`
+  const rows = expected.rows && JSON.stringify([...expected.rows].toSorted())
+  const found = JSON.stringify([...outcome.rows].toSorted())
+  if (rows !== undefined && rows !== found) return `rows ${found} and not ${rows}`
+  if (expected.changed === undefined) return undefined
+  const changed = countsOf(outcome.changed)
+  const wanted = countsOf(expected.changed)
+  return changed === wanted ? undefined : `wrote ${changed} and not ${wanted}`
+}
+
+function countsOf(changed: Readonly<Record<string, number>>): string {
+  const counts = new Map<string, number>()
+  for (const [name, count] of Object.entries(changed)) {
+    const table = name.replace(/_\d+$/u, '')
+    counts.set(table, (counts.get(table) ?? 0) + count)
+  }
+  const sorted = [...counts].filter(([, count]) => count !== 0).toSorted()
+  return JSON.stringify(Object.fromEntries(sorted))
+}

@@ -1,0 +1,61 @@
+/** What no policy can say, since it sees one row at a time: who may make a memory more trusted, or somebody else's. */
+import { done, refused, type Expected, type Probe } from './probes.ts'
+import type { World } from './world.ts'
+
+type As = 'ada' | 'eve' | 'root'
+
+export function triggerProbes(world: World): readonly Probe[] {
+  const { hostile, homeId } = world
+  const id = (name: string): string => `'${world.memoryId(name)}'`
+  const one = (set: string, name: string) =>
+    `update mindglue.memories set ${set} where id = ${id(name)} returning version`
+  const newId = `'01890000-0000-7000-8000-00000000f002'`
+  const wrote = { ...done, rows: ['{"version":1}'] }
+  const cases: readonly (readonly [As, string, string, Expected])[] = [
+    ['ada', 'raise trust', one('trust = 3', 'fact'), refused],
+    ['ada', 'lower trust', one('trust = 0', 'fact'), wrote],
+    ['root', 'raise trust', one('trust = 3', 'fact'), wrote],
+    ['ada', 'clear quarantine', 'update mindglue.memories set quarantine = 0', refused],
+    ['root', 'clear quarantine', one('quarantine = 0', 'quarantined'), wrote],
+    ['ada', 'open a private memory', one(`access = 'shared', document = 5000, readers = null`, 'private'), wrote],
+    ['eve', 'hide another’s memory', one(`access = 'private', document = -5000`, 'fact'), refused],
+    ['eve', 'publish another’s memory', one(`access = 'public'`, 'shared'), refused],
+    ['eve', 'take another’s memory', one(`owner_agent = 'eve'`, 'shared'), refused],
+    ['ada', 'give one’s memory away', one(`owner_agent = 'eve'`, 'shared'), refused],
+    ['root', 'give a memory away', one(`owner_agent = 'eve'`, 'shared'), wrote],
+    ['ada', 'change an id', one(`id = ${newId}`, 'shared'), refused],
+    ['ada', 'let others read', one(`readers = array['eve']`, 'private'), wrote],
+    ['bob' as As, 'let others read', one(`readers = array['eve', 'bob']`, 'private'), refused],
+    ['ada', 'write a version', version(world, 'fact', {}), done],
+    ['eve', 'write a version', version(world, 'fact', {}), done],
+    ['ada', 'write a version of nothing', version(world, 'fact', { id: newId }), refused],
+    ['eve', 'write a version as its owner', version(world, 'fact', { owner_agent: `'eve'` }), refused],
+    ['eve', 'write a public version', version(world, 'shared', { access: `'public'` }), refused],
+    ['ada', 'write a version for more', version(world, 'private', { readers: `array['eve']` }), refused],
+    ['ada', 'write a more trusted version', version(world, 'fact', { trust: '3' }), refused],
+    ['ada', 'write a less trusted version', version(world, 'fact', { trust: '0' }), refused],
+    ['root', 'write a more trusted version', version(world, 'fact', { trust: '3' }), done],
+    ['root', 'delete the namespace', 'update mindglue.namespaces set deleted_at = now()', refused],
+  ]
+  return cases.map(([as, what, statement, expected]) => ({
+    about: ['memories', 'namespaces'],
+    name: `${as}: ${what}`,
+    role: 'mindglue_app',
+    context: hostile.agent(BigInt(homeId), as, as === 'root' ? 'aq' : '-'),
+    statement,
+    expected,
+  }))
+}
+
+/** The second version of a memory, with some columns replaced by SQL of ours. */
+function version(world: World, name: string, changes: Readonly<Record<string, string>>): string {
+  const { columns } = (world.rows.get('memories') ?? []).find(
+    (row) => row.columns['id'] === world.memoryId(name),
+  ) ?? { columns: {} }
+  const document = Number(columns['document']) < 0 ? '-900002' : '900002'
+  const set = { version: '2', document, dedupe_key: `'\\xfe'`, is_current: 'false', ...changes }
+  const names = Object.keys(columns)
+  const values = names.map((column) => set[column as keyof typeof set] ?? `m.${column}`)
+  return `insert into mindglue.memories (${names.join()}) select ${values.join()}
+    from mindglue.memories m where m.id = '${world.memoryId(name)}'`
+}
