@@ -29,7 +29,8 @@ export function interceptDatabase(
   }
 }
 
-function interceptSql(sql: Sql, intercept: Interceptor): Sql {
+/** The same, of one transaction. */
+export function interceptSql(sql: Sql, intercept: Interceptor): Sql {
   return Object.assign(
     <Row extends object>(
       strings: TemplateStringsArray,

@@ -42,14 +42,20 @@ const broken: Readonly<Record<string, readonly [table: string, set: string]>> = 
   grants_check1: ['grants', `mark = 1, mark_label = null`],
   grants_penalty_check: ['grants', `penalty = -1`],
   grants_types_check: ['grants', `types = 'fact; drop'`],
-  memories_access_check: ['memories', `access = 'secret', document = abs(document), readers = null`],
+  memories_access_check: [
+    'memories',
+    `access = 'secret', document = abs(document), readers = null`,
+  ],
   memories_importance_check: ['memories', `importance = 2`],
   memories_private_document: [
     'memories',
     `access = 'shared', document = -abs(document) - 100000, readers = null`,
   ],
   memories_quarantine_check: ['memories', `quarantine = -1`],
-  memories_readers: ['memories', `access = 'private', document = -abs(document) - 100000, readers = '{}'`],
+  memories_readers: [
+    'memories',
+    `access = 'private', document = -abs(document) - 100000, readers = '{}'`,
+  ],
   memories_source_kind_check: ['memories', `source_kind = 'god'`],
   memories_trust_check: ['memories', `trust = 4`],
   memories_type_check: ['memories', `type = 'rumour'`],

@@ -51,7 +51,9 @@ export function contextsOf(world: World): readonly Context[] {
     agent('reader root', readerId, 'root', 'aq'),
     agent('job', homeId, 'job', 'aqj'),
     agent('reader job', readerId, 'job', 'aqj'),
-    ...['all', 'facts', 'tagged', 'named', 'shared', 'revoked', 'expired'].map((grant) => under(grant)),
+    ...['all', 'facts', 'tagged', 'named', 'shared', 'revoked', 'expired'].map((grant) =>
+      under(grant),
+    ),
     under('all', { reader: world.leavingId }),
     under('all', { home: world.leavingId }),
     { ...ada, name: 'forged ada', signed: cut, isFalse: true },

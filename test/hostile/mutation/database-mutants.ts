@@ -7,6 +7,8 @@ export interface Mutant {
   /** Tables, functions or constraints whose probes are asked first. */
   readonly about: readonly string[]
   readonly sql: string
+  /** The same without one more guard of its function: where two say the same, each holds without the other. */
+  readonly doubled?: readonly { readonly other: string; readonly both: string }[]
 }
 
 /** What the schema of `sql` holds; partitions, which namespaces make as they grow, included. */
@@ -88,7 +90,7 @@ export function sitesOf(
 }
 
 function balance(text: string): number {
-  return [...text].reduce((sum, c) => sum + (c === '(' ? 1 : 0) - (c === ')' ? 1 : 0), 0)
+  return text.split('(').length - text.split(')').length
 }
 
 async function forces(sql: Sql): Promise<Mutant[]> {
@@ -216,6 +218,16 @@ const guards: readonly (readonly [kind: string, pattern: RegExp, instead: string
     /\b[a-z]\.(?:expires_at > clock_timestamp\(\)|revoked_at is null|deleted_at is not null)|\b[a-z]\.\w+ (?:=|<) (?:for_account|wanted\w*|only_id|old_hash|step|from_network|[a-z]+_email|[is]\.(?:email|account)|new\.(?!namespace)\w+|context\[\d\]::uuid)\b(?!;)/gu,
     'true',
   ],
+  [
+    'lock in a function',
+    /\bfor (?:update|share)\b(?: skip locked)?|\bperform pg_advisory_xact_lock\([^;]*\);/gu,
+    '',
+  ],
+  [
+    'lock in a function',
+    /\bnot pg_try_advisory_xact_lock\(hashtextextended\('[^']*', 0\)\)/gu,
+    'false',
+  ],
   ['refusal in a function', /\braise exception [^;]*;/gu, 'null;'],
 ]
 
@@ -227,13 +239,24 @@ async function functionTexts(sql: Sql): Promise<Mutant[]> {
   return rows.flatMap(({ name, text }) => {
     const start = text.indexOf('AS $function$')
     const [head, body] = [text.slice(0, start), text.slice(start)]
-    return guards.flatMap(([kind, pattern, instead]) =>
-      sitesOf(body, pattern, instead).map(({ found, without }, index) => ({
+    return guards.flatMap(([kind, pattern, instead]) => {
+      const sites = sitesOf(body, pattern, instead)
+      return sites.map(({ found, without }, index) => ({
         kind,
         name: `${name}, ${index + 1}. ${found}`,
         about: [name],
         sql: head + without,
-      })),
-    )
+        ...(kind === 'scope in a function' && {
+          doubled: sites.flatMap((_, other) => {
+            if (other === index) return []
+            const [low, high] = [Math.min(index, other), Math.max(index, other)]
+            // From the end, so that the first keeps its place.
+            const late = sites[high]?.without ?? ''
+            const both = sitesOf(late, pattern, instead)[low]?.without ?? late
+            return [{ other: head + (sites[other]?.without ?? ''), both: head + both }]
+          }),
+        }),
+      }))
+    })
   })
 }

@@ -3,7 +3,7 @@
  * as the database is and once with FORCE lifted: what the text of a function says must hold by itself.
  */
 import { done, type Expected, type Probe, type Role } from './probes.ts'
-import type { World } from './world.ts'
+import { strayId, type World } from './world.ts'
 
 const uuid = (end: string): string => `'01890000-0000-7000-8000-00000000${end}'`
 const hash = (byte: string): string => `decode(repeat('${byte}', 32), 'hex')`
@@ -30,6 +30,12 @@ export function functionProbes(world: World): readonly Probe[] {
     noJob: ['mindglue_job', as(homeId, 'job', 'aq')],
     jobOfNobody: ['mindglue_job', ''],
     readerJob: ['mindglue_job', as(readerId, 'job', 'aqj')],
+    ghostJob: ['mindglue_job', as('12345', 'job', 'aqj')],
+    wrongReader: ['mindglue_app', world.under({ reader: leavingId, grant: world.grantId('all') })],
+    wrongHome: ['mindglue_app', world.under({ home: leavingId, grant: world.grantId('all') })],
+    wrongGrant: ['mindglue_app', world.under({ grant: strayId })],
+    revoked: ['mindglue_app', world.named('revoked')],
+    expired: ['mindglue_app', world.named('expired')],
     leavingRoot: ['mindglue_app', as(leavingId, 'root', 'aq')],
     leavingJob: ['mindglue_job', as(leavingId, 'job', 'aqj')],
     leavingNoJob: ['mindglue_job', as(leavingId, 'job', 'aq')],
@@ -44,7 +50,10 @@ export function functionProbes(world: World): readonly Probe[] {
   return cases.map(([who, call, expected]) => {
     const [role, context] = people[who] ?? ['mindglue_app', '']
     return {
-      about: call.match(/\b[a-z]+_[a-z_]+(?=\()/gu) ?? [],
+      about: [
+        ...(call.match(/\b[a-z]+_[a-z_]+(?=\()/gu) ?? []),
+        ...(call.includes('context_granted') ? ['live_grant'] : []),
+      ],
       name: `${who}: ${call}`,
       role,
       context,
@@ -86,7 +95,16 @@ function keyCases(): readonly Case[] {
     ['nobody', find('c001'), rowOf('ada')],
     ['nobody', find('c003'), none],
     ['nobody', find('c004'), none],
-    ['nobody', `select api_key_used(array[${uuid('c001')}]::uuid[], array[1]) as r`, wrote({ api_keys: 1 })],
+    [
+      'nobody',
+      `select api_key_used(array[${uuid('c001')}]::uuid[], array[1]) as r`,
+      wrote({ api_keys: 1 }),
+    ],
+    [
+      'nobody',
+      `select api_key_used(array_fill(${uuid('c001')}::uuid, array[1001]), array[1]) as r`,
+      { state: '22023' },
+    ],
   ]
 }
 
@@ -116,15 +134,33 @@ function memberCases(): readonly Case[] {
     ['nobody', remove('ada@example.org'), nothing(false)],
     // The invitation that has run out goes with it.
     ['root', invite('dora'), { ...rowOf('invited'), changed: { account_invitations: 2 } }],
-    ['root', invite('dora', 'carl@example.org'), { ...rowOf('invited'), changed: { account_invitations: 3 } }],
-    ['readerRoot', invite('dora'), { ...rowOf('invited'), changed: { account_invitations: 1 } }],
-    ['readerRoot', invite('dora', 'dora@example.org', 4), { ...rowOf('invited'), changed: { account_invitations: 1 } }],
-    ['root', invite('dora', 'dora@example.org', 4), { ...rowOf('invited'), changed: { account_invitations: 2 } }],
+    [
+      'root',
+      invite('dora', 'carl@example.org'),
+      { ...rowOf('invited'), changed: { account_invitations: 3 } },
+    ],
+    ['readerRoot', invite('dora'), { ...rowOf('invited'), changed: { account_invitations: 2 } }],
+    [
+      'readerRoot',
+      invite('dora', 'dora@example.org', 4),
+      { ...rowOf('invited'), changed: { account_invitations: 2 } },
+    ],
+    [
+      'root',
+      invite('dora', 'dora@example.org', 4),
+      { ...rowOf('invited'), changed: { account_invitations: 2 } },
+    ],
     ['root', invite('dora', 'dora@example.org', 3), rowOf('full')],
     ['root', invite('ada'), rowOf('agent')],
     ['root', invite('carl'), rowOf('agent')],
     ['root', invite('dora', 'ada@example.org'), rowOf('member')],
-    // Somebody of another namespace alone.
+    // Known in another namespace alone.
+    [
+      'root',
+      invite('dora', 'bob@example.org'),
+      { ...rowOf('invited'), changed: { account_invitations: 3 } },
+    ],
+    ['root', invite('later'), { ...rowOf('invited'), changed: { account_invitations: 2 } }],
     ['leavingRoot', invite('ada'), { ...rowOf('invited'), changed: { account_invitations: 1 } }],
     ['ada', invite('dora'), nothing(null)],
     ['nobody', invite('dora'), nothing(null)],
@@ -146,17 +182,30 @@ function accountCases(world: World): readonly Case[] {
     nobody(enter('b002', bob), none),
     nobody(enter('b003', ada), none),
     nobody(enter('b001', ada, 'leaving'), none),
-    nobody(accept('12', bob), { ...rowOf('home'), changed: { account_invitations: 1, account_members: 1 } }),
+    nobody(accept('12', bob), {
+      ...rowOf('home'),
+      changed: { account_invitations: 1, account_members: 1 },
+    }),
     nobody(accept('12', ada), nothing(null)),
     nobody(accept('11', bob), nothing(null)),
     nobody(accept('14', bob), nothing(null)),
+    nobody(accept('15', bob), nothing(null)),
     nobody(call(`is_invited('bob@example.org')`), rowOf(true)),
     nobody(call(`is_invited('ada@example.org')`), rowOf(false)),
     nobody(call(`is_invited('late@example.org')`), rowOf(false)),
-    nobody(`select namespace_name || agent as r from account_memberships(${bob})`, rowOf('readerbob')),
+    nobody(
+      `select namespace_name || agent as r from account_memberships(${bob})`,
+      rowOf('readerbob'),
+    ),
     nobody(`select email as r from account_read(${ada})`, rowOf('ada@example.org')),
-    nobody(`select is_known_network as r from account_find('ada@example.org', '\\x01')`, rowOf(true)),
-    nobody(`select is_known_network as r from account_find('ada@example.org', '\\x02')`, rowOf(false)),
+    nobody(
+      `select is_known_network as r from account_find('ada@example.org', '\\x01')`,
+      rowOf(true),
+    ),
+    nobody(
+      `select is_known_network as r from account_find('ada@example.org', '\\x02')`,
+      rowOf(false),
+    ),
     nobody(call(`rehash(${ada}, 'hash', 'new')`), wrote({ accounts: 1 })),
     nobody(call(`rehash(${ada}, 'other', 'new')`), wrote({})),
     nobody(call(`change_password(${ada}, 'hash', 'new')`), {
@@ -177,13 +226,31 @@ function accountCases(world: World): readonly Case[] {
       ...rowOf(ada.slice(1, -1)),
       changed: { accounts: 1, account_mails: 1, account_sessions: 2 },
     }),
-    nobody(call(`attempt(array['\\x01'::bytea], array[3], array[60]) > 0`), nothing(true)),
+    nobody(call(`attempt(array['\\x01'::bytea], array[3], array[60]) > 0`), {
+      ...rowOf(true),
+      // One that is long over goes.
+      changed: { account_delays: 1 },
+    }),
     nobody(call(`attempt(array['\\x09'::bytea], array[3], array[60])`), {
       ...rowOf(0),
-      changed: { account_delays: 2 },
+      changed: { account_delays: 3 },
     }),
+    nobody(call(`attempt(array_fill('\\x09'::bytea, array[9]), array[3], array[60])`), {
+      state: '22023',
+    }),
+    nobody(
+      `select count(*)::int as r from generate_series(1, 101) n cross join lateral
+        account_session_add(gen_random_uuid(), ${ada}, null, n * 0 + 60)`,
+      // One that has ended goes, and the two oldest of more than a hundred.
+      { ...rowOf(101), changed: { account_sessions: 104 } },
+    ),
+    nobody(
+      `select count(*)::int as r from generate_series(1, 20) n cross join lateral
+        account_session_add(gen_random_uuid(), ${ada}, int4send(n), 60)`,
+      { ...rowOf(20), changed: { account_sessions: 21, account_networks: 22 } },
+    ),
     nobody(call(`attempt_right(array['\\x01'::bytea])`), wrote({ account_delays: 1 })),
-    nobody(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 5)`), {
+    nobody(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 3)`), {
       ...rowOf(true),
       changed: { account_mails: 2 },
     }),
@@ -197,6 +264,7 @@ function directoryCases(world: World): readonly Case[] {
   const names = `select namespace::text as r from namespace_page(0, 1000)`
   const add = `select due_add('statistics', '2026-01-01') as r`
   const event = `select audit_append(${uuid('aaaa')}, 'stdio', 'store', 'ok', ${uuid('aaab')}, '{}', 0, '') as r`
+  const grantedHome = 'select context_granted_home()::text as r'
   const all = [world.homeId, world.readerId, world.leavingId].map((r) => JSON.stringify({ r }))
   const both = all.slice(0, 2)
   return [
@@ -214,6 +282,10 @@ function directoryCases(world: World): readonly Case[] {
     ['ada', event, wrote({ audit_events: 1 })],
     ['nobody', event, { state: '42501' }],
     ['granted', event, { state: '42501' }],
+    ['granted', grantedHome, rowOf(world.homeId)],
+    ...['wrongReader', 'wrongHome', 'wrongGrant', 'revoked', 'expired', 'ada', 'nobody'].map(
+      (who): Case => [who, grantedHome, rowOf(null)],
+    ),
     ['nobody', `select namespace_find('home')::text as r`, rowOf(world.homeId)],
     ['nobody', `select namespace_find('absent') as r`, rowOf(null)],
     ['nobody', `select namespace_register('home', 5)::text as r`, nothing(world.homeId)],
@@ -236,27 +308,59 @@ function removalCases(world: World): readonly Case[] {
   const gone = { api_keys: 4, account_members: 1, account_invitations: 3 }
   const partitions: readonly Case[] = world.rows.has('vector_partitions')
     ? [
-        ['job', 'select vector_partition_drop() as r', { ...rowOf(true), changed: { vector_partitions: 1 } }],
+        [
+          'job',
+          'select vector_partition_drop() as r',
+          { ...rowOf(true), changed: { vector_partitions: 1 } },
+        ],
         ['noJob', 'select vector_partition_drop() as r', nothing(false)],
         ['leavingJob', 'select vector_partition_drop() as r', nothing(false)],
+        ['ghostJob', 'select vector_partition_build() as r', nothing(null)],
         ['leavingNoJob', 'select vector_partition_build() as r', nothing(null)],
-        ['leavingJob', 'select vector_partition_build() as r', { ...rowOf(0), changed: { vector_partitions: 1 } }],
+        [
+          'leavingJob',
+          'select vector_partition_build() as r',
+          { ...rowOf(1), changed: { vector_partitions: 1 } },
+        ],
         ['job', 'select vector_partition_build() as r', nothing(null)],
       ]
     : []
   return [
     ['ada', 'select namespace_unregister() as r', wrote({ namespace_names: 1, ...gone })],
     ['nobody', 'select namespace_unregister() as r', wrote({})],
-    ['job', forsake, { ...rowOf(homeId), changed: { namespaces: 1, grants: count('grants', homeId), namespace_names: 1, due: 1, ...gone } }],
+    [
+      'job',
+      forsake,
+      {
+        ...rowOf(homeId),
+        changed: {
+          namespaces: 1,
+          grants: count('grants', homeId),
+          namespace_names: 1,
+          due: 1,
+          ...gone,
+        },
+      },
+    ],
     ['noJob', forsake, nothing(null)],
     ['jobOfNobody', forsake, nothing(null)],
-    ['leavingJob', events, { ...rowOf(eventsOfLeaving), changed: { audit_events: eventsOfLeaving } }],
+    ['leavingJob', 'select namespace_erase_events(1) as r', rowOf(1)],
+    ['ghostJob', forsake, nothing(null)],
+    [
+      'leavingJob',
+      events,
+      { ...rowOf(eventsOfLeaving), changed: { audit_events: eventsOfLeaving } },
+    ],
     ['leavingNoJob', events, nothing(0)],
     ['job', events, nothing(0)],
-    ['leavingJob', erase, {
-      ...rowOf(true),
-      changed: { audit_events: eventsOfLeaving, namespace_keys: 1, namespaces: 1, due: 1 },
-    }],
+    [
+      'leavingJob',
+      erase,
+      {
+        ...rowOf(true),
+        changed: { audit_events: eventsOfLeaving, namespace_keys: 1, namespaces: 1, due: 1 },
+      },
+    ],
     ['leavingNoJob', erase, nothing(false)],
     ['job', erase, nothing(false)],
     ...partitions,

@@ -111,13 +111,18 @@ function cases(
     const isAllowed = mayAdd && isAdmin && table !== 'grants'
     list.push(['carl’s', { ...mine, [agentColumn]: 'carl' }, isAllowed ? added : refused])
   }
-  if (table === 'grants') list.push(['an ended one', { ...mine, revoked_at: '2026-01-01' }, refused])
+  if (table === 'grants')
+    list.push(['an ended one', { ...mine, revoked_at: '2026-01-01' }, refused])
   if (['postings', 'embeddings', 'sealed_embeddings'].includes(table)) {
     // Of a private memory of eve's.
     const isHome = own === world.homeId
     const isEves = isAdmin || (isHome && agent === 'eve')
     const beside = table === 'postings' || !isHome ? done : { state: '23505' }
-    list.push(['a private one', { ...mine, document: '-1000' }, mayAdd && isEves ? beside : refused])
+    list.push([
+      'a private one',
+      { ...mine, document: '-1000' },
+      mayAdd && isEves ? beside : refused,
+    ])
   }
   return list
 }

@@ -5,6 +5,7 @@
 import { contextsOf } from './contexts.ts'
 import { done, refused, type Probe } from './probes.ts'
 import { insert } from './insert-probes.ts'
+import { version } from './trigger-probes.ts'
 import { strayId, type World } from './world.ts'
 
 export const liftMemories = 'alter table mindglue.memories disable row level security'
@@ -19,7 +20,9 @@ const stray: Readonly<Record<string, string>> = {
 
 /** For a database without the policies of memories. */
 export function liftedProbes(world: World): readonly Probe[] {
-  const contexts = contextsOf(world).filter(({ name }) => ['ada', 'under grant shared '].includes(name))
+  const contexts = contextsOf(world).filter(({ name }) =>
+    ['ada', 'under grant shared '].includes(name),
+  )
   const reads = contexts.flatMap((context) =>
     Object.entries(stray)
       // An agent sees all mentions and keys of its own namespace.
@@ -43,5 +46,17 @@ export function liftedProbes(world: World): readonly Probe[] {
     statement: insert(world, table, { namespace: world.homeId, document: '-2000', term: '79' }),
     expected: refused,
   }))
-  return [...reads, ...adds]
+  // An id that another namespace has as well, where it is another agent's and trusted less.
+  const versions = [
+    { owner_agent: `'eve'`, version: '3' },
+    { trust: '0', version: '3' },
+  ].map((changes) => ({
+    about: ['keep_access', 'memories'],
+    name: `ada, without the policies of memories: a version as of another namespace ${JSON.stringify(changes)}`,
+    role: 'mindglue_app' as const,
+    context: ada?.signed ?? '',
+    statement: version(world, 'fact', changes),
+    expected: refused,
+  }))
+  return [...reads, ...adds, ...versions]
 }

@@ -2,7 +2,16 @@
 import type { Context } from './contexts.ts'
 import type { Row, World } from './world.ts'
 
-const allTypes = ['fact', 'preference', 'event', 'procedure', 'decision', 'task', 'reference', 'note']
+const allTypes = [
+  'fact',
+  'preference',
+  'event',
+  'procedure',
+  'decision',
+  'task',
+  'reference',
+  'note',
+]
 
 export class Model {
   readonly #world: World
@@ -33,7 +42,9 @@ export class Model {
       case 'memories':
         return grant
           ? isOfGrant && isGranted(columns, grant.columns)
-          : isOwn && isAllowed(context, columns) && (columns['quarantine'] === '0' || has(context, 'q'))
+          : isOwn &&
+              isAllowed(context, columns) &&
+              (columns['quarantine'] === '0' || has(context, 'q'))
       case 'postings':
       case 'embeddings':
       case 'sealed_embeddings': {
@@ -42,9 +53,14 @@ export class Model {
         return this.#memoryIsVisible(context, columns, ['document'])
       }
       case 'mentions':
-        return isOwn || (grant !== undefined && this.#memoryIsVisible(context, columns, ['document']))
+        return (
+          isOwn || (grant !== undefined && this.#memoryIsVisible(context, columns, ['document']))
+        )
       case 'memory_keys':
-        return isOwn || (grant !== undefined && this.#memoryIsVisible(context, columns, ['id', 'version']))
+        return (
+          isOwn ||
+          (grant !== undefined && this.#memoryIsVisible(context, columns, ['id', 'version']))
+        )
       case 'namespaces':
       case 'namespace_keys':
         return isOwn || isOfGrant
@@ -98,7 +114,11 @@ export class Model {
 
 const has = ({ flags }: Context, flag: string): boolean => flags.includes(flag)
 
-function isIn(columns: Row['columns'], column: string, namespace: string | null | undefined): boolean {
+function isIn(
+  columns: Row['columns'],
+  column: string,
+  namespace: string | null | undefined,
+): boolean {
   return namespace !== undefined && namespace !== null && columns[column] === namespace
 }
 
@@ -138,5 +158,5 @@ function isMarked(memory: Row['columns'], mark: string | null): boolean {
   if (mark === null) return true
   const wanted = BigInt.asUintN(64, BigInt(mark)).toString(16).padStart(16, '0')
   const lists = ['tag_terms', 'entities'].map((column) => memory[column]?.slice(2) ?? '').join('')
-  return (lists.match(/.{16}/gu) ?? []).includes(wanted)
+  return lists.match(/.{16}/gu)?.includes(wanted) === true
 }

@@ -40,12 +40,15 @@ export function policyProbes(world: World): Probe[] {
 }
 
 const isFew = ({ name }: Context): boolean =>
-  ['nobody', 'ada', 'root who sees quarantine', 'job', 'reader job', 'under grant all '].includes(name)
+  ['nobody', 'ada', 'root who sees quarantine', 'job', 'reader job', 'under grant all '].includes(
+    name,
+  )
 
 /** Those with a namespace that the application or a job may touch, and each partition. */
 export function guardedTables(world: World): string[] {
   return [...world.rows.keys()].filter(
-    (table) => table !== 'migrations' && table.replace(/_\d+$/u, '') in { ...appRights, ...jobRights },
+    (table) =>
+      table !== 'migrations' && table.replace(/_\d+$/u, '') in { ...appRights, ...jobRights },
   )
 }
 
@@ -88,11 +91,11 @@ function read(one: Case): Probe {
 function writes(one: Case): Probe[] {
   const { world, model, table, role, context } = one
   const own = context.own ?? world.homeId
-  const writes = role === 'mindglue_job' ? jobWrites[table] : undefined
-  const set = table === 'grants' ? 'revoked_at = now()' : (writes ?? `namespace = ${own}`)
+  const jobs = role === 'mindglue_job' ? jobWrites[table] : undefined
+  const set = table === 'grants' ? 'revoked_at = now()' : (jobs ?? `namespace = ${own}`)
   const other = own === world.homeId ? world.readerId : world.homeId
   // A partition refuses by its own check whatever is not its namespace's.
-  const isMovable = table !== 'grants' && writes === undefined && !/_\d+$/u.test(table)
+  const isMovable = table !== 'grants' && jobs === undefined && !/_\d+$/u.test(table)
   const seen = new Set(model.visible(context, table).map(({ key }) => key))
   const shown = (rows: readonly Row[]) => keysOf(rows.filter(({ key }) => seen.has(key)))
   const updated = model.changeable(context, table, 'update')
@@ -145,5 +148,12 @@ function changedIn({ world, table }: Case, rows: readonly Row[]): Expected {
       ? copies.filter(({ key }) => rows.some((row) => row.key === key)).length
       : 0
   const name = table.replace(/_\d+$/u, '')
-  return { ...done, changed: { [name]: rows.length, partitioned_embeddings: inCopy, ...(name === 'partitioned_embeddings' && { [name]: rows.length }) } }
+  return {
+    ...done,
+    changed: {
+      [name]: rows.length,
+      partitioned_embeddings: inCopy,
+      ...(name === 'partitioned_embeddings' && { [name]: rows.length }),
+    },
+  }
 }

@@ -3,7 +3,8 @@ import type { Sql } from '../../../src/database/database.ts'
 import { replayAll, type Outcome } from '../../support/replay.ts'
 import { raw } from '../../support/statements.ts'
 
-export type Role = 'mindglue_app' | 'mindglue_job' | 'mindglue_audit' | 'mindglue_owner' | 'administrator'
+export type Role =
+  'mindglue_app' | 'mindglue_job' | 'mindglue_audit' | 'mindglue_owner' | 'administrator'
 
 export interface Probe {
   /** Tables and functions that it is about: probes of what a mutant touches run first. */
@@ -65,6 +66,8 @@ function countsOf(changed: Readonly<Record<string, number>>): string {
     const table = name.replace(/_\d+$/u, '')
     counts.set(table, (counts.get(table) ?? 0) + count)
   }
-  const sorted = [...counts].filter(([, count]) => count !== 0).toSorted()
+  const sorted = [...counts]
+    .filter(([, count]) => count !== 0)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify(Object.fromEntries(sorted))
 }

@@ -127,7 +127,10 @@ function meantFor(role: string, table: string): string {
   const [verbs = '', columns = ''] = text.split(' ')
   const updates = /^(?:(?<more>[sid]*)|u\((?<names>.*)\))$/u
   const names = updates.exec(columns)?.groups?.['names']
-  const sorted = [...'sidu!'].filter((verb) => verbs.includes(verb)).join('')
+  const sorted = 'sidu!'
+    .split('')
+    .filter((verb) => verbs.includes(verb))
+    .join('')
   const listed = names?.split(',').map((name) => `update(${name})`)
   return [sorted, ...(listed ?? [])].filter(Boolean).join(' ')
 }

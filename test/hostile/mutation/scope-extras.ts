@@ -6,6 +6,7 @@ import { nearestDocuments } from '../../../src/memory/embeddings.sql.ts'
 import { isMentioned } from '../../../src/memory/mentions.sql.ts'
 import { maintainPartition } from '../../../src/memory/vector-partitions.ts'
 import { numbered } from '../../support/everything-inputs.ts'
+import type { Principal } from '../../../src/principal.ts'
 import type { TestMemory } from '../../support/memory.ts'
 import { embedStatic } from '../../../src/pipeline/static-embedder.ts'
 
@@ -19,7 +20,8 @@ export async function scopeExtras(memory: TestMemory, database: Database): Promi
   await memory.execute(memory.operations.store, principal, { memories })
   const { namespace } = principal
   const [mention] = await memory.test.owner.ownerTransaction(
-    (sql) => sql<{ entity: bigint }>`select entity from mindglue.mentions where namespace = ${namespace}`,
+    (sql) =>
+      sql<{ entity: bigint }>`select entity from mindglue.mentions where namespace = ${namespace}`,
   )
   await scope.withNamespace(principal, {}, (tx) => isMentioned(tx, mention?.entity ?? 0n))
   if (memory.test.engine === 'embedded') return
@@ -32,10 +34,17 @@ export async function scopeExtras(memory: TestMemory, database: Database): Promi
       where m.ctid = (select o.ctid from mindglue.memories o where o.namespace = ${namespace}
         and o.type = 'fact' limit 1)`,
   )
+  await makePartition(memory, principal)
+  const vector = embedStatic('Which boat?') ?? new Float32Array()
+  await scope.withNamespace(principal, {}, (tx) =>
+    nearestDocuments(tx, vector, { types: ['fact'] }, 5),
+  )
+}
+
+/** A namespace with a partition that is searched, of the vectors that were stored (Postgres). */
+export async function makePartition(memory: TestMemory, { namespace }: Principal): Promise<void> {
   const { signal } = new AbortController()
   const job = { scope: memory.test.scope, principal: jobPrincipal(namespace), signal }
   const limits = { promoteAbove: 20, demoteBelow: 10 }
   for (let round = 0; round < 3; round += 1) await maintainPartition(job, limits)
-  const vector = embedStatic('Which boat?') ?? new Float32Array()
-  await scope.withNamespace(principal, {}, (tx) => nearestDocuments(tx, vector, { types: ['fact'] }, 5))
 }

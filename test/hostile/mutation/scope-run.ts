@@ -44,7 +44,10 @@ if (memory.test.engine === 'postgres') {
 const writing: Database = {
   ...interceptDatabase(memory.test.database, observe),
   transaction: (options, work) =>
-    interceptDatabase(memory.test.database, observe).transaction({ ...options, readOnly: false }, work),
+    interceptDatabase(memory.test.database, observe).transaction(
+      { ...options, readOnly: false },
+      work,
+    ),
 }
 await runEverything(memory, writing)
 await scopeExtras(memory, writing)
@@ -61,7 +64,9 @@ function observe(sql: Sql): Interceptor {
     const opened = contextOf(statement)
     if (opened) own = opened.namespace
     const marks = sites.filter(({ id }) => statement.text.includes(markOf(id)))
-    const left = marks.filter(({ id }) => isWanted(id) && !killed.has(id) && (tries.get(id) ?? 0) < triesMax)
+    const left = marks.filter(
+      ({ id }) => isWanted(id) && !killed.has(id) && (tries.get(id) ?? 0) < triesMax,
+    )
     const namespace = own
     if (namespace === undefined || left.length === 0) return turn.then(() => statement)
     turn = turn.then(() =>

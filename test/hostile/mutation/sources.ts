@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { bindings } from './binding-patterns.ts'
 
-export type SourceKind = 'scope' | 'row lock' | 'binding'
+export type SourceKind = 'scope' | 'lock' | 'binding'
 
 /** One guard in one file; a `binding` has a site for each way to weaken it. */
 export interface Site {
@@ -36,11 +36,22 @@ const patterns: Readonly<Record<SourceKind, readonly SourcePattern[]>> = {
       instead: marked,
     },
   ],
-  'row lock': [
+  lock: [
     {
       files: /\.sql\.ts$/u,
       pattern: /\bfor (?:no key update|key share|update|share)\b(?: of \w+)?(?: skip locked)?/gu,
       instead: marked,
+    },
+    // Who locks its namespace says so to whoever looks at its statements.
+    {
+      files: /\.ts$/u,
+      pattern: /(?<=await )lockNamespace\(tx\)/gu,
+      instead: (found, id) => [`((globalThis.lockSite = '${id}'), ${found})`],
+    },
+    {
+      files: /\.ts$/u,
+      pattern: /select pg_advisory_xact_lock\(/gu,
+      instead: (found, id) => [`${markOf(id)} ${found}`],
     },
   ],
   binding: bindings,

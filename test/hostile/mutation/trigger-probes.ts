@@ -2,7 +2,7 @@
 import { done, refused, type Expected, type Probe } from './probes.ts'
 import type { World } from './world.ts'
 
-type As = 'ada' | 'eve' | 'root'
+type As = 'ada' | 'bob' | 'eve' | 'root'
 
 export function triggerProbes(world: World): readonly Probe[] {
   const { hostile, homeId } = world
@@ -17,7 +17,12 @@ export function triggerProbes(world: World): readonly Probe[] {
     ['root', 'raise trust', one('trust = 3', 'fact'), wrote],
     ['ada', 'clear quarantine', 'update mindglue.memories set quarantine = 0', refused],
     ['root', 'clear quarantine', one('quarantine = 0', 'quarantined'), wrote],
-    ['ada', 'open a private memory', one(`access = 'shared', document = 5000, readers = null`, 'private'), wrote],
+    [
+      'ada',
+      'open a private memory',
+      one(`access = 'shared', document = 5000, readers = null`, 'private'),
+      wrote,
+    ],
     ['eve', 'hide another’s memory', one(`access = 'private', document = -5000`, 'fact'), refused],
     ['eve', 'publish another’s memory', one(`access = 'public'`, 'shared'), refused],
     ['eve', 'take another’s memory', one(`owner_agent = 'eve'`, 'shared'), refused],
@@ -25,19 +30,36 @@ export function triggerProbes(world: World): readonly Probe[] {
     ['root', 'give a memory away', one(`owner_agent = 'eve'`, 'shared'), wrote],
     ['ada', 'change an id', one(`id = ${newId}`, 'shared'), refused],
     ['ada', 'let others read', one(`readers = array['eve']`, 'private'), wrote],
-    ['bob' as As, 'let others read', one(`readers = array['eve', 'bob']`, 'private'), refused],
+    ['bob', 'let others read', one(`readers = array['eve', 'bob']`, 'private'), refused],
     ['ada', 'write a version', version(world, 'fact', {}), done],
     ['eve', 'write a version', version(world, 'fact', {}), done],
     ['ada', 'write a version of nothing', version(world, 'fact', { id: newId }), refused],
-    ['eve', 'write a version as its owner', version(world, 'fact', { owner_agent: `'eve'` }), refused],
+    [
+      'eve',
+      'write a version as its owner',
+      version(world, 'fact', { owner_agent: `'eve'` }),
+      refused,
+    ],
     ['eve', 'write a public version', version(world, 'shared', { access: `'public'` }), refused],
-    ['ada', 'write a version for more', version(world, 'private', { readers: `array['eve']` }), refused],
+    [
+      'ada',
+      'write a version for more',
+      version(world, 'private', { readers: `array['eve']` }),
+      refused,
+    ],
     ['ada', 'write a more trusted version', version(world, 'fact', { trust: '3' }), refused],
     ['ada', 'write a less trusted version', version(world, 'fact', { trust: '0' }), refused],
+    [
+      'ada',
+      'write a version that is trusted as another memory',
+      version(world, 'shared', { trust: '0', version: '9' }),
+      refused,
+    ],
+    ['ada', 'write a version before the last', version(world, 'retired', {}), done],
     ['root', 'write a more trusted version', version(world, 'fact', { trust: '3' }), done],
     ['root', 'delete the namespace', 'update mindglue.namespaces set deleted_at = now()', refused],
   ]
-  return cases.map(([as, what, statement, expected]) => ({
+  const probes: Probe[] = cases.map(([as, what, statement, expected]) => ({
     about: ['memories', 'namespaces'],
     name: `${as}: ${what}`,
     role: 'mindglue_app',
@@ -45,17 +67,38 @@ export function triggerProbes(world: World): readonly Probe[] {
     statement,
     expected,
   }))
+  // An administrator may ask whether it is a job's context, which the application may not.
+  const administrator: Probe = {
+    about: ['keep_namespace'],
+    name: 'administrator: delete the namespace in the context of no job',
+    role: 'administrator',
+    context: hostile.agent(BigInt(homeId), 'root', 'aq'),
+    statement: `update mindglue.namespaces set deleted_at = now() where namespace = ${homeId}`,
+    expected: refused,
+  }
+  return [...probes, administrator]
 }
 
 /** The second version of a memory, with some columns replaced by SQL of ours. */
-function version(world: World, name: string, changes: Readonly<Record<string, string>>): string {
-  const { columns } = (world.rows.get('memories') ?? []).find(
-    (row) => row.columns['id'] === world.memoryId(name),
-  ) ?? { columns: {} }
-  const document = Number(columns['document']) < 0 ? '-900002' : '900002'
-  const set = { version: '2', document, dedupe_key: `'\\xfe'`, is_current: 'false', ...changes }
-  const names = Object.keys(columns)
-  const values = names.map((column) => set[column as keyof typeof set] ?? `m.${column}`)
+export function version(
+  world: World,
+  name: string,
+  changes: Readonly<Record<string, string>>,
+): string {
+  const columns = (world.rows.get('memories') ?? []).find(
+    ({ columns: of }) => of['id'] === world.memoryId(name) && of['namespace'] === world.homeId,
+  )?.columns
+  const document = Number(columns?.['document']) < 0 ? '-900002' : '900002'
+  const set: Readonly<Record<string, string>> = {
+    version: '2',
+    document,
+    dedupe_key: `'\\xfe'`,
+    is_current: 'false',
+    ...changes,
+  }
+  const names = Object.keys(columns ?? {})
+  const values = names.map((column) => set[column] ?? `m.${column}`)
   return `insert into mindglue.memories (${names.join()}) select ${values.join()}
-    from mindglue.memories m where m.id = '${world.memoryId(name)}'`
+    from mindglue.memories m
+    where m.namespace = ${world.homeId} and m.id = '${world.memoryId(name)}' and m.version < 4`
 }

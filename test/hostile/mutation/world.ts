@@ -2,6 +2,7 @@
 import type { Sql } from '../../../src/database/database.ts'
 import { jobPrincipal } from '../../../src/jobs/job-principal.ts'
 import { openHostileGrants, type HostileGrants } from '../../support/hostile-grants.ts'
+import { installCalls } from './lock-probes.ts'
 import { installReplay } from '../../support/replay.ts'
 import { raw } from '../../support/statements.ts'
 
@@ -28,9 +29,13 @@ export async function openWorld(): Promise<World> {
   const { memory, home, giver, reader } = grants
   const { owner } = memory.test
   const leaving = await memory.principal({ namespaceName: 'leaving' })
-  await memory.execute(memory.operations.store, { ...home, agent: 'eve' }, { content: 'Eve was here.' })
+  await memory.execute(
+    memory.operations.store,
+    { ...home, agent: 'eve' },
+    { content: 'Eve was here.' },
+  )
   const ids = { home: home.namespace, reader: reader.namespace, leaving: leaving.namespace }
-  await owner.ownerTransaction((_, script) => script(furnish(ids, grants.memoryId('private'), grants.grantId('all'))))
+  await owner.ownerTransaction((_, script) => script(furnish(ids, grants)))
   if (memory.test.engine === 'postgres') {
     for (const namespace of [home.namespace, reader.namespace]) {
       const job = jobPrincipal(namespace)
@@ -38,6 +43,7 @@ export async function openWorld(): Promise<World> {
     }
   }
   await installReplay(owner)
+  await installCalls(owner)
   const undone: World['undone'] = async (work) => {
     const end = new Error('undone')
     let done: { value: Awaited<ReturnType<typeof work>> } | undefined
@@ -99,7 +105,17 @@ interface Ids {
 }
 
 /** What operations would take long to bring about, in both namespaces the same. */
-function furnish({ home, reader, leaving }: Ids, privateId: string, grantId: string): string {
+function furnish(
+  { home, reader, leaving }: Ids,
+  named: Pick<HostileGrants, 'memoryId' | 'grantId'>,
+): string {
+  const grantId = named.grantId('all')
+  const [privateId = '', factId = '', retiredId = '', earlierId = ''] = [
+    'private',
+    'fact',
+    'retired',
+    'earlier',
+  ].map((name) => named.memoryId(name))
   const both = [home, reader]
   const each = (text: (namespace: bigint, index: number) => string): string =>
     both.map(text).join('\n')
@@ -157,7 +173,8 @@ function furnish({ home, reader, leaving }: Ids, privateId: string, grantId: str
       (decode(repeat('02', 32), 'hex'), 'reset', 'ada@example.org', now() - interval '1 minute'),
       (decode(repeat('03', 32), 'hex'), 'reset', 'bob@example.org', now() + interval '1 hour');
     insert into account_delays values ('\\x01', 4, now(), now() + interval '1 hour'),
-      ('\\x02', 4, now(), now() + interval '1 hour');
+      ('\\x02', 4, now(), now() + interval '1 hour'),
+      ('\\x03', 4, now() - interval '2 days', now() - interval '1 day');
     insert into account_members (namespace, account, agent, role, added_by) values
       (${home}, '01890000-0000-7000-8000-00000000a001', 'ada', 'member', 'root'),
       (${reader}, '01890000-0000-7000-8000-00000000a001', 'ada', 'reader', 'root'),
@@ -166,7 +183,8 @@ function furnish({ home, reader, leaving }: Ids, privateId: string, grantId: str
       (decode(repeat('11', 32), 'hex'), ${home}, 'carl@example.org', 'carl', 'member', 'root', now() + interval '1 hour'),
       (decode(repeat('12', 32), 'hex'), ${home}, 'bob@example.org', 'bob', 'member', 'root', now() + interval '1 hour'),
       (decode(repeat('13', 32), 'hex'), ${reader}, 'carl@example.org', 'carl', 'member', 'root', now() + interval '1 hour'),
-      (decode(repeat('14', 32), 'hex'), ${home}, 'late@example.org', 'late', 'member', 'root', now() - interval '1 minute');
+      (decode(repeat('14', 32), 'hex'), ${home}, 'late@example.org', 'late', 'member', 'root', now() - interval '1 minute'),
+      (decode(repeat('15', 32), 'hex'), ${reader}, 'bob@example.org', 'later', 'member', 'root', now() - interval '1 minute');
     insert into api_keys (id, namespace, agent, label, scopes, secret_hash, created_by, expires_at) values
       ('01890000-0000-7000-8000-00000000c001', ${home}, 'ada', '', 'read', decode(repeat('01', 32), 'hex'), 'root', null),
       ('01890000-0000-7000-8000-00000000c002', ${home}, 'ada', '', 'read', decode(repeat('02', 32), 'hex'), 'root', now() + interval '1 hour'),
@@ -179,7 +197,22 @@ function furnish({ home, reader, leaving }: Ids, privateId: string, grantId: str
     insert into due values ('embed', '2026-01-01', ${home}), ('embed', '2026-01-02', ${home}),
       ('expiry', '2026-01-01', ${home}), ('embed', '2026-01-01', ${reader}), ('embed', '2026-01-01', ${leaving});
     update namespaces set deleted_at = now() where namespace = ${leaving};
+    insert into account_networks (account, network, seen_at) values
+      ('01890000-0000-7000-8000-00000000a001', '\\x03', '2000-01-01'),
+      ('01890000-0000-7000-8000-00000000a002', '\\x03', '2100-01-01');
     insert into audit_events select ${leaving}, gen_random_uuid(), now(), agent, channel, action, outcome,
       request_id, resource_ids, resource_count, counts from audit_events where namespace = ${home};
+    -- One id in two namespaces: an event, and a memory that is another agent's there and trusted less.
+    insert into audit_events select (jsonb_populate_record(e, jsonb_build_object('namespace', ${reader}))).*
+      from audit_events e where namespace = ${leaving} limit 1;
+    insert into memories select (jsonb_populate_record(m, jsonb_build_object('namespace', ${reader},
+      'version', 2, 'document', 3000, 'owner_agent', 'eve', 'access', 'public', 'trust', 0))).*
+      from memories m where m.id = '${factId}';
+    -- Versions to come after, with less trust.
+    insert into memories select (jsonb_populate_record(m, jsonb_build_object('version', 4, 'document', 3001,
+      'trust', 0, 'is_current', false))).* from memories m where m.id = '${retiredId}';
+    update memories set version = 5, trust = 0 where id = '${earlierId}';
+    insert into embeddings select ${leaving}, document, embedding from embeddings
+      where namespace = ${home} and document > 0 limit 1;
   `
 }

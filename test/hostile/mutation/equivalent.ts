@@ -1,0 +1,26 @@
+/** Mutants that change nothing that anybody could see, each with the reason. As few as possible. */
+
+export interface Equivalent {
+  readonly kind: string
+  /** How its name begins. */
+  readonly name: string
+  readonly why: string
+}
+
+export const equivalents: readonly Equivalent[] = [
+  {
+    kind: 'policy condition',
+    name: 'ended on mindglue.grants: with check, 1. ( SELECT mindglue.context_sees_all()',
+    why: 'the same policy asks the same of the same context in its using clause, which an update passes first',
+  },
+  {
+    kind: 'scope in a function',
+    name: 'mirror_embeddings, 1. v.namespace = own',
+    why: 'spares a delete in partitions that finds no row: it names its namespace itself',
+  },
+  {
+    kind: 'scope in a function',
+    name: 'mirror_embeddings, 5. n.namespace = own',
+    why: 'spares a delete that finds no row: what it deletes names its namespace itself',
+  },
+]
