@@ -22,6 +22,8 @@ const report = new Report()
 const databaseMs = 8_000
 const scopesMax = 12
 const bindingsMax = 3
+/** The whole program runs once in a sample: for scopes, or on a server for locks. */
+const isForLocks = testEngine === 'postgres' && random() < 0.5
 
 /** In an order of chance. */
 function shuffled<T>(list: readonly T[]): T[] {
@@ -67,32 +69,40 @@ test('no guard of the database is missed by nobody', { timeout }, async () => {
   expect(mutants.length).toBeGreaterThan(700)
 })
 
-test('no scope is missed by nobody, with no policy to help it', { timeout }, async () => {
-  const sites = sitesOf('scope')
-  const wanted = isFull ? sites : shuffled(sites).slice(0, scopesMax)
-  const { killed, open, findings } = await runMarked('scope-run', sites, wanted)
-  expect(findings).toEqual([])
-  report.count('scope', sites.length)
-  for (const { id, line, found } of wanted) {
-    // The embedded engine has no partitions: what it never sends is asked for on the other one.
-    if (testEngine === 'embedded' && open.get(id) === 0) continue
-    report.add('scope', `${id}, line ${line}: ${found}`, killed.get(id))
-  }
-  expect(report.survivors).toEqual([])
-  expect(sites.length).toBeGreaterThan(150)
-})
+test.runIf(isFull || !isForLocks)(
+  'no scope is missed by nobody, with no policy to help it',
+  { timeout },
+  async () => {
+    const sites = sitesOf('scope')
+    const wanted = isFull ? sites : shuffled(sites).slice(0, scopesMax)
+    const { killed, open, findings } = await runMarked('scope-run', sites, wanted)
+    expect(findings).toEqual([])
+    report.count('scope', sites.length)
+    for (const { id, line, found } of wanted) {
+      // The embedded engine has no partitions: what it never sends is asked for on the other one.
+      if (testEngine === 'embedded' && open.get(id) === 0) continue
+      report.add('scope', `${id}, line ${line}: ${found}`, killed.get(id))
+    }
+    expect(report.survivors).toEqual([])
+    expect(sites.length).toBeGreaterThan(150)
+  },
+)
 
-test.runIf(testEngine === 'postgres')('no lock is missed by nobody', { timeout }, async () => {
-  const sites = sitesOf('lock')
-  const { killed, findings } = await runMarked('lock-run', sites, sites)
-  expect(findings).toEqual([])
-  report.count('lock', sites.length)
-  for (const { id, line, found } of sites) {
-    report.add('lock', `${id}, line ${line}: ${found}`, killed.get(id))
-  }
-  expect(report.survivors).toEqual([])
-  expect(sites.length).toBeGreaterThan(20)
-})
+test.runIf(testEngine === 'postgres' && (isFull || isForLocks))(
+  'no lock is missed by nobody',
+  { timeout },
+  async () => {
+    const sites = sitesOf('lock')
+    const { killed, findings } = await runMarked('lock-run', sites, sites)
+    expect(findings).toEqual([])
+    report.count('lock', sites.length)
+    for (const { id, line, found } of sites) {
+      report.add('lock', `${id}, line ${line}: ${found}`, killed.get(id))
+    }
+    expect(report.survivors).toEqual([])
+    expect(sites.length).toBeGreaterThan(20)
+  },
+)
 
 test('no binding is missed by nobody', { timeout }, async () => {
   expect(await brokenWithout()).toEqual([])
