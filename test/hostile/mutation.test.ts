@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openPostgres, type PostgresDatabase } from '../../src/database/postgres.ts'
 import { testEngine } from '../support/database.ts'
 import { seededRandom, seedOf } from '../support/random.ts'
-import { databaseMutants } from './mutation/database-mutants.ts'
+import { databaseMutants, type Mutant } from './mutation/database-mutants.ts'
 import { DatabaseKillers } from './mutation/database-run.ts'
 import { Report } from './mutation/report.ts'
 import { brokenWithout, runMarked } from './mutation/source-run.ts'
@@ -54,7 +54,11 @@ test('the database as it is does what the model says', { timeout }, async () => 
 })
 
 test('no guard of the database is missed by nobody', { timeout }, async () => {
-  const mutants = shuffled(await world.undone((sql) => databaseMutants(sql)))
+  const all = await world.undone((sql) => databaseMutants(sql))
+  // One session has nobody to keep out.
+  const isOfEngine = ({ kind }: Mutant) =>
+    testEngine === 'postgres' || kind !== 'lock in a function'
+  const mutants = shuffled(all.filter(isOfEngine))
   for (const { kind } of mutants) report.count(kind)
   // One of each kind first.
   const firsts = [...new Map(mutants.map((mutant) => [mutant.kind, mutant])).values()]
@@ -66,7 +70,7 @@ test('no guard of the database is missed by nobody', { timeout }, async () => {
     report.add(mutant.kind, mutant.name, await killers.kill(mutant))
   }
   expect(report.survivors).toEqual([])
-  expect(mutants.length).toBeGreaterThan(700)
+  expect(mutants.length).toBeGreaterThan(1000)
 })
 
 test.runIf(isFull || !isForLocks)(
