@@ -4,7 +4,6 @@ import { openCredential, sealCredential } from '../../../src/crypto/credentials.
 import { deriveKey, keyInfo } from '../../../src/crypto/derive.ts'
 import {
   EnvelopeKey,
-  expandContentKey,
   open,
   preAuthenticationEncoding,
   seal,
@@ -46,7 +45,7 @@ export async function brokenBindings(): Promise<readonly string[]> {
 }
 
 function envelopes(): void {
-  const key = expandContentKey(hex(envelope.contentKey))
+  const key = new EnvelopeKey(0, hex(envelope.contentKey))
   for (const { context, plaintext, token, iv, timestamp, name } of envelope.cases) {
     const place = { ...context, namespace: BigInt(context.namespace) }
     const sealed = seal(key, place, hex(plaintext), { nowSeconds: timestamp, iv: hex(iv) })
@@ -96,7 +95,7 @@ function envelopes(): void {
 
 /** Tokens that only a holder of the key can make, and that must not open even so. */
 function crafted(): void {
-  const bytes = hex(envelope.envelopeKey)
+  const bytes = hex(envelope.contentKey)
   const key = new EnvelopeKey(0, bytes)
   const place: EnvelopeContext = { namespace: 7n, id: 'a', version: 1, column: 'content' }
   const pieces = ['7', 'a', '1', 'content'].map((piece) => Buffer.from(piece))
@@ -241,7 +240,6 @@ function labels(): void {
     'mindglue/key-check/v1': keyInfo.keyCheck,
     'mindglue/namespace/v1|7': keyInfo.namespace(7n),
     'mindglue/wrap/v1': keyInfo.wrap,
-    'mindglue/content/v1': keyInfo.content,
     'mindglue/grant-mark/v1': keyInfo.grantMark,
     'mindglue/webhook/v1|a': keyInfo.record('webhook', 'a'),
     'mindglue/installation/cursor/v1': keyInfo.installation('cursor'),

@@ -38,6 +38,8 @@ const broken: Readonly<Record<string, readonly [table: string, set: string]>> = 
   context_keys_outer_pad_check: ['context_keys', `outer_pad = '\\x00'`],
   context_keys_singleton_check: ['context_keys', `singleton = false`],
   due_kind_check: ['due', `kind = 'other'`],
+  feedback_agent_check: ['feedback', `agent = ''`],
+  feedback_verdict_check: ['feedback', `verdict = 'great'`],
   grants_check: ['grants', `grantee = namespace`],
   grants_check1: ['grants', `mark = 1, mark_label = null`],
   grants_penalty_check: ['grants', `penalty = -1`],
@@ -46,6 +48,7 @@ const broken: Readonly<Record<string, readonly [table: string, set: string]>> = 
     'memories',
     `access = 'secret', document = abs(document), readers = null`,
   ],
+  memories_feedback_check: ['memories', `feedback = 2`],
   memories_importance_check: ['memories', `importance = 2`],
   memories_private_document: [
     'memories',

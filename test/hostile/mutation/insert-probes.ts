@@ -27,12 +27,14 @@ const fresh: Readonly<Record<string, Columns>> = {
   audit_events: { id: '01890000-0000-7000-8000-00000000f001' },
   idempotency_keys: { key_hash: '\\xff' },
   confirmations: { token_hash: '\\xff' },
+  feedback: { id: '01890000-0000-7000-8000-00000000f001' },
   grants: { id: '01890000-0000-7000-8000-00000000f001', revoked_at: null, expires_at: null },
 }
 
 /** Columns that name an agent. */
 const agentColumns: Readonly<Record<string, string>> = {
   memories: 'owner_agent',
+  feedback: 'agent',
   idempotency_keys: 'agent',
   confirmations: 'agent',
   grants: 'created_by',

@@ -15,8 +15,12 @@ const stray: Readonly<Record<string, string>> = {
   embeddings: 'document = -2000',
   sealed_embeddings: 'document = -2000',
   mentions: 'document = -2000',
+  feedback: `id = '${strayId}'`,
   memory_keys: `id = '${strayId}'`,
 }
+
+/** An agent sees all of these in its own namespace. */
+const ofGrants = ['mentions', 'memory_keys']
 
 /** For a database without the policies of memories. */
 export function liftedProbes(world: World): readonly Probe[] {
@@ -25,9 +29,7 @@ export function liftedProbes(world: World): readonly Probe[] {
   )
   const reads = contexts.flatMap((context) =>
     Object.entries(stray)
-      // An agent sees all mentions and keys of its own namespace.
-      .filter(([, condition]) => context.own === undefined || condition.startsWith('document'))
-      .filter(([table]) => context.own === undefined || table !== 'mentions')
+      .filter(([table]) => context.own === undefined || !ofGrants.includes(table))
       .map(([table, condition]) => ({
         about: [table],
         name: `${context.name}, without the policies of memories: stray rows of ${table}`,

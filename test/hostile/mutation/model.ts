@@ -64,6 +64,8 @@ export class Model {
       case 'namespaces':
       case 'namespace_keys':
         return isOwn || isOfGrant
+      case 'feedback':
+        return isOwn && (has(context, 'a') || this.#memoryIsVisible(context, columns, ['id']))
       case 'audit_events':
       case 'idempotency_keys':
       case 'confirmations':

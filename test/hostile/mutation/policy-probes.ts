@@ -103,7 +103,10 @@ function writes(one: Case): Probe[] {
   const returning = `where t.namespace > 0 returning ${world.keys.get(table)} as key`
   const update = (to: string) => `update mindglue.${table} t set ${to}`
   const remove = `delete from mindglue.${table} t`
-  const noUpdate = refusal(one, 'u')
+  // Each agent speaks for itself: what another one said is not to be written anew.
+  const isAnothers = ({ columns }: Row) => columns['agent'] !== context.agent
+  const isHeld = table === 'feedback' && !context.flags.includes('a') && updated.some(isAnothers)
+  const noUpdate = refusal(one, 'u') ?? (isHeld ? refused : undefined)
   const noDelete = refusal(one, 'd') ?? heldBy(table, deleted)
   const probes: readonly (readonly [what: string, statement: string, expected: Expected])[] = [
     ['update blindly', update(set), noUpdate ?? changedIn(one, updated)],

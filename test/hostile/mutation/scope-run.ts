@@ -19,7 +19,7 @@ const triesMax = 12
 
 /** Tables of which a namespace may have nothing. */
 const emptiable = new Set(
-  'memories memory_keys postings embeddings sealed_embeddings mentions entities confirmations idempotency_keys grants vector_partitions partitioned_embeddings namespace_keys'.split(
+  'memories feedback memory_keys postings embeddings sealed_embeddings mentions entities confirmations idempotency_keys grants vector_partitions partitioned_embeddings namespace_keys'.split(
     ' ',
   ),
 )

@@ -26,7 +26,7 @@ export async function installTwin(owner: OwnerDatabase): Promise<void> {
         end if;
         foreach name in array case when emptied = 'all'
           then array['postings', 'mentions', 'entities', 'embeddings', 'sealed_embeddings', 'memory_keys', 'memories',
-            'confirmations', 'idempotency_keys', 'grants', 'partitioned_embeddings']
+            'confirmations', 'idempotency_keys', 'grants', 'feedback', 'partitioned_embeddings']
           else array[emptied] end
         loop
           if to_regclass(name) is not null then

@@ -144,6 +144,9 @@ function furnish(
     insert into mentions values (${home}, 78, -2000);
     insert into memory_keys select namespace, '${strayId}', 1, key_id, epoch, token from memory_keys
       where namespace = ${home} limit 1;
+    insert into feedback select m.namespace, m.id, a.agent, 'helpful', now() from memories m
+      cross join unnest(array['ada', 'bob', 'eve']) as a (agent) where m.is_current;
+    insert into feedback values (${home}, '${strayId}', 'ada', 'wrong', now());
     -- Grants that one of the two gave, and none of them holds.
     insert into grants select (jsonb_populate_record(g, jsonb_build_object('id', gen_random_uuid(),
       'namespace', n.namespace, 'grantee', ${leaving}))).* from grants g
