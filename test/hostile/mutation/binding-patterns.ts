@@ -40,6 +40,8 @@ export const bindings: readonly SourcePattern[] = [
     `{ column: 'index-key', id, version }`,
   ),
   form(/`entity\/\$\{entity\}`/gu, `'entity/'`),
+  form(/`namespace\/\$\{profile\}`/gu, `'namespace/'`),
+  form(/version: plainBelow \?\? 0/gu, 'version: 0'),
   form(/^ {2}namespace: 0n,$/gu, '  namespace: 1n,'),
   form(/^ {2}id: 'installation',$/gu, `  id: 'other',`),
   form(/^ {2}version: 0,$/gu, '  version: 1,'),

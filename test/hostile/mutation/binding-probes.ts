@@ -128,6 +128,9 @@ function crafted(): void {
   refuses('a crafted Fernet token of another version', () => openFernet(fernetKey, old(0x82)))
 }
 
+/** How the namespace of the vectors is stored. */
+const form = { profile: 'field', plain_below: null }
+
 function keys(): void {
   holds('id of the root key', rootKeyId(hex(hierarchy.rootKey)) === hierarchy.rootKeyId)
   const own = ringOf(hex(hierarchy.rootKey)).namespace(material)
@@ -141,13 +144,13 @@ function keys(): void {
     open(key, place, hex(sentence?.token ?? '')).toString('hex') === sentence?.plaintext,
   )
   const index = hex(hierarchy.wrappedIndexKey)
-  holds('index key', own.openIndexKey(index).toString('hex') === hierarchy.indexKey)
+  holds('index key', own.openIndexKey(form, index).toString('hex') === hierarchy.indexKey)
   const record = own.recordKey('connector', hierarchy.connectorRecord).bytes.toString('hex')
   holds('record key', record === hierarchy.connectorKey)
   refuses('an index key as a content key', () =>
     own.openContentKey(contentKeySlot('namespace', 0), index),
   )
-  refuses('a content key as an index key', () => own.openIndexKey(wrapped))
+  refuses('a content key as an index key', () => own.openIndexKey(form, wrapped))
   refuses('a key of another memory', () =>
     own.openContentKey(contentKeySlot('b', version), wrapped),
   )
@@ -162,19 +165,27 @@ function keys(): void {
   // One ring for all: what is cached of one must not serve another.
   const ring = ringOf(hex(hierarchy.rootKey))
   for (const [what, changed] of changes) {
-    ring.namespace(material).openIndexKey(index)
-    refuses(`a key under another ${what}`, () => ring.namespace(changed).openIndexKey(index))
+    ring.namespace(material).openIndexKey(form, index)
+    refuses(`a key under another ${what}`, () => ring.namespace(changed).openIndexKey(form, index))
   }
-  refuses('a key of another ring', () => ringOf(other).namespace(material).openIndexKey(index))
+  refuses('a key of another ring', () =>
+    ringOf(other).namespace(material).openIndexKey(form, index),
+  )
   const moved = ringOf(other, hex(hierarchy.rootKey)).namespace(material)
-  const again = moved.rewrap(indexKeySlot, index)
+  const again = moved.rewrap(indexKeySlot(form), index)
   holds('a key wrapped anew', again !== undefined && again.keyId !== writingKeyId)
   holds(
     'the same key',
-    moved.openIndexKey(again?.token ?? index).toString('hex') === hierarchy.indexKey,
+    moved.openIndexKey(form, again?.token ?? index).toString('hex') === hierarchy.indexKey,
   )
-  const short = own.newIndexKey()
-  holds('a new key', own.openIndexKey(short.wrapped.token).equals(short.key))
+  const other32 = own.wrapIndexKey(form, other)
+  holds('another index key', own.openIndexKey(form, other32.token).equals(other))
+  for (const changed of [
+    { ...form, profile: 'off' },
+    { ...form, plain_below: 5 },
+  ]) {
+    refuses('an index key of another form', () => own.openIndexKey(changed, other32.token))
+  }
 }
 
 function wraps(): void {

@@ -71,6 +71,14 @@ const broken: Readonly<Record<string, readonly [table: string, set: string]>> = 
   namespaces_next_private_document_check: ['namespaces', `next_private_document = 0`],
   namespaces_personal_policy_check: ['namespaces', `personal_policy = 'show'`],
   namespaces_profile_check: ['namespaces', `profile = 'open'`],
+  oauth_artifacts_id_hash_check: ['oauth_artifacts', `id_hash = '\\x00'`],
+  oauth_artifacts_payload_check: [
+    'oauth_artifacts',
+    `payload = decode(repeat('00', 65537), 'hex')`,
+  ],
+  oauth_clients_id_check: ['oauth_clients', `id = ''`],
+  oauth_clients_metadata_check: ['oauth_clients', `metadata = repeat('a', 16385)`],
+  oauth_grants_scopes_check: ['oauth_grants', `scopes = repeat('a', 201)`],
   partitioned_embeddings_document_check: ['partitioned_embeddings', `document = -document - 1`],
   vector_partitions_dimension_check: ['vector_partitions', `dimension = 0`],
   vector_partitions_state_check: ['vector_partitions', `state = 'other'`],
@@ -87,6 +95,9 @@ const loose: Readonly<Record<string, readonly [table: string, column: string]>> 
   grants_namespace_fkey: ['grants', 'namespace'],
   memories_namespace_fkey: ['memories', 'namespace'],
   namespace_keys_namespace_fkey: ['namespace_keys', 'namespace'],
+  oauth_artifacts_grant_id_fkey: ['oauth_artifacts', 'grant_id'],
+  oauth_grants_client_fkey: ['oauth_grants', 'client'],
+  oauth_grants_namespace_account_fkey: ['oauth_grants', 'namespace'],
 }
 
 export function constraintProbes(world: World): readonly Probe[] {

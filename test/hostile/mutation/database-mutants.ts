@@ -215,12 +215,12 @@ const guards: readonly (readonly [kind: string, pattern: RegExp, instead: string
   ['authority in a function', /mindglue\.context_(?:sees_all|is_job)\(\)/gu, 'true'],
   [
     'condition in a function',
-    /\b[a-z]\.(?:expires_at > clock_timestamp\(\)|revoked_at is null|deleted_at is not null)|\b[a-z]\.\w+ (?:=|<) (?:for_account|wanted\w*|only_id|old_hash|step|from_network|[a-z]+_email|[is]\.(?:email|account)|new\.(?!namespace)\w+|context\[\d\]::uuid)\b(?!;)/gu,
+    /\b[a-z]\.(?:expires_at > clock_timestamp\(\)|revoked_at is null|deleted_at is not null)|\b[a-z]\.\w+ (?:=|<) (?:for_account|for_client|of_client|wanted\w*|only_id|old_hash|step|from_network|[a-z]+_email|[is]\.(?:email|account)|new\.(?!namespace)\w+|context\[\d\]::uuid)\b(?!;)/gu,
     'true',
   ],
   [
     'lock in a function',
-    /\bfor (?:update|share)\b(?: skip locked)?|\bperform pg_advisory_xact_lock\([^;]*\);/gu,
+    /\bfor (?:key share|update|share)\b(?: skip locked)?|\bperform pg_advisory_xact_lock\([^;]*\);/gu,
     '',
   ],
   [

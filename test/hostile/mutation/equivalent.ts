@@ -23,4 +23,9 @@ export const equivalents: readonly Equivalent[] = [
     name: 'mirror_embeddings, 5. n.namespace = own',
     why: 'spares a delete that finds no row: what it deletes names its namespace itself',
   },
+  {
+    kind: 'lock in a function',
+    name: 'oauth_artifact_put, 1. for key share',
+    why: 'the foreign key of the row that is added next takes the same lock on the same row',
+  },
 ]

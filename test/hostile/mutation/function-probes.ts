@@ -2,19 +2,10 @@
  * Each function that acts with its owner's rights, called by those it is for and by those it is not for. Once
  * as the database is and once with FORCE lifted: what the text of a function says must hold by itself.
  */
+import { clientCases } from './client-probes.ts'
+import { hash, none, nothing, rowOf, uuid, wrote, type Case } from './function-cases.ts'
 import { done, type Expected, type Probe, type Role } from './probes.ts'
 import { strayId, type World } from './world.ts'
-
-const uuid = (end: string): string => `'01890000-0000-7000-8000-00000000${end}'`
-const hash = (byte: string): string => `decode(repeat('${byte}', 32), 'hex')`
-
-type Case = readonly [who: string, call: string, expected: Expected]
-
-/** Nothing returned that says anything, and nothing written. */
-const nothing = (result: unknown): Expected => ({ ...rowOf(result), changed: {} })
-const rowOf = (result: unknown): Expected => ({ ...done, rows: [JSON.stringify({ r: result })] })
-const none: Expected = { ...done, rows: [], changed: {} }
-const wrote = (changed: Readonly<Record<string, number>>): Expected => ({ ...done, changed })
 
 export function functionProbes(world: World): readonly Probe[] {
   const { hostile, homeId, readerId, leavingId } = world
@@ -46,6 +37,7 @@ export function functionProbes(world: World): readonly Probe[] {
     ...accountCases(world),
     ...directoryCases(world),
     ...removalCases(world),
+    ...clientCases(),
   ]
   return cases.map(([who, call, expected]) => {
     const [role, context] = people[who] ?? ['mindglue_app', '']
@@ -128,7 +120,11 @@ function memberCases(): readonly Case[] {
     ['root', role('carl@example.org'), { ...rowOf(true), changed: { account_invitations: 1 } }],
     ['ada', role('ada@example.org'), nothing(false)],
     ['nobody', role('ada@example.org'), nothing(false)],
-    ['root', remove('ada@example.org'), { ...rowOf(true), changed: one }],
+    [
+      'root',
+      remove('ada@example.org'),
+      { ...rowOf(true), changed: { ...one, oauth_grants: 2, oauth_artifacts: 1 } },
+    ],
     ['root', remove('carl@example.org'), { ...rowOf(true), changed: { account_invitations: 1 } }],
     ['ada', remove('ada@example.org'), nothing(false)],
     ['nobody', remove('ada@example.org'), nothing(false)],
@@ -210,7 +206,13 @@ function accountCases(world: World): readonly Case[] {
     nobody(call(`rehash(${ada}, 'other', 'new')`), wrote({})),
     nobody(call(`change_password(${ada}, 'hash', 'new')`), {
       ...rowOf(true),
-      changed: { accounts: 1, account_sessions: 2, account_mails: 2 },
+      changed: {
+        oauth_grants: 3,
+        oauth_artifacts: 2,
+        accounts: 1,
+        account_sessions: 2,
+        account_mails: 2,
+      },
     }),
     nobody(call(`change_password(${ada}, 'other', 'new')`), nothing(false)),
     nobody(call(`set_totp(${ada}, 2, 6)`), wrote({ accounts: 1 })),
@@ -224,7 +226,13 @@ function accountCases(world: World): readonly Case[] {
     nobody(call(`redeem(${hash('02')}, ${uuid('a009')}, 'new')`), nothing(null)),
     nobody(call(`redeem(${hash('01')}, ${uuid('a009')}, 'new')`), {
       ...rowOf(ada.slice(1, -1)),
-      changed: { accounts: 1, account_mails: 1, account_sessions: 2 },
+      changed: {
+        oauth_grants: 3,
+        oauth_artifacts: 2,
+        accounts: 1,
+        account_mails: 1,
+        account_sessions: 2,
+      },
     }),
     nobody(call(`attempt(array['\\x01'::bytea], array[3], array[60]) > 0`), {
       ...rowOf(true),
@@ -248,6 +256,10 @@ function accountCases(world: World): readonly Case[] {
       `select count(*)::int as r from generate_series(1, 20) n cross join lateral
         account_session_add(gen_random_uuid(), ${ada}, int4send(n), 60)`,
       { ...rowOf(20), changed: { account_sessions: 21, account_networks: 22 } },
+    ),
+    nobody(
+      `select account_own(${bob}, ${world.homeId}, 'bob') as r`,
+      wrote({ account_members: 1 }),
     ),
     nobody(call(`attempt_right(array['\\x01'::bytea])`), wrote({ account_delays: 1 })),
     nobody(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 3)`), {
@@ -305,7 +317,13 @@ function removalCases(world: World): readonly Case[] {
   const events = 'select namespace_erase_events(1000) as r'
   const { homeId, leavingId } = world
   const eventsOfLeaving = count('audit_events', leavingId)
-  const gone = { api_keys: 4, account_members: 1, account_invitations: 3 }
+  const gone = {
+    api_keys: 4,
+    account_members: 1,
+    account_invitations: 3,
+    oauth_grants: 2,
+    oauth_artifacts: 1,
+  }
   const partitions: readonly Case[] = world.rows.has('vector_partitions')
     ? [
         [
@@ -326,8 +344,6 @@ function removalCases(world: World): readonly Case[] {
       ]
     : []
   return [
-    ['ada', 'select namespace_unregister() as r', wrote({ namespace_names: 1, ...gone })],
-    ['nobody', 'select namespace_unregister() as r', wrote({})],
     [
       'job',
       forsake,

@@ -29,7 +29,20 @@ export function lockProbes(world: World): readonly LockProbe[] {
   const mailLock = `hashtextextended('mindglue.account_mails:bob@example.org', 0)`
   const build = { role: 'mindglue_job', call: 'select vector_partition_build() as r' } as const
   const attempt = `select account_attempt(array['\\x01'::bytea], array[3], array[60]) > 0 as r`
+  const purged = [
+    ['oauth_artifacts', `id_hash = decode(repeat('32', 32), 'hex')`],
+    ['oauth_grants', `expires_at < now()`],
+    ['oauth_clients', `id = 'c-2'`],
+  ].map(([table, condition]) => ({
+    about: 'oauth_purge',
+    name: `a purge waits for no row of ${table} that another one holds`,
+    ...nobody,
+    held: `select from ${table} where ${condition} for update`,
+    call: 'select oauth_purge(10) as r',
+    expected: '2',
+  }))
   return [
+    ...purged,
     {
       about: 'account_mail_add',
       name: 'mails to one address are counted one after the other',

@@ -3,7 +3,6 @@ import type { Database } from '../../../src/database/database.ts'
 import { createScope } from '../../../src/database/scope.ts'
 import { jobPrincipal } from '../../../src/jobs/job-principal.ts'
 import { nearestDocuments } from '../../../src/memory/embeddings.sql.ts'
-import { isMentioned } from '../../../src/memory/mentions.sql.ts'
 import { maintainPartition } from '../../../src/memory/vector-partitions.ts'
 import { numbered } from '../../support/everything-inputs.ts'
 import type { Principal } from '../../../src/principal.ts'
@@ -14,16 +13,10 @@ export async function scopeExtras(memory: TestMemory, database: Database): Promi
   const scope = createScope(database, memory.test.contextKey)
   const principal = await memory.principal({ namespaceName: 'extras' })
   const memories = [
-    { content: 'Ada Lovelace lives in Lisbon.' },
     ...numbered('The harbour keeps boat', 24).map((content) => ({ content, type: 'fact' })),
   ]
   await memory.execute(memory.operations.store, principal, { memories })
   const { namespace } = principal
-  const [mention] = await memory.test.owner.ownerTransaction(
-    (sql) =>
-      sql<{ entity: bigint }>`select entity from mindglue.mentions where namespace = ${namespace}`,
-  )
-  await scope.withNamespace(principal, {}, (tx) => isMentioned(tx, mention?.entity ?? 0n))
   if (memory.test.engine === 'embedded') return
   // More than are compared one by one, so that a filter goes by the index.
   await memory.test.owner.ownerTransaction(

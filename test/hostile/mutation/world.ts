@@ -205,6 +205,18 @@ function furnish(
       ('01890000-0000-7000-8000-00000000a002', '\\x03', '2100-01-01');
     insert into audit_events select ${leaving}, gen_random_uuid(), now(), agent, channel, action, outcome,
       request_id, resource_ids, resource_count, counts from audit_events where namespace = ${home};
+    -- Programs that people let in: one that is used, one whose time is over.
+    insert into oauth_clients (id, metadata, used_at, expires_at) values
+      ('c-1', '{}', now(), now() + interval '1 hour'), ('c-2', '{}', null, now() - interval '1 minute');
+    insert into oauth_grants (id, account, client, namespace, scopes, used_at, expires_at) values
+      ('01890000-0000-7000-8000-00000000e001', '01890000-0000-7000-8000-00000000a001', 'c-1', ${home}, 'read', now(), now() + interval '1 hour'),
+      ('01890000-0000-7000-8000-00000000e002', '01890000-0000-7000-8000-00000000a001', 'c-1', ${reader}, 'read', '2001-01-01', now() + interval '1 hour'),
+      ('01890000-0000-7000-8000-00000000e003', '01890000-0000-7000-8000-00000000a002', 'c-1', ${reader}, 'read', '2100-01-01', now() + interval '1 hour'),
+      ('01890000-0000-7000-8000-00000000e004', '01890000-0000-7000-8000-00000000a001', 'c-1', ${home}, 'late', '2000-01-01', now() - interval '1 minute');
+    insert into oauth_artifacts (id_hash, grant_id, payload, expires_at) values
+      (decode(repeat('31', 32), 'hex'), '01890000-0000-7000-8000-00000000e001', '\\x00', now() + interval '1 hour'),
+      (decode(repeat('32', 32), 'hex'), '01890000-0000-7000-8000-00000000e002', '\\x00', now() - interval '1 minute'),
+      (decode(repeat('33', 32), 'hex'), '01890000-0000-7000-8000-00000000e003', '\\x00', now() + interval '1 hour');
     -- One id in two namespaces: an event, and a memory that is another agent's there and trusted less.
     insert into audit_events select (jsonb_populate_record(e, jsonb_build_object('namespace', ${reader}))).*
       from audit_events e where namespace = ${leaving} limit 1;
