@@ -12,9 +12,8 @@ import { embedStatic } from '../../../src/pipeline/static-embedder.ts'
 export async function scopeExtras(memory: TestMemory, database: Database): Promise<void> {
   const scope = createScope(database, memory.test.contextKey)
   const principal = await memory.principal({ namespaceName: 'extras' })
-  const memories = [
-    ...numbered('The harbour keeps boat', 24).map((content) => ({ content, type: 'fact' })),
-  ]
+  const boats = numbered('The harbour keeps boat', 24)
+  const memories = boats.map((content) => ({ content, type: 'fact' }))
   await memory.execute(memory.operations.store, principal, { memories })
   const { namespace } = principal
   if (memory.test.engine === 'embedded') return
