@@ -95,8 +95,8 @@ async function outlive(database: Database): Promise<void> {
     if (!(error instanceof AppError) || error.code !== 'timeout') throw error
     throw new AppError(
       'timeout',
-      'Everything is encrypted, but a transaction that began before is still open on this PostgreSQL ' +
-        'server, so its files keep the plain rows. End it (pg_stat_activity), then run this command again.',
+      'Everything is written anew, but a transaction that began before is still open on this PostgreSQL ' +
+        'server, so its files keep the old rows. End it (pg_stat_activity), then run this command again.',
       { cause: error },
     )
   }

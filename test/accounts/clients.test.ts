@@ -14,7 +14,7 @@ import {
   tokensOf,
   type Tokens,
 } from '../support/authorization.ts'
-import { callTool, sendMessage } from '../support/keys.ts'
+import { callTool, openStream } from '../support/keys.ts'
 import { until } from '../support/until.ts'
 
 const promisedMs = 5000
@@ -160,17 +160,7 @@ test('taking back acts on streams that are open, and in a process that had just 
     inDirectory: (work) => app.scope.withDirectory(work),
     scopes: ['memory:read'],
   })
-  const opened = await sendMessage(running, token, {
-    method: 'initialize',
-    params: {
-      protocolVersion: '2025-11-25',
-      capabilities: {},
-      clientInfo: { name: 'test', version: '1.0.0' },
-    },
-  })
-  await opened.text()
-  const headers = { 'mcp-session-id': opened.headers.get('mcp-session-id') ?? '' }
-  const stream = await sendMessage(running, token, {}, { headers, method: 'GET' })
+  const stream = await openStream(running, token)
   expect([stream.status, (await other.verify(token)).agent]).toEqual([200, 'ben'])
   const started = performance.now()
   await app.execute(app.operations.clientRevoke, await operator(), { client })

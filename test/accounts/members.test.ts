@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { inviteMember, listMembers } from '../../src/accounts/members.sql.ts'
 import type { Role } from '../../src/accounts/roles.ts'
 import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
-import { callTool, issueKey, sendMessage, structuredOf } from '../support/keys.ts'
+import { callTool, issueKey, openStream, structuredOf } from '../support/keys.ts'
 import { until } from '../support/until.ts'
 
 const password = 'correct horse battery'
@@ -127,17 +127,7 @@ describe('a role', () => {
     )
     const timing = { timeoutMs: promisedMs }
     await until(async () => (await statusOf(token, 'store', { content: 'x' })) === 403, timing)
-    const opened = await sendMessage(running, token, {
-      method: 'initialize',
-      params: {
-        protocolVersion: '2025-11-25',
-        capabilities: {},
-        clientInfo: { name: 'test', version: '1.0.0' },
-      },
-    })
-    await opened.text()
-    const headers = { 'mcp-session-id': opened.headers.get('mcp-session-id') ?? '' }
-    const stream = await sendMessage(running, token, {}, { headers, method: 'GET' })
+    const stream = await openStream(running, token)
     const ended = stream.text()
     expect((await rest(admin.key, 'DELETE', `/members/${email}`)).status).toBe(200)
     const started = performance.now()

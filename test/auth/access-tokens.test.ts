@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { createAccessTokens } from '../../src/auth/access-tokens.ts'
 import { userNamespace } from '../../src/auth/user-namespace.ts'
 import { loadConfig, type Environment } from '../../src/config.ts'
-import { callTool, sendMessage, structuredOf } from '../support/keys.ts'
+import { callTool, openStream, sendMessage, structuredOf } from '../support/keys.ts'
 import { serveLoopback } from '../support/loopback.ts'
 import { startOAuthApp, type OAuthApp } from '../support/oauth-app.ts'
 import { oauthClient } from '../support/oauth-client.ts'
@@ -189,17 +189,7 @@ describe('a token', () => {
 
   test('ends the streams it opened when it ends itself', async () => {
     const token = await short.issuer.sign({ exp: Math.floor(Date.now() / 1000) + 2 })
-    const opened = await sendMessage(short, token, {
-      method: 'initialize',
-      params: {
-        protocolVersion: '2025-11-25',
-        capabilities: {},
-        clientInfo: { name: 'test', version: '1.0.0' },
-      },
-    })
-    await opened.text()
-    const headers = { 'mcp-session-id': opened.headers.get('mcp-session-id') ?? '' }
-    const stream = await sendMessage(short, token, {}, { headers, method: 'GET' })
+    const stream = await openStream(short, token)
     expect(stream.status).toBe(200)
     const started = performance.now()
     await stream.text()

@@ -178,7 +178,10 @@ function send({ path, method, requestBody }: Called, given: Given): Promise<Rest
   })
   if (query.length < headBytesMax) return reply
   // Node answers 431 while the rest is still on its way, and may reset the connection before that is read.
-  return reply.catch(() => ({ status: 431, headers: {}, text: '', body: {} }))
+  return reply.catch((error: unknown) => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ECONNRESET')) throw error
+    return { status: 431, headers: {}, text: '', body: {} }
+  })
 }
 
 function textOf(value: unknown): string {

@@ -262,7 +262,8 @@ test(`no brief is over its tokens, and what did not fit is counted (seed ${seed}
     const counts = [countTokens(JSON.stringify(answer)), countTokens(fence([answer.text]))]
     expect(answer.tokens).toBeGreaterThanOrEqual(Math.max(...counts))
     expect(answer.tokens).toBeLessThanOrEqual(max)
-    // The first few may all be held back; the other views may find nothing to do.
-    if (view === 'start' && round >= 5) expect(answer.memories + answer.left_out).toBeGreaterThan(0)
+    // The first few may all be held back.
+    if (round >= 5)
+      expect(answer.memories > 0 || answer.left_out > 0 || view === 'clean_up').toBe(true)
   }
 }, 600_000)

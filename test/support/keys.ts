@@ -36,6 +36,21 @@ export async function sendMessage(
   })
 }
 
+/** The stream of a new session of a 2025 client: what the server sends by itself. */
+export async function openStream(app: TestApp, key: string): Promise<Response> {
+  const opened = await sendMessage(app, key, {
+    method: 'initialize',
+    params: {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'test', version: '1.0.0' },
+    },
+  })
+  await opened.text()
+  const headers = { 'mcp-session-id': opened.headers.get('mcp-session-id') ?? '' }
+  return await sendMessage(app, key, {}, { headers, method: 'GET' })
+}
+
 export async function callTool(
   app: TestApp,
   key: string | undefined,
