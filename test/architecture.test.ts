@@ -27,6 +27,7 @@ const edges: ReadonlySet<string> = new Set([
   'memory→audit',
   'auth→namespaces',
   'accounts→auth',
+  'accounts→audit',
   'connectors→memory',
   'webhooks→audit',
   'database→telemetry',

@@ -19,7 +19,6 @@ import {
   type MailKind,
 } from './accounts.sql.ts'
 import { createAttempts } from './attempts.ts'
-import { endOwnClient, listOwnClients, type OwnClientRow } from './clients.sql.ts'
 import type { Letter, Mail } from './mail.ts'
 import { invitationHash } from './member-operations.ts'
 import {
@@ -73,10 +72,6 @@ export interface Accounts {
     from: Address,
   ): Promise<{ secret: string; url: string }>
   confirmTotp(session: Session, code: string, from: Address): Promise<void>
-  /** Programs that the person let in, a row for each namespace. */
-  clients(session: Session): Promise<readonly OwnClientRow[]>
-  /** Shuts one out, everywhere. Throws AppError `not_found` for one that is not in. */
-  endClient(session: Session, client: string): Promise<void>
   /** Counts a program that introduces itself from there. Throws AppError `rate_limited` for too many. */
   introduceClient(from: Address): Promise<void>
   /** Takes the second factor away. */
@@ -272,13 +267,6 @@ export function createAccounts(options: AccountsOptions): Accounts {
       const step = await useCode(account, generation, code)
       await inDirectory((sql) => setTotp(sql, account, generation, step))
       await made.right()
-    },
-
-    clients: ({ account }) => inDirectory((sql) => listOwnClients(sql, account)),
-
-    async endClient({ account }, client) {
-      if ((await inDirectory((sql) => endOwnClient(sql, account, client))) > 0) return
-      throw new AppError('not_found', 'This account let no such client in.')
     },
 
     introduceClient: (from) => attempts.forClient(from),

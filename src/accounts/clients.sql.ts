@@ -30,18 +30,17 @@ export interface NewGrant {
   readonly id: string
   readonly account: string
   readonly client: string
-  readonly namespaceName: string
   /** Words with spaces. */
   readonly scopes: string
   readonly lifeSeconds: number
   readonly clientSeconds: number
 }
 
-/** False where the account is no member. */
-export async function addGrant(sql: Sql, grant: NewGrant): Promise<boolean> {
-  const { id, account, client, namespaceName, scopes, lifeSeconds, clientSeconds } = grant
-  const [row] = await sql<{ added: boolean }>`
-    select oauth_grant_add(${id}::uuid, ${account}::uuid, ${client}, ${namespaceName}, ${scopes},
+/** False where the account is not the member that the transaction acts as. */
+export async function addGrant(tx: NamespaceTransaction, grant: NewGrant): Promise<boolean> {
+  const { id, account, client, scopes, lifeSeconds, clientSeconds } = grant
+  const [row] = await tx<{ added: boolean }>`
+    select oauth_grant_add(${id}::uuid, ${account}::uuid, ${client}, ${scopes},
       ${lifeSeconds}::int, ${clientSeconds}::int) as added`
   return row?.added === true
 }
@@ -151,11 +150,15 @@ export function listOwnClients(sql: Sql, account: string): Promise<OwnClientRow[
     from oauth_clients_of(${account}::uuid) l`
 }
 
-/** Takes back what a person allowed a client, everywhere; how much that was. */
-export async function endOwnClient(sql: Sql, account: string, client: string): Promise<number> {
-  const [row] = await sql<{ gone: number }>`
-    select oauth_client_end(${account}::uuid, ${client}) as gone`
-  return row?.gone ?? 0
+/** Takes back what the member that the transaction acts as allowed a client; ids of the grants that ended. */
+export async function endOwnClient(
+  tx: NamespaceTransaction,
+  account: string,
+  client: string,
+): Promise<string[]> {
+  const rows = await tx<{ id: string }>`
+    select e.id from oauth_client_end(${account}::uuid, ${client}) e (id)`
+  return rows.map(({ id }) => id)
 }
 
 export type ClientRow = ListedRow & { readonly email: string; readonly agent: string }

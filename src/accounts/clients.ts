@@ -1,6 +1,5 @@
-/** Programs that people let in with OAuth: known by registration or by document, with grants, codes and tokens. */
+/** Programs that use OAuth here: known by registration or by document, with what they hold: codes and tokens. */
 import { createHash, randomBytes } from 'node:crypto'
-import { v7 as uuidv7 } from 'uuid'
 import { deriveKey, keyInfo } from '../crypto/derive.ts'
 import {
   EnvelopeKey,
@@ -13,7 +12,6 @@ import type { Sql } from '../database/database.ts'
 import { fetchClientDocument, isDocumentId, type DocumentReach } from './client-documents.ts'
 import { readClientMetadata, readStoredClient, type ClientMetadata } from './client-metadata.ts'
 import {
-  addGrant,
   consumeArtifact,
   dropArtifact,
   endGrant,
@@ -24,12 +22,10 @@ import {
   putClient,
   type FoundGrant,
 } from './clients.sql.ts'
-import { grantSeconds, newGrantSeconds } from './lifetimes.ts'
+import { grantSeconds, usedClientSeconds } from './lifetimes.ts'
 
 /** Nobody let it in: a person who was interrupted comes back within days, and clients keep their id. */
 const unusedSeconds = 30 * 86_400
-/** After its last use: a client that comes back after a holiday need not register again. */
-const usedSeconds = 365 * 86_400
 const unusedMax = 10_000
 /** A document is believed for an hour, and for a day while it cannot be read. */
 const freshSeconds = 3600
@@ -50,13 +46,7 @@ export interface Clients {
    * network, and throws as `fetchClientDocument` does.
    */
   find(id: string, mayFetch: boolean): Promise<ClientMetadata | undefined>
-  /** What a person allows; undefined where the account is no member of the namespace. */
-  allow(wanted: {
-    readonly account: string
-    readonly client: string
-    readonly namespaceName: string
-    readonly scopes: readonly string[]
-  }): Promise<string | undefined>
+  /** What a person allowed (consents.ts). */
   grant(id: string): Promise<FoundGrant | undefined>
   endGrant(id: string): Promise<void>
   /** False when its grant has ended. `isUse`: it renews the grant. */
@@ -124,12 +114,6 @@ export function createClients(options: ClientsOptions): Clients {
       const isDocument = isDocumentId(id, documents)
       return isDocument && mayFetch ? await document(id, known) : known?.metadata
     },
-    async allow({ account, client, namespaceName, scopes }) {
-      const id = uuidv7()
-      const lives = { lifeSeconds: newGrantSeconds, clientSeconds: usedSeconds }
-      const grant = { id, account, client, namespaceName, scopes: scopes.join(' '), ...lives }
-      return (await inDirectory((sql) => addGrant(sql, grant))) ? id : undefined
-    },
     grant: (id) => inDirectory((sql) => findGrant(sql, id)),
     endGrant: (id) => inDirectory((sql) => endGrant(sql, id)),
     keep: (artifact, { payload, grant }, lifeSeconds, isUse) => {
@@ -141,7 +125,7 @@ export function createClients(options: ClientsOptions): Clients {
         payload: seal(key, placeOf(artifact, idHash), text),
         lifeSeconds,
         ...(isUse && { keepSeconds: grantSeconds }),
-        clientSeconds: usedSeconds,
+        clientSeconds: usedClientSeconds,
       }
       return inDirectory((sql) => putArtifact(sql, row))
     },

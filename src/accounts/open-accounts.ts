@@ -10,6 +10,7 @@ import { createAccounts, type Accounts } from './accounts.ts'
 import { commandMail, terminalMail } from './mail.ts'
 import type { ClientTokensOptions } from './client-tokens.ts'
 import { createClients, type Clients } from './clients.ts'
+import { createConsents, type Consents } from './consents.ts'
 import { createMemberTokens } from './member-tokens.ts'
 import { createPasswords, loadBcrypt } from './passwords.ts'
 import type { SigningKeys } from './session-tokens.ts'
@@ -21,7 +22,9 @@ export interface OpenedAccounts {
   readonly tokens: AccessTokens
   /** Origin of the account pages. */
   readonly origin: string
-  /** Programs that people let in; undefined where another issuer does that. */
+  /** What people allow programs, and take back. */
+  readonly consents: Consents
+  /** Programs that people may let in; undefined where another issuer does that. */
   readonly clients: Clients | undefined
   /** 32 secret bytes: forms of our own pages. */
   readonly formKey: Uint8Array
@@ -61,6 +64,7 @@ export async function openAccounts(
     accounts,
     signingKeys,
     origin,
+    consents: createConsents(scope),
     tokens: await ownTokens(config, createMemberTokens(tokens, inDirectory), {
       issuer: origin,
       audience: resourceOf(origin),

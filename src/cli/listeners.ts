@@ -104,7 +104,7 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
 async function openRoutesOf(app: App): Promise<readonly OpenRoute[]> {
   const { accounts, config, metrics, log } = app
   if (accounts === undefined) return []
-  const { clients, origin, signingKeys, formKey } = accounts
+  const { clients, consents, origin, signingKeys, formKey } = accounts
   if (clients === undefined) return [accountRoutes(accounts)]
   // Loaded here: a process without accounts would pay for it at its start.
   const { createOAuthProvider } = await import('../http/oauth-provider.ts')
@@ -124,7 +124,10 @@ async function openRoutesOf(app: App): Promise<readonly OpenRoute[]> {
   })
   const routes = { provider, accounts: accounts.accounts, scopes: config.oauthScopes }
   const own = config.accounts === 'open' ? ownNamespaces(app, origin) : undefined
-  return [accountRoutes(accounts), oauthRoutes({ ...routes, clients, origin, formKey, own })]
+  return [
+    accountRoutes(accounts),
+    oauthRoutes({ ...routes, clients, consents, origin, formKey, own }),
+  ]
 }
 
 /** Whoever may make an account without being invited has a namespace of their own to choose. */

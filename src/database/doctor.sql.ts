@@ -84,7 +84,7 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'oauth_client_put(text, text, integer, integer)',
   'oauth_clients_of(uuid)',
   'oauth_enter(uuid, uuid, text)',
-  'oauth_grant_add(uuid, uuid, text, text, text, integer, integer)',
+  'oauth_grant_add(uuid, uuid, text, text, integer, integer)',
   'oauth_grant_end(uuid)',
   'oauth_grant_find(uuid)',
   'oauth_purge(integer)',

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Accounts } from '../accounts/accounts.ts'
 import { describeClient } from '../accounts/client-operations.ts'
+import type { Consents } from '../accounts/consents.ts'
 import { scopesOf } from '../accounts/roles.ts'
 import type { SigningKeys, Session } from '../accounts/session-tokens.ts'
 import { emailAddress } from '../accounts/email.ts'
@@ -14,6 +15,7 @@ import { sessionCookie } from './session-cookie.ts'
 
 export interface AccountRoutesOptions {
   readonly accounts: Accounts
+  readonly consents: Consents
   readonly signingKeys: SigningKeys
   /** Origin under which people reach this server; pages of no other may act for them. */
   readonly origin: string
@@ -23,6 +25,7 @@ export interface AccountRoutesOptions {
 interface Asked<Body> {
   readonly body: Body
   readonly from: string | undefined
+  readonly requestId: string
   readonly session: () => Promise<Session>
 }
 
@@ -33,7 +36,7 @@ const password = newPassword
 const code = z.string().min(6).max(100)
 
 export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
-  const { accounts, signingKeys, origin } = options
+  const { accounts, consents, signingKeys, origin } = options
   const cookie = sessionCookie(origin)
 
   const sessionOf = async (request: Request): Promise<Session> => {
@@ -48,10 +51,10 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
       shape: Body,
       work: (asked: Asked<z.output<Body>>) => Promise<Response>,
     ): Route =>
-    async (request, { address }) => {
+    async (request, { address, requestId }) => {
       refuseForgery(request, origin)
       const body = await readBody(request, shape)
-      return await work({ body, from: address, session: () => sessionOf(request) })
+      return await work({ body, from: address, requestId, session: () => sessionOf(request) })
     }
   const loggedIn = (token: string): Response => {
     const answer = { access_token: token, token_type: 'Bearer', expires_in: sessionSeconds }
@@ -161,7 +164,7 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
     [
       'GET /account/clients',
       async (request) => {
-        const rows = await accounts.clients(await sessionOf(request))
+        const rows = await consents.list(await sessionOf(request))
         const clients = rows.map((row) => ({
           ...describeClient(row),
           namespace: row.namespace_name,
@@ -171,10 +174,13 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
     ],
     [
       'POST /account/clients/revoke',
-      post(z.strictObject({ client: z.string().max(512) }), async ({ body, session }) => {
-        await accounts.endClient(await session(), body.client)
-        return done()
-      }),
+      post(
+        z.strictObject({ client: z.string().max(512) }),
+        async ({ body, requestId, session }) => {
+          await consents.end(await session(), body.client, requestId)
+          return done()
+        },
+      ),
     ],
     [
       'GET /account/jwks',

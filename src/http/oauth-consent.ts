@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { AccountDescription, Accounts } from '../accounts/accounts.ts'
 import type { ClientMetadata } from '../accounts/client-metadata.ts'
 import type { Clients } from '../accounts/clients.ts'
+import type { Consents } from '../accounts/consents.ts'
 import { emailAddress } from '../accounts/email.ts'
 import { newPassword } from '../accounts/new-password.ts'
 import { scopesOf } from '../accounts/roles.ts'
@@ -22,6 +23,7 @@ import { sessionCookie } from './session-cookie.ts'
 export interface ConsentOptions {
   readonly accounts: Accounts
   readonly clients: Clients
+  readonly consents: Consents
   readonly provider: OAuthProvider
   /** Origin under which people reach this server. */
   readonly origin: string
@@ -59,7 +61,7 @@ const usual: ReadonlySet<Scope> = new Set(firstScopes)
 export function consentRoute(
   options: ConsentOptions,
 ): (request: Request, caller: Caller) => Promise<Response> {
-  const { accounts, clients, provider, origin, scopes, formKey, own } = options
+  const { accounts, clients, consents, provider, origin, scopes, formKey, own } = options
   const cookie = sessionCookie(origin)
 
   /** The library knows requests of `node:http` alone; of this one it reads the cookies. */
@@ -140,7 +142,7 @@ export function consentRoute(
   ): Promise<Response> => {
     const { email, memberships } = await describe(session)
     const { client, redirectUri, asked } = question
-    const letIn = (await accounts.clients(session)).filter((row) => row.client === client.client_id)
+    const letIn = (await consents.list(session)).filter((row) => row.client === client.client_id)
     const before = new Set(letIn.flatMap(({ scopes: had }) => had.split(' ')))
     const isTicked = (scope: Scope): boolean =>
       data === undefined
@@ -236,6 +238,7 @@ export function consentRoute(
 
   const allow = async (
     request: Request,
+    { requestId }: Caller,
     question: Question,
     session: Session,
     data: URLSearchParams,
@@ -253,16 +256,12 @@ export function consentRoute(
       const problem = `Tick what it may do; as ${chosen.role} of ${chosen.namespace_name} you can allow: ${may.join(', ')}.`
       return await askConsent(question, session, { data, problem })
     }
-    const { account } = session
     if (own?.nameOf(session) === chosen.namespace_name) await own.make(session, chosen.agent)
-    const grantId = await clients.allow({
-      account,
-      client: question.client.client_id,
-      namespaceName: chosen.namespace_name,
-      scopes: agreed,
-    })
+    const { client_id: client } = question.client
+    const allowed = { client, namespaceName: chosen.namespace_name, scopes: agreed }
+    const grantId = await consents.allow(session, allowed, requestId)
     if (grantId === undefined) throw expired()
-    return await leave(request, { login: { accountId: account }, consent: { grantId } })
+    return await leave(request, { login: { accountId: session.account }, consent: { grantId } })
   }
 
   const leave = async (request: Request, result: object): Promise<Response> => {
@@ -285,7 +284,7 @@ export function consentRoute(
       return await logIn(request, caller, question, data)
     }
     if (what === 'accept') return await accept(question, session, data)
-    if (what === 'allow') return await allow(request, question, session, data)
+    if (what === 'allow') return await allow(request, caller, question, session, data)
     if (what === 'deny') {
       return await leave(request, { error: 'access_denied', error_description: 'not allowed' })
     }

@@ -3,10 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createClients, type Clients } from '../../src/accounts/clients.ts'
+import { createConsents, type Consents } from '../../src/accounts/consents.ts'
 import { openTestMemory, type TestMemory } from '../support/memory.ts'
+import { join, person } from '../support/people.ts'
 
 let memory: TestMemory
 let clients: Clients
+let consents: Consents
 beforeAll(async () => {
   memory = await openTestMemory()
   const { scope } = memory.test
@@ -15,6 +18,7 @@ beforeAll(async () => {
     key: randomBytes(32),
     documents: 'off',
   })
+  consents = createConsents(scope)
 })
 afterAll(() => memory.close())
 
@@ -73,20 +77,13 @@ test('what was allowed ends with the membership, the namespace, the account and 
     `delete from mindglue.accounts where id = 'ACCOUNT'`,
     `delete from mindglue.oauth_clients where id = 'CLIENT'`,
   ]) {
-    const account = uuidv7()
+    const session = await person(memory)
+    const { account } = session
     const namespaceName = `home ${account}`
-    const { namespace } = await memory.principal({ namespaceName })
-    await owner.ownerTransaction(async (sql) => {
-      await sql`
-        insert into mindglue.accounts (id, email, password_hash)
-        values (${account}::uuid, ${`${account}@example.org`}, 'hash')`
-      await sql`
-        insert into mindglue.account_members (namespace, account, agent, role, added_by)
-        values (${namespace}, ${account}::uuid, 'ada', 'member', 'root')`
-    })
+    await join(memory, session, namespaceName, { agent: 'ada' })
     const { client_id: client } = await clients.register({ redirect_uris: ['https://a.example/b'] })
-    const scopes = ['memory:read']
-    const grant = (await clients.allow({ account, client, namespaceName, scopes })) ?? ''
+    const allowed = { client, namespaceName, scopes: ['memory:read'] } as const
+    const grant = (await consents.allow(session, allowed, uuidv7())) ?? ''
     const token = artifact()
     expect(await keep(token, {}, grant)).toBe(true)
     const statement = end
@@ -100,11 +97,4 @@ test('what was allowed ends with the membership, the namespace, the account and 
       undefined,
     ])
   }
-})
-
-test('nobody is let into a namespace that the person may not enter', async () => {
-  await memory.principal({ namespaceName: 'closed' })
-  const { client_id: client } = await clients.register({ redirect_uris: ['https://a.example/b'] })
-  const wanted = { account: uuidv7(), client, namespaceName: 'closed', scopes: ['memory:read'] }
-  expect(await clients.allow(wanted)).toBeUndefined()
 })

@@ -48,6 +48,10 @@ const list = async (namespaceName?: string) => {
   const { execute, operations } = running.app
   return (await execute(operations.clientList, await operator(namespaceName), {})).clients
 }
+const log = async (action: string) => {
+  const { execute, operations } = running.app
+  return (await execute(operations.auditQuery, await operator(), { action })).events
+}
 const ownShape = z.object({ clients: z.array(z.looseObject({ client: z.string() })) })
 
 describe('a person', () => {
@@ -67,8 +71,17 @@ describe('a person', () => {
     ])
     const revoke = () =>
       running.post('/clients/revoke', { client: mine.client }, { token: account })
-    expect((await revoke()).status).toBe(204)
+    const revoked = await revoke()
+    expect(revoked.status).toBe(204)
     await ended(mine.access_token)
+    const [event] = await log('client.end')
+    expect(event).toMatchObject({
+      agent: 'ben',
+      request_id: revoked.headers.get('x-request-id'),
+      counts: { clients: 1 },
+    })
+    const allowed = (await log('client.allow')).filter(({ agent }) => agent === 'ben')
+    expect(allowed.flatMap(({ resource_ids: ids }) => ids)).toEqual(event?.resource_ids)
     expect((await refresh(running.origin, mine.client, mine.refresh_token)).status).toBe(400)
     // Of nobody else, and once.
     expect(await statusOf(hers.access_token)).toBe(200)

@@ -20,6 +20,7 @@ import {
 import type { NamespaceScope } from '../../src/database/scope.ts'
 import { jobPrincipal } from '../../src/jobs/job-principal.ts'
 import type { Namespaces } from '../../src/namespaces/namespaces.ts'
+import type { Scope } from '../../src/principal.ts'
 import type { TestMemory } from './memory.ts'
 
 export async function clientsOfPeople(
@@ -40,12 +41,15 @@ export async function clientsOfPeople(
   })
   const client = 'a client'
   const id = uuidv7()
-  const grant = { id, account, client, namespaceName, scopes: 'memory:read' }
+  const grant = { account, client, scopes: 'memory:read' }
+  const carl = { namespace, agent: 'carl', scopes: new Set<Scope>() }
   const lives = { lifeSeconds: 60, clientSeconds: 60 }
   const idHash = randomBytes(32)
   await scope.withDirectory((sql) => putClient(sql, client, '{"client_name":"a"}', 60, 9))
   await scope.withDirectory((sql) => findClient(sql, client))
-  await scope.withDirectory((sql) => addGrant(sql, { ...grant, ...lives }))
+  await scope.withNamespace(carl, {}, (tx) => addGrant(tx, { id: uuidv7(), ...grant, ...lives }))
+  await scope.withNamespace(carl, {}, (tx) => endOwnClient(tx, account, client))
+  await scope.withNamespace(carl, {}, (tx) => addGrant(tx, { id, ...grant, ...lives }))
   await scope.withDirectory((sql) => findGrant(sql, id))
   await scope.withDirectory((sql) => enterAsClient(sql, id, account, client))
   const artifact = { idHash, grant: id, payload: randomBytes(80), keepSeconds: 60, ...lives }
@@ -57,6 +61,5 @@ export async function clientsOfPeople(
   await scope.withNamespace(admin, { readOnly: true }, (tx) => listClients(tx, undefined, 9))
   await scope.withDirectory((sql) => listOwnClients(sql, account))
   await scope.withNamespace(admin, {}, (tx) => revokeClient(tx, client, 'carl@example.org'))
-  await scope.withDirectory((sql) => endOwnClient(sql, account, client))
   await scope.withDirectory((sql) => endGrant(sql, id))
 }

@@ -14,8 +14,8 @@ export function clientCases(): readonly Case[] {
   const grant = (id: string) => `select client as r from oauth_grant_find(${uuid(id)})`
   const enter = (id: string, account: string, of = 'c-1') =>
     `select agent as r from oauth_enter(${uuid(id)}, ${account}, '${of}')`
-  const add = (account: string, namespace: string) =>
-    call(`grant_add(${uuid('e009')}, ${account}, 'c-1', '${namespace}', 'read', 60, 60)`)
+  const add = (account: string) =>
+    call(`grant_add(${uuid('e009')}, ${account}, 'c-1', 'read', 60, 60)`)
   const artifact = (code: string) =>
     `select is_consumed as r from oauth_artifact_find(${hash(code)})`
   const put = (of: string) =>
@@ -23,8 +23,9 @@ export function clientCases(): readonly Case[] {
   const letIn = (account: string) =>
     `select client || namespace_name || scopes as r from oauth_clients_of(${account})`
   const list = `select email || scopes as r from client_list(null, null, 500)`
+  const end = (account: string, of = 'c-1') => call(`client_end(${account}, '${of}')`)
+  const idsOf = (...ends: readonly string[]) => ends.map((one) => uuid(one).slice(1, -1))
   const revoke = (email: string) => `select client_revoke('c-1', ${email}) as r`
-  const gone = { oauth_grants: 3, oauth_artifacts: 2 }
   const goneOfHome = { oauth_grants: 2, oauth_artifacts: 1 }
   return [
     nobody(client('c-1'), found('{}')),
@@ -36,17 +37,21 @@ export function clientCases(): readonly Case[] {
     nobody(enter('e001', bob), none),
     nobody(enter('e001', ada, 'c-2'), none),
     nobody(enter('e004', ada), none),
-    nobody(add(ada, 'home'), { ...rowOf(true), changed: { oauth_grants: 1, oauth_clients: 1 } }),
-    nobody(add(bob, 'home'), nothing(false)),
-    nobody(
+    ['ada', add(ada), { ...rowOf(true), changed: { oauth_grants: 1, oauth_clients: 1 } }],
+    ['ada', add(bob), nothing(false)],
+    ['root', add(ada), nothing(false)],
+    ['leavingRoot', add(ada), nothing(false)],
+    nobody(add(ada), nothing(false)),
+    [
+      'ada',
       `select count(*)::int as r from generate_series(1, 199) n cross join lateral
-        oauth_grant_add(gen_random_uuid(), ${ada}, 'c-1', 'home', 'read', n * 0 + 60, 60)`,
+        oauth_grant_add(gen_random_uuid(), ${ada}, 'c-1', 'read', n * 0 + 60, 60)`,
       // The two that were used longest ago go.
       {
         ...rowOf(199),
         changed: { oauth_grants: 201, oauth_clients: 199, oauth_artifacts: 1 },
       },
-    ),
+    ],
     nobody(call(`grant_end(${uuid('e001')})`), wrote({ oauth_grants: 1, oauth_artifacts: 1 })),
     nobody(put('e001'), { ...rowOf(true), changed: { oauth_artifacts: 1 } }),
     nobody(put('e009'), nothing(false)),
@@ -59,8 +64,11 @@ export function clientCases(): readonly Case[] {
     nobody(call(`artifact_drop(${hash('31')})`), wrote({ oauth_artifacts: 1 })),
     nobody(letIn(ada), found('c-1homeread', 'c-1readerread')),
     nobody(letIn(bob), found('c-1readerread')),
-    nobody(call(`client_end(${ada}, 'c-1')`), { ...rowOf(3), changed: gone }),
-    nobody(call(`client_end(${ada}, 'c-2')`), nothing(0)),
+    ['ada', end(ada), { ...found(...idsOf('e001', 'e004')), changed: goneOfHome }],
+    ['ada', end(ada, 'c-2'), none],
+    ['ada', end(bob), none],
+    ['root', end(ada), none],
+    nobody(end(ada), none),
     nobody(call('purge(10)'), {
       ...rowOf(3),
       changed: { oauth_artifacts: 1, oauth_grants: 1, oauth_clients: 1 },

@@ -212,7 +212,11 @@ const guards: readonly (readonly [kind: string, pattern: RegExp, instead: string
     /\b[a-z]\.(?:namespace|grantee) = (?:mindglue\.context_namespace\(\)|own|home|new\.namespace|context\[\d\]::bigint|%s)/gu,
     'true',
   ],
-  ['authority in a function', /mindglue\.context_(?:sees_all|is_job)\(\)/gu, 'true'],
+  [
+    'authority in a function',
+    /mindglue\.context_(?:sees_all|is_job)\(\)|\b[a-z]\.agent = mindglue\.context_agent\(\)/gu,
+    'true',
+  ],
   [
     'condition in a function',
     /\b[a-z]\.(?:expires_at > clock_timestamp\(\)|revoked_at is null|deleted_at is not null)|\b[a-z]\.\w+ (?:=|<) (?:for_account|for_client|of_client|wanted\w*|only_id|old_hash|step|from_network|[a-z]+_email|[is]\.(?:email|account)|new\.(?!namespace)\w+|context\[\d\]::uuid)\b(?!;)/gu,
