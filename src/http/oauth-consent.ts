@@ -1,5 +1,4 @@
-/** Where a person logs in, decides which program may do what in which namespace, and comes by an account. */
-import { createHmac, timingSafeEqual } from 'node:crypto'
+/** Where a person decides which program may do what in which namespace. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Interaction } from 'oidc-provider'
 import { z } from 'zod'
@@ -7,18 +6,18 @@ import type { AccountDescription, Accounts } from '../accounts/accounts.ts'
 import type { ClientMetadata } from '../accounts/client-metadata.ts'
 import type { Clients } from '../accounts/clients.ts'
 import type { Consents } from '../accounts/consents.ts'
-import { emailAddress } from '../accounts/email.ts'
-import { newPassword } from '../accounts/new-password.ts'
 import { scopesOf } from '../accounts/roles.ts'
 import type { Session } from '../accounts/session-tokens.ts'
 import { AppError } from '../errors.ts'
 import type { Scope } from '../principal.ts'
 import type { Caller } from './entrance.ts'
+import { seeOther, type Login, type Place } from './login.ts'
 import { nodeAnswer } from './node-answer.ts'
-import { consentPage, loginPage, pageFields, passwordPage } from './oauth-pages.ts'
-import { oauthPaths, type OAuthProvider } from './oauth-provider.ts'
+import { clientName, consentPage } from './oauth-pages.ts'
+import { oauthPaths } from './oauth-paths.ts'
+import type { OAuthProvider } from './oauth-provider.ts'
+import { pageFields } from './page.ts'
 import { firstScopes } from './protected-resource.ts'
-import { sessionCookie } from './session-cookie.ts'
 
 export interface ConsentOptions {
   readonly accounts: Accounts
@@ -29,8 +28,7 @@ export interface ConsentOptions {
   readonly origin: string
   /** Scopes that a client may ask for. */
   readonly scopes: readonly Scope[]
-  /** 32 secret bytes. */
-  readonly formKey: Uint8Array
+  readonly login: Login
   /** A namespace for each person alone; undefined where people enter by invitation only. */
   readonly own: OwnNamespaces | undefined
 }
@@ -61,8 +59,7 @@ const usual: ReadonlySet<Scope> = new Set(firstScopes)
 export function consentRoute(
   options: ConsentOptions,
 ): (request: Request, caller: Caller) => Promise<Response> {
-  const { accounts, clients, consents, provider, origin, scopes, formKey, own } = options
-  const cookie = sessionCookie(origin)
+  const { accounts, clients, consents, provider, origin, scopes, login, own } = options
 
   /** The library knows requests of `node:http` alone; of this one it reads the cookies. */
   const withCookies = async <T>(
@@ -93,30 +90,6 @@ export function consentRoute(
   }
   const clientOf = (found: Interaction): Promise<ClientMetadata | undefined> =>
     clients.find(parameters.parse(found.params).client_id, false)
-
-  const sessionOf = async (request: Request): Promise<Session | undefined> => {
-    const token = cookie.read(request)
-    return token === undefined ? undefined : await accounts.session(token)
-  }
-
-  /** A form is for one question and one session: what was shown to somebody else cannot be answered here. */
-  const formToken = (uid: string, session: Session | undefined): string =>
-    createHmac('sha256', formKey)
-      .update(JSON.stringify([uid, session?.id ?? '']))
-      .digest('base64url')
-  const isFormToken = (given: string, uid: string, session: Session | undefined): boolean => {
-    const [a, b] = [Buffer.from(given), Buffer.from(formToken(uid, session))]
-    return a.length === b.length && timingSafeEqual(a, b)
-  }
-
-  const askLogin = (
-    question: Question,
-    { email = '', wrong, notice }: { email?: string; wrong?: AppError; notice?: string } = {},
-  ): Response => {
-    const token = formToken(question.uid, undefined)
-    const problem = wrong?.publicMessage
-    return answered(loginPage({ client: question.client, token, email, problem, notice }), wrong)
-  }
 
   /** What the person may choose from, with what would be made for them. */
   const describe = async (session: Session): Promise<AccountDescription> => {
@@ -151,7 +124,7 @@ export function consentRoute(
     const body = consentPage({
       client,
       redirectUri,
-      token: formToken(question.uid, session),
+      token: login.token(question.uid, session),
       email,
       memberships,
       ownNamespace: own?.nameOf(session),
@@ -162,64 +135,6 @@ export function consentRoute(
       problem,
     })
     return new Response(body, { status: problem === undefined ? 200 : 400, headers: pageFields })
-  }
-
-  const logIn = async (
-    request: Request,
-    { address }: Caller,
-    question: Question,
-    data: URLSearchParams,
-  ): Promise<Response> => {
-    const given = data.get('email') ?? ''
-    const code = data.get('code') ?? ''
-    try {
-      const email = emailAddress.safeParse(given).data
-      if (email === undefined) throw new AppError('unauthenticated', 'This is no e-mail address.')
-      const password = data.get('password') ?? ''
-      const token = await accounts.logIn({ email, password, ...(code !== '' && { code }) }, address)
-      return seeOther(new URL(request.url).pathname, { 'set-cookie': cookie.write(token) })
-    } catch (error) {
-      if (!(error instanceof AppError) || !told.has(error.code)) throw error
-      return askLogin(question, { email: given, wrong: error })
-    }
-  }
-
-  /** A code to the mailbox, for a first password or a new one: to whom it may go is not told. */
-  const sendLetter = async (
-    { address }: Caller,
-    question: Question,
-    data: URLSearchParams,
-  ): Promise<Response> => {
-    const given = data.get('email') ?? ''
-    try {
-      const email = emailAddress.safeParse(given).data
-      if (email === undefined) throw new AppError('unauthenticated', 'Type your e-mail address.')
-      await accounts.signUp(email, address)
-      return answered(passwordPage({ token: formToken(question.uid, undefined), email }))
-    } catch (error) {
-      if (!(error instanceof AppError) || !told.has(error.code)) throw error
-      return askLogin(question, { email: given, wrong: error })
-    }
-  }
-
-  const setPassword = async (
-    { address }: Caller,
-    question: Question,
-    data: URLSearchParams,
-  ): Promise<Response> => {
-    const email = data.get('email') ?? ''
-    try {
-      const password = newPassword.safeParse(data.get('password')).data
-      if (password === undefined) {
-        throw new AppError('unauthenticated', 'A password has 10 to 1,024 characters.')
-      }
-      await accounts.setPassword((data.get('code') ?? '').trim(), password, address)
-      return askLogin(question, { email, notice: 'Your password is set. Log in with it.' })
-    } catch (error) {
-      if (!(error instanceof AppError) || !told.has(error.code)) throw error
-      const token = formToken(question.uid, undefined)
-      return answered(passwordPage({ token, email, problem: error.publicMessage }), error)
-    }
   }
 
   const accept = async (
@@ -270,49 +185,37 @@ export function consentRoute(
   }
 
   const decide = async (request: Request, caller: Caller): Promise<Response> => {
-    const data = await readForm(request, origin)
+    const data = await login.read(request)
     const question = await readQuestion(request)
-    const session = await sessionOf(request)
-    const what = data.get('do')
-    const isOwn = isFormToken(data.get('token') ?? '', question.uid, session)
+    const session = await login.session(request)
+    if (session === undefined) return await login.answer(request, caller, placeOf(question), data)
     // Logging in twice, in two windows, is no forgery: it shows what there is to decide.
-    if (!isOwn) return session ? await askConsent(question, session) : askLogin(question)
-    if (session === undefined) {
-      if (what === 'letter') return await sendLetter(caller, question, data)
-      if (what === 'password') return await setPassword(caller, question, data)
-      if (what === 'back') return askLogin(question, { email: data.get('email') ?? '' })
-      return await logIn(request, caller, question, data)
-    }
+    if (!login.isOwn(data, question.uid, session)) return await askConsent(question, session)
+    const what = data.get('do')
     if (what === 'accept') return await accept(question, session, data)
     if (what === 'allow') return await allow(request, caller, question, session, data)
     if (what === 'deny') {
       return await leave(request, { error: 'access_denied', error_description: 'not allowed' })
     }
     if (what !== 'leave') return await askConsent(question, session)
-    await accounts.logOut(session)
-    return seeOther(new URL(request.url).pathname, { 'set-cookie': cookie.clear })
+    return await login.leave(request, session)
   }
 
   const ask = async (request: Request): Promise<Response> => {
     const question = await readQuestion(request)
-    const session = await sessionOf(request)
-    return session === undefined ? askLogin(question) : await askConsent(question, session)
+    const session = await login.session(request)
+    return session === undefined
+      ? login.ask(placeOf(question))
+      : await askConsent(question, session)
   }
 
   return async (request, caller) =>
     await (request.method === 'POST' ? decide(request, caller) : ask(request))
 }
 
-/** Refusals that a person at a form can do something about. */
-const told: ReadonlySet<string> = new Set(['unauthenticated', 'rate_limited', 'unavailable'])
-
-function answered(body: string, wrong?: AppError): Response {
-  const wait = wrong?.retryAfterSeconds
-  const headers = {
-    ...pageFields,
-    ...(wait !== undefined && { 'retry-after': String(Math.ceil(wait)) }),
-  }
-  return new Response(body, { status: wrong?.httpStatus ?? 200, headers })
+function placeOf({ uid, client }: Question): Place {
+  const reason = `“${clientName(client)}” asks to use your memories. Log in to see what it wants and to decide.`
+  return { id: uid, reason }
 }
 
 /** What stands before the @, as for members who were invited. */
@@ -322,16 +225,4 @@ function agentOf(email: string): string {
 
 function expired(): AppError {
   return new AppError('invalid_input', 'This page has expired, or was opened in another browser.')
-}
-
-function seeOther(path: string, headers: Readonly<Record<string, string>> = {}): Response {
-  return new Response(null, { status: 303, headers: { ...headers, location: path } })
-}
-
-/** Browsers say in every POST which page it comes from; forms of any other page are refused. */
-async function readForm(request: Request, origin: string): Promise<URLSearchParams> {
-  if (request.headers.get('origin') !== origin) {
-    throw new AppError('insufficient_scope', 'Only pages of this server may do this.')
-  }
-  return new URLSearchParams(await request.text())
 }

@@ -7,15 +7,10 @@ import { grantClaim } from '../accounts/client-tokens.ts'
 import { accessTokenSeconds, grantSeconds } from '../accounts/lifetimes.ts'
 import type { SigningKey, SigningKeys } from '../accounts/session-tokens.ts'
 import type { Scope } from '../principal.ts'
-import { pageFields, problemPage } from './oauth-pages.ts'
+import { problemPage } from './oauth-pages.ts'
+import { oauthPaths } from './oauth-paths.ts'
 import { oauthStorage } from './oauth-storage.ts'
-
-export const oauthPaths = {
-  metadata: ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'],
-  authorize: '/oauth/authorize',
-  register: '/oauth/register',
-  question: '/oauth/consent',
-} as const
+import { pageFields } from './page.ts'
 
 /** Name of a cookie of the library that says nothing; it leaves with no answer. */
 export const idleCookie = 'mindglue_oauth_session'

@@ -1,17 +1,25 @@
-/** OAuth over HTTP: the library's endpoints, registration, and the way back to a client. */
+/** OAuth over HTTP: the library's endpoints, registration, the pages for people, and the way back to a client. */
 import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { Scope } from '../principal.ts'
 import type { Caller, OpenRoute } from './entrance.ts'
 import { nodeAnswer } from './node-answer.ts'
+import { createLogin, type LoginOptions } from './login.ts'
+import { ownClientsRoute } from './oauth-clients.ts'
 import { consentRoute, type ConsentOptions } from './oauth-consent.ts'
-import { backPage, pageFields, problemPage } from './oauth-pages.ts'
-import { idleCookie, oauthPaths } from './oauth-provider.ts'
+import { backPage, problemPage } from './oauth-pages.ts'
+import { oauthPaths } from './oauth-paths.ts'
+import { idleCookie } from './oauth-provider.ts'
+import { pageFields } from './page.ts'
 import { firstScopes } from './protected-resource.ts'
 
-export function oauthRoutes(options: ConsentOptions): OpenRoute {
+export type OAuthRoutesOptions = Omit<ConsentOptions, 'login'> & LoginOptions
+
+export function oauthRoutes(options: OAuthRoutesOptions): OpenRoute {
   const { accounts, clients, provider, origin, scopes } = options
-  const consent = consentRoute(options)
+  const login = createLogin(options)
+  const consent = consentRoute({ ...options, login })
+  const ownClients = ownClientsRoute({ ...options, login })
 
   const register = async (request: Request, { address }: Caller): Promise<Response> => {
     await accounts.introduceClient(address)
@@ -54,6 +62,7 @@ export function oauthRoutes(options: ConsentOptions): OpenRoute {
         if (pathname === oauthPaths.register && method === 'POST') {
           return await register(request, caller)
         }
+        if (pathname === oauthPaths.clients) return await ownClients(request, caller)
         if (!pathname.startsWith(`${oauthPaths.question}/`)) return await serve(request, caller)
         return await consent(request, caller)
       } catch (error) {

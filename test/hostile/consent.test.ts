@@ -262,7 +262,7 @@ describe('nobody is led astray', () => {
 })
 
 test('a foreign page may not even ask, on any of the endpoints', async () => {
-  const paths = ['authorize', 'token', 'register', 'revoke', 'jwks', 'consent/x']
+  const paths = ['authorize', 'token', 'register', 'revoke', 'jwks', 'consent/x', 'clients']
   for (const path of paths) {
     for (const headers of [{ origin: 'https://evil.example' }, { origin: 'null' }]) {
       const answer = await fetch(`${running.origin}/oauth/${path}`, { method: 'POST', headers })
