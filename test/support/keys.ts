@@ -18,7 +18,7 @@ export async function issueKey(
 
 /** Sends one message of a 2025 client that has no session. */
 export async function sendMessage(
-  { url }: TestApp,
+  { url }: Pick<TestApp, 'url'>,
   key: string | undefined,
   message: object,
   more: { readonly headers?: Readonly<Record<string, string>>; readonly method?: string } = {},
@@ -37,7 +37,7 @@ export async function sendMessage(
 }
 
 /** The stream of a new session of a 2025 client: what the server sends by itself. */
-export async function openStream(app: TestApp, key: string): Promise<Response> {
+export async function openStream(app: Pick<TestApp, 'url'>, key: string): Promise<Response> {
   const opened = await sendMessage(app, key, {
     method: 'initialize',
     params: {
@@ -52,7 +52,7 @@ export async function openStream(app: TestApp, key: string): Promise<Response> {
 }
 
 export async function callTool(
-  app: TestApp,
+  app: Pick<TestApp, 'url'>,
   key: string | undefined,
   name: string,
   input: object = {},
