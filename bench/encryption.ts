@@ -1,16 +1,17 @@
 /**
- * What encryption costs a store and a recall: profiles `off`, `field` and `sealed` take turns in one process
- * and one database, so that a busy machine slows all of them alike. In process, without a transport: the
- * worst ratio there is. Usage: npm run bench:encryption -- [--memories 1000,10000] [--rounds 5];
- * TEST_DATABASE=postgres for a server.
+ * What encryption costs a store and a recall: profiles `off`, `field` and `sealed` take turns, so that a busy
+ * machine slows all of them alike. In one process and one database, without a transport: the worst ratio
+ * there is. `--over stdio`: through the tools of three installations, as an agent calls them.
+ * Usage: npm run bench:encryption -- [--over process|stdio] [--memories 1000,10000] [--rounds 5];
+ * TEST_DATABASE=postgres for a server, in process alone.
  */
 import { parseArgs } from 'node:util'
 import { RankingTexts } from '../src/memory/ranking-texts.ts'
 import { SealedVectors } from '../src/memory/sealed-vectors.ts'
 import { createOperations } from '../src/operations.ts'
 import { createEmbedder } from '../src/pipeline/embed.ts'
-import type { Principal } from '../src/principal.ts'
 import { openTestMemory } from '../test/support/memory.ts'
+import { install } from './support/product.ts'
 import { questions, sampleMemories, type SampleMemory } from './support/texts.ts'
 
 const profiles = ['off', 'field', 'sealed'] as const
@@ -20,22 +21,96 @@ const { values } = parseArgs({
   options: {
     memories: { type: 'string', default: '1000,10000' },
     rounds: { type: 'string', default: '5' },
+    over: { type: 'string', default: 'process' },
   },
 })
 const sizes = values.memories.split(',').map(Number)
 const rounds = Number(values.rounds)
 const batchRows = 500
 const singleStores = 150
-const askedQuestions = questions.slice(0, 60)
+const questionsOfRound = 60
 
-const memory = await openTestMemory()
-const embedder = createEmbedder({ embedder: 'static' })
 const out = (text: string) => process.stdout.write(`${text}\n`)
-out(`${memory.test.engine}, Node ${process.versions.node}`)
+const place = values.over === 'stdio' ? overStdio() : await inProcess()
+out(`${place.name}, Node ${process.versions.node}`)
 out('| ms, median | off | field | ratio | sealed | ratio |\n|---|--:|--:|--:|--:|--:|')
 await benchSingles()
 for (const size of sizes) await benchSize(size)
-await memory.close()
+await place.close()
+
+/** One namespace of one profile. */
+interface Side {
+  store(memories: readonly SampleMemory[]): Promise<unknown>
+  recall(query: string): Promise<unknown>
+}
+type Sides = Readonly<Record<Profile, Side>>
+
+interface Place {
+  readonly name: string
+  /** A namespace of each profile. */
+  open(name: string): Promise<Sides>
+  /** As in a process that has just started: nothing is decrypted yet. */
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+async function inProcess(): Promise<Place> {
+  const memory = await openTestMemory()
+  const embedder = createEmbedder({ embedder: 'static' })
+  const create = () =>
+    createOperations({
+      embedder,
+      cursorKey: new Uint8Array(32),
+      rankingTexts: new RankingTexts(),
+      sealedVectors: new SealedVectors(),
+    })
+  let operations = create()
+  return {
+    name: `${memory.test.engine}, in process`,
+    open: (name) =>
+      sidesOf(async (profile) => {
+        const principal = await memory.principal({ namespaceName: `${name}-${profile}`, profile })
+        return {
+          store: (memories) => memory.execute(operations.store, principal, { memories }),
+          recall: (query) => memory.execute(operations.recall, principal, { query }),
+        }
+      }),
+    restart: async () => {
+      await memory.test.database.maintain('analyze').catch(() => undefined)
+      operations = create()
+    },
+    close: () => memory.close(),
+  }
+}
+
+/** Nothing starts anew here: an agent asks the process that stored. */
+function overStdio(): Place {
+  const installations = profiles.map((profile) => ({ profile, installation: install() }))
+  const products: { close(): Promise<void> }[] = []
+  return {
+    name: 'embedded, over stdio',
+    open: (name) =>
+      sidesOf(async (profile) => {
+        const { installation } = installations.find((one) => one.profile === profile) ?? {}
+        if (installation === undefined) throw new Error('no installation')
+        const product = await installation.connect(name, { MINDGLUE_PROFILE: profile })
+        products.push(product)
+        return {
+          store: (memories) => product.call('store', { memories }),
+          recall: (query) => product.call('recall', { query }),
+        }
+      }),
+    restart: () => Promise.resolve(),
+    close: async () => {
+      await Promise.all(products.map((product) => product.close()))
+      await Promise.all(installations.map(({ installation }) => installation.remove()))
+    },
+  }
+}
+
+async function sidesOf(open: (profile: Profile) => Promise<Side>): Promise<Sides> {
+  return { off: await open('off'), field: await open('field'), sealed: await open('sealed') }
+}
 
 type Samples = Readonly<Record<Profile, number[]>>
 function noSamples(): Samples {
@@ -59,8 +134,8 @@ async function inTurns(
   work: (profile: Profile, turn: number) => Promise<unknown>,
 ): Promise<void> {
   for (let turn = 0; turn < turns; turn += 1) {
-    for (let place = 0; place < profiles.length; place += 1) {
-      const profile = profiles[(turn + place) % profiles.length] ?? 'off'
+    for (let step = 0; step < profiles.length; step += 1) {
+      const profile = profiles[(turn + step) % profiles.length] ?? 'off'
       const began = performance.now()
       await work(profile, turn)
       samples[profile].push(performance.now() - began)
@@ -68,23 +143,11 @@ async function inTurns(
   }
 }
 
-async function principals(name: string): Promise<Readonly<Record<Profile, Principal>>> {
-  const [off, field, sealed] = await Promise.all(
-    profiles.map((profile) => memory.principal({ namespaceName: `${name}-${profile}`, profile })),
-  )
-  if (!off || !field || !sealed) throw new Error('a namespace is missing')
-  return { off, field, sealed }
-}
-
-function store(principal: Principal, memories: readonly SampleMemory[]) {
-  return memory.execute(memory.operations.store, principal, { memories })
-}
-
 async function benchSingles(): Promise<void> {
-  const of = await principals('single')
+  const sides = await place.open('single')
   const samples = [...sampleMemories(singleStores + 20)]
   const single = (profile: Profile, turn: number) =>
-    memory.execute(memory.operations.store, of[profile], { ...samples[turn] })
+    sides[profile].store(samples.slice(turn, turn + 1))
   await inTurns(20, noSamples(), (profile, turn) => single(profile, singleStores + turn))
   const measured = noSamples()
   await inTurns(singleStores, measured, single)
@@ -92,28 +155,21 @@ async function benchSingles(): Promise<void> {
 }
 
 async function benchSize(size: number): Promise<void> {
-  const of = await principals(`size-${size}`)
+  const sides = await place.open(`size-${size}`)
   const samples = [...sampleMemories(size)]
   const stored = noSamples()
   await inTurns(Math.ceil(size / batchRows), stored, (profile, turn) =>
-    store(of[profile], samples.slice(turn * batchRows, (turn + 1) * batchRows)),
+    sides[profile].store(samples.slice(turn * batchRows, (turn + 1) * batchRows)),
   )
   if (stored.off.length > 5) report(`store, batches of ${batchRows} up to ${size}`, stored)
-  await memory.test.database.maintain('analyze').catch(() => undefined)
   const [first, cold, warm] = [noSamples(), noSamples(), noSamples()]
   for (let round = 0; round < rounds; round += 1) {
-    // As in a process that has just started: nothing is decrypted yet.
-    const operations = createOperations({
-      embedder,
-      cursorKey: new Uint8Array(32),
-      rankingTexts: new RankingTexts(),
-      sealedVectors: new SealedVectors(),
-    })
-    const ask = (profile: Profile, turn: number) =>
-      memory.execute(operations.recall, of[profile], { query: askedQuestions[turn] ?? '' })
+    await place.restart()
+    const asked = questions.slice(round * questionsOfRound, (round + 1) * questionsOfRound)
+    const ask = (profile: Profile, turn: number) => sides[profile].recall(asked[turn] ?? '')
     await inTurns(1, first, ask)
-    await inTurns(askedQuestions.length, cold, ask)
-    await inTurns(askedQuestions.length, warm, ask)
+    await inTurns(asked.length, cold, ask)
+    await inTurns(asked.length, warm, ask)
   }
   report(`recall, ${size} memories: first of a process`, first)
   report(`recall, ${size}: each question for the first time`, cold)
