@@ -90,9 +90,12 @@ export function listMemberships(sql: Sql, account: string): Promise<Membership[]
     order by m.namespace_name`
 }
 
-/** Administrator of a namespace that was made for the account alone; nothing when it is a member already. */
-export async function ownNamespace(sql: Sql, account: string, namespace: bigint, agent: string) {
-  await sql`select account_own(${account}::uuid, ${namespace}, ${agent})`
+/**
+ * Administrator of a namespace that was made for the account alone, as the agent of the context, which is an
+ * administrator's; nothing when it is a member already.
+ */
+export async function ownNamespace(tx: NamespaceTransaction, account: string) {
+  await tx`select account_own(${account}::uuid, ${tx.namespace}::bigint, ${tx.agent})`
 }
 
 export interface Entry {

@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { ownNamespace } from '../accounts/members.sql.ts'
 import { userNamespace } from '../auth/user-namespace.ts'
 import { resourceOf } from '../auth/open-tokens.ts'
+import type { Actor } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { accountRoutes } from '../http/account-routes.ts'
 import type { OpenRoute } from '../http/entrance.ts'
@@ -137,7 +138,8 @@ function ownNamespaces({ namespaces, scope }: App, origin: string): OwnNamespace
     nameOf,
     async make(session, agent) {
       const namespace = await namespaces.resolve(nameOf(session), { create: true })
-      await scope.withDirectory((sql) => ownNamespace(sql, session.account, namespace, agent))
+      const owner: Actor = { namespace, agent, scopes: new Set(['admin']) }
+      await scope.withNamespace(owner, {}, (tx) => ownNamespace(tx, session.account))
     },
   }
 }

@@ -54,6 +54,7 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'context_granted_home()',
   'context_granted_kinds()',
   'context_granted_mark()',
+  'context_is_directory()',
   'context_is_job()',
   'context_is_own()',
   'context_namespace()',
@@ -201,8 +202,8 @@ async function namesOfEverybody(sql: Sql): Promise<string> {
 }
 
 /**
- * Tables that may be touched without a policy that binds even their owner. `migrations` holds names of
- * files and no memory. A table without policies is a directory: nobody but functions may touch it.
+ * Tables whose policies do not bind their owner, as which functions run, and tables without any that the
+ * application may touch. `migrations` holds names of files and no memory.
  */
 async function openTables(sql: Sql, everybody: string): Promise<readonly Finding[]> {
   const rows = await sql<{ name: string; has_policy: boolean }>`
@@ -210,9 +211,10 @@ async function openTables(sql: Sql, everybody: string): Promise<readonly Finding
       exists (select from pg_policy p where p.polrelid = c.oid) as has_policy
     from pg_class c
     where ${ours} and not (c.relrowsecurity and c.relforcerowsecurity)
-      and exists (select from ${bound} b
-        where has_table_privilege(b.role, c.oid, 'delete')
-          or has_any_column_privilege(b.role, c.oid, 'select, insert, update'))
+      and (exists (select from pg_policy p where p.polrelid = c.oid)
+        or exists (select from ${bound} b
+          where has_table_privilege(b.role, c.oid, 'delete')
+            or has_any_column_privilege(b.role, c.oid, 'select, insert, update')))
     order by c.relname`
   return rows.map(({ name, has_policy: hasPolicy }) => ({
     severity: 'problem',

@@ -58,7 +58,7 @@ export interface NamespaceScope {
     grant: GrantName,
     work: (tx: NamespaceTransaction) => Promise<T>,
   ): Promise<T>
-  /** A transaction without any namespace, for directory functions alone: every policy shows no rows. */
+  /** A transaction without any namespace, for directory functions alone: no policy of a namespace shows a row. */
   withDirectory<T>(work: (sql: Sql) => Promise<T>): Promise<T>
 }
 
@@ -96,7 +96,7 @@ export function createScope(database: Database, contextKey: Uint8Array): Namespa
       }),
     withDirectory: (work) =>
       database.transaction({}, async (sql) => {
-        await setContext(sql, '', false)
+        await setContext(sql, sign(directoryBody(), contextKey), false)
         return work(sql)
       }),
   }
@@ -162,10 +162,15 @@ function contextBody(actor: Actor, { seesQuarantined, isJob, lifeSeconds }: Mark
   return `${actor.namespace}|${hexOf(actor.agent)}|${flags}|${expiresIn(lifeSeconds)}`
 }
 
-/** Six parts instead of four, so that neither kind can be read as the other (migrations/0018_grants.sql). */
+/** Six parts instead of four, so that no kind can be read as another (migrations/0018_grants.sql). */
 function grantBody({ namespace: reader, agent }: Actor, { id, namespace }: GrantName): string {
   const expires = expiresIn(contextLifeSeconds)
   return `${namespace}|${hexOf(agent)}|g|${expires}|${reader}|${id}`
+}
+
+/** Five parts (migrations/0030_directory.sql). */
+function directoryBody(): string {
+  return `||d|${expiresIn(contextLifeSeconds)}|`
 }
 
 function hexOf(text: string): string {

@@ -30,15 +30,11 @@ export async function findNamespace(sql: Sql, name: string): Promise<bigint | un
   return row?.namespace ?? undefined
 }
 
-/** Registers a name; two processes at once get the same surrogate. */
-export async function registerNamespace(
-  sql: Sql,
-  name: string,
-  surrogate: bigint,
-): Promise<bigint> {
-  const [row] = await sql<{ namespace: bigint }>`
-    select namespace_register(${name}, ${surrogate}::bigint) as namespace`
-  return row?.namespace ?? surrogate
+/** Gives the transaction's namespace a name. False when it is another's already, by a transaction that has ended. */
+export async function registerNamespace(tx: NamespaceTransaction, name: string): Promise<boolean> {
+  const [row] = await tx<{ namespace: bigint | null }>`
+    select namespace_register(${name}, ${tx.namespace}::bigint) as namespace`
+  return row?.namespace === tx.namespace
 }
 
 export async function readNamespace(tx: NamespaceTransaction): Promise<NamespaceRow | undefined> {

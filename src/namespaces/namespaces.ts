@@ -94,26 +94,35 @@ export function createNamespaces(
     return read
   }
 
+  const find = (name: string) => scope.withDirectory((sql) => findNamespace(sql, name))
+
   return {
     resolve: async (name, { create }) => {
       const known = surrogates.get(name)
       if (known !== undefined) return known
-      const found = await scope.withDirectory((sql) => findNamespace(sql, name))
+      const found = await find(name)
       if (found === undefined && !create) {
         throw new AppError('not_found', 'There is no such namespace.')
       }
-      const namespace = found ?? (await register(scope, name, defaults, vault)).namespace
+      // Another process may have been first, and has committed.
+      const made = found ?? (await register(scope, name, defaults, vault))
+      const namespace = made ?? (await find(name))
+      if (namespace === undefined) {
+        throw new AppError('conflict', 'The namespace was deleted at this moment; try again.')
+      }
       remember(surrogates, name, namespace)
       return namespace
     },
     create: async (name, profile = defaults.profile) => {
       const made = await register(scope, name, { ...defaults, profile }, vault)
-      if (!made.isNew) throw new AppError('conflict', 'There is a namespace of this name already.')
-      remember(surrogates, name, made.namespace)
-      return made.namespace
+      if (made === undefined) {
+        throw new AppError('conflict', 'There is a namespace of this name already.')
+      }
+      remember(surrogates, name, made)
+      return made
     },
     forget,
-    find: (name) => scope.withDirectory((sql) => findNamespace(sql, name)),
+    find,
     settings: async (actor, freshest = 0) => {
       const cached = settings.get(actor.namespace)
       if (cached && cached.revision >= freshest) return cached
@@ -145,20 +154,20 @@ export function createNamespaces(
   }
 }
 
+/** Makes a namespace. Undefined when there is one of that name. */
 async function register(
   scope: NamespaceScope,
   name: string,
   defaults: NamespaceDefaults,
   vault: Vault | undefined,
-): Promise<{ readonly namespace: bigint; readonly isNew: boolean }> {
+): Promise<bigint | undefined> {
   // 63 random bits: a surrogate tells nothing about how many namespaces there are.
   const surrogate = randomBytes(8).readBigUInt64BE() >> 1n
   const actor: Actor = { namespace: surrogate, agent: 'mindglue', scopes: new Set() }
   const made = await makeNamespaceKeys(vault, surrogate, defaults.profile)
   // One transaction: a name without its row would be a namespace that nobody can use or make again.
-  const registered = await scope.withNamespace(actor, {}, async (tx) => {
-    const namespace = await registerNamespace(tx, name, surrogate)
-    if (namespace !== surrogate) return namespace // another process was first, and has committed
+  const isNew = await scope.withNamespace(actor, {}, async (tx) => {
+    if (!(await registerNamespace(tx, name))) return false
     await insertNamespace(tx, {
       name,
       profile: defaults.profile,
@@ -168,11 +177,11 @@ async function register(
       index_key: made.indexKey,
     })
     if (made.row) await insertNamespaceKeys(tx, made.row)
-    return namespace
+    return true
   })
-  const isNew = registered === surrogate
-  if (!isNew) await made.discard()
-  return { namespace: registered, isNew }
+  if (isNew) return surrogate
+  await made.discard()
+  return undefined
 }
 
 /** A block changes only here and between no two awaits, so that concurrent stores share none. */

@@ -169,6 +169,24 @@ describe('a private memory', () => {
     }
   })
 
+  test('keeps its key and what finds it, whatever another agent tries', async () => {
+    const context = (agent: string, flags?: string) => hostile.agent(sealed.namespace, agent, flags)
+    for (const statement of [
+      `delete from memory_keys returning 1`,
+      `update memory_keys set token = '\\x00' returning 1`,
+      `delete from mentions where document < 0 returning 1`,
+      `update mentions set document = 1 where document < 0 returning 1`,
+    ]) {
+      expect([statement, await hostile.rows(context('eve'), statement)]).toEqual([statement, []])
+      expect(await hostile.rows(context('ada'), statement)).toHaveLength(1)
+      expect(await hostile.rows(context('root', 'a'), statement)).toHaveLength(1)
+    }
+    // Nobody loses a name that is mentioned, not by its reader either.
+    const names = `delete from entities returning 1`
+    expect(await hostile.rows(context('eve'), names)).toEqual([])
+    expect(await hostile.rows(context('ada'), names)).toEqual([])
+  })
+
   test('cannot lose its mark, whoever tries', async () => {
     for (const statement of [
       `update memories set document = document # ${bit} where id = '${secret}'`,

@@ -145,8 +145,9 @@ async function examine(sql: Sql, context: SignedContext, statement: SqlText): Pr
     ])
     replays += 2
     const kind = unscopedKinds[name ?? '']
-    if (kind === 'directory') return
+    if (kind === 'anybody') return
     judgeNothing(statement, bare)
+    if (kind === 'directory') judgeNothing(statement, foreign)
     if (kind === 'context') judgeApart(statement, foreign, legitimate)
     return
   }
@@ -190,8 +191,11 @@ function comparable(outcome: Outcome): string {
   return JSON.stringify(outcome).replaceAll('is_there\\":true', 'is_there\\":false')
 }
 
-/** What a text without a namespace asks. `context`: it acts in the context's own. `job`: opens to jobs alone. */
-const unscopedKinds: Readonly<Record<string, 'context' | 'job' | 'directory'>> = {
+/**
+ * What a text without a namespace asks. `context`: it acts in the context's own. `job`, `directory`: opens to
+ * that mark alone. `anybody`: tells nothing of a namespace.
+ */
+const unscopedKinds: Readonly<Record<string, 'context' | 'job' | 'directory' | 'anybody'>> = {
   api_key_count: 'context',
   api_key_issue: 'context',
   api_key_list: 'context',
@@ -213,7 +217,7 @@ const unscopedKinds: Readonly<Record<string, 'context' | 'job' | 'directory'>> =
   namespace_forsake: 'context',
   namespace_page: 'job',
   root_key_remove: 'job',
-  // One exact name or id in, for those who have no context yet; or nothing of any namespace.
+  // One exact name or id in, for those who have no context yet.
   account_accept: 'directory',
   account_attempt_right: 'directory',
   'account_attempt(': 'directory',
@@ -223,7 +227,7 @@ const unscopedKinds: Readonly<Record<string, 'context' | 'job' | 'directory'>> =
   account_is_invited: 'directory',
   account_mail_add: 'directory',
   account_memberships: 'directory',
-  account_own: 'directory',
+  account_own: 'context',
   account_read: 'directory',
   account_redeem: 'directory',
   account_rehash: 'directory',
@@ -246,14 +250,14 @@ const unscopedKinds: Readonly<Record<string, 'context' | 'job' | 'directory'>> =
   api_key_find: 'directory',
   api_key_used: 'directory',
   namespace_find: 'directory',
-  namespace_register: 'directory',
+  namespace_register: 'context',
   root_key_add: 'directory',
   root_keys_known: 'directory',
   ...(testEngine === 'postgres' && {
     vector_partition_build: 'context',
     vector_partition_drop: 'context',
-    pg_locks: 'directory',
-    "set_config('plan_cache_mode'": 'directory',
+    pg_locks: 'anybody',
+    "set_config('plan_cache_mode'": 'anybody',
   }),
 }
 const unscopedNames = Object.keys(unscopedKinds)
@@ -264,12 +268,12 @@ function isNothing(row: string): boolean {
 }
 const rowSchema = z.record(z.string(), z.unknown())
 
-/** Without a context: refused, or nothing said and nothing written. */
+/** Without the context that it needs: refused, or nothing said and nothing written. */
 function judgeNothing({ text }: SqlText, outcome: Outcome | undefined): void {
   if (outcome === undefined) throw new Error('a replay gave nothing')
   const isSilent = outcome.rows.every(isNothing) && Object.keys(outcome.changed).length === 0
   if (outcome.state !== null || isSilent) return
-  findings.push(`without a context: ${text}\n${JSON.stringify(outcome)}`)
+  findings.push(`without its context: ${text}\n${JSON.stringify(outcome)}`)
 }
 
 /** Another namespace is told nothing of what the statement's own is told. */

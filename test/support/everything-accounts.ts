@@ -47,7 +47,8 @@ export async function accountsAndMembers(
   await scope.withDirectory((sql) => addSession(sql, session, account, randomBytes(8), 60))
   await scope.withDirectory((sql) => findSession(sql, session))
   await members(scope, memory, { namespace, account })
-  await scope.withDirectory((sql) => ownNamespace(sql, account, namespace, 'ada'))
+  const owner = { namespace, agent: 'ada', scopes: new Set(['admin'] as const) }
+  await scope.withNamespace(owner, {}, (tx) => ownNamespace(tx, account))
   await scope.withDirectory((sql) => listMemberships(sql, account))
   await scope.withDirectory((sql) => enterNamespace(sql, { id: session, account }, name))
   await scope.withDirectory((sql) => endSessions(sql, account, session))
