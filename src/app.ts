@@ -14,7 +14,6 @@ import {
 } from './crypto/installation-secret.ts'
 import type { Database } from './database/database.ts'
 import type { EmbeddedDatabase } from './database/embedded.ts'
-import { migrationState, readMigrations, requireCurrent } from './database/migrate.ts'
 import { openDatabase, rewriteTables, type OpenedDatabase } from './database/open.ts'
 import { openRedis, type RedisBus } from './database/redis.ts'
 import { createScope, verifyContextKey, type NamespaceScope } from './database/scope.ts'
@@ -51,8 +50,11 @@ import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
 import type { OperationName } from './operation.ts'
 import { createOperations, type Operations } from './operations.ts'
 import { createEmbedder, type Embedder } from './pipeline/embed.ts'
+import { watchEmbedder, type WatchedEmbedder } from './pipeline/watched-embedder.ts'
 import { analyzerVersion } from './pipeline/terms.ts'
 import { agentScopes, allScopes, type Channel, type Principal } from './principal.ts'
+import { readinessOf } from './sidecar/checks.ts'
+import type { Check } from './sidecar/health.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { version } from './version.ts'
@@ -97,7 +99,7 @@ export interface App {
   /** Who asks, for channels whose identity is the operating-system user or one configured key. */
   principal(request: PrincipalRequest): Promise<Principal>
   /** Each dependency by name, for the sidecar. */
-  readiness(): Promise<readonly { name: string; ok: boolean; detail?: string }[]>
+  readiness(): Promise<readonly Check[]>
   readonly events: Pick<Changes, 'onChange'>
   /** Makes the vectors of a whole namespace anew with the configured embedder; returns how many. */
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
@@ -127,7 +129,7 @@ export async function createApp(config: Config): Promise<App> {
     config.installationSecret,
     installationSecretFile(config.keyDirectory),
   )
-  const embedder = openEmbedder(config)
+  const embedder = openEmbedder(config, log, metrics)
   const bus = await openBus(config, log, metrics)
   const limiting = await openLimits(config, log, metrics).catch(async (error: unknown) => {
     await bus?.close()
@@ -170,7 +172,7 @@ interface Parts extends OpenedDatabase {
   readonly log: Log
   readonly metrics: Metrics
   readonly keys: InstallationKeys
-  readonly embedder: Embedder | undefined
+  readonly embedder: WatchedEmbedder | undefined
   readonly scope: NamespaceScope
   readonly bus: RedisBus | undefined
   readonly limiting: OpenedLimits
@@ -322,7 +324,7 @@ async function assemble(parts: Parts): Promise<App> {
     hasLimits: quotas !== undefined,
     principal: principalOf,
     instructions: (principal) => readNow({ scope, namespaces }, principal),
-    readiness: () => readiness(database, embedder, bus),
+    readiness: readinessOf({ database, embedder, redis: bus }),
     events: changes,
     keyUpkeep: createKeyUpkeep({
       scope,
@@ -356,7 +358,21 @@ async function assemble(parts: Parts): Promise<App> {
   }
 }
 
-function openEmbedder(config: Config): Embedder | undefined {
+/** A failing one does not stop anything, so that it fails is counted and logged here. */
+function openEmbedder(config: Config, log: Log, metrics: Metrics): WatchedEmbedder | undefined {
+  const embedder = configuredEmbedder(config)
+  if (embedder === undefined) return undefined
+  let loggedAt = Number.NEGATIVE_INFINITY
+  return watchEmbedder(embedder, (error) => {
+    metrics.failure('embedder')
+    // Every question would say the same.
+    if (performance.now() - loggedAt < 60_000) return
+    loggedAt = performance.now()
+    log.warn('embedder failed; words alone answer', { component: 'embedder', error })
+  })
+}
+
+function configuredEmbedder(config: Config): Embedder | undefined {
   const { embedder, embedderModel: model, embedderDimension: dimension } = config
   if (embedder === 'static' || embedder === 'none') return createEmbedder({ embedder })
   if (model === undefined || dimension === undefined) throw incomplete(embedder)
@@ -369,30 +385,4 @@ function openEmbedder(config: Config): Embedder | undefined {
 /** config.ts refuses this before; here it only convinces the type checker honestly. */
 function incomplete(embedder: string): AppError {
   return new AppError('misconfigured', `MINDGLUE_EMBEDDER=${embedder} lacks a setting.`)
-}
-
-async function readiness(
-  database: Database,
-  embedder: Embedder | undefined,
-  redis: RedisBus | undefined,
-) {
-  const migrations = await readMigrations()
-  const check = async (name: string, probe: () => Promise<void>) => {
-    try {
-      await probe()
-      return { name, ok: true }
-    } catch (error) {
-      return { name, ok: false, detail: error instanceof AppError ? error.code : 'failed' }
-    }
-  }
-  return [
-    await check('database', async () => void (await database.status())),
-    await check('migrations', async () =>
-      requireCurrent(await migrationState(database, migrations)),
-    ),
-    ...(embedder
-      ? [await check('embedder', async () => void (await embedder.embedQuestion('ready')))]
-      : []),
-    ...(redis ? [await check('redis', () => redis.ping())] : []),
-  ]
 }

@@ -9,7 +9,7 @@ import {
   type JWTPayload,
 } from 'jose'
 import { z } from 'zod'
-import { deriveKey } from '../crypto/derive.ts'
+import { deriveKey, keyInfo } from '../crypto/derive.ts'
 import { sessionSeconds } from './lifetimes.ts'
 
 /** A key signs for thirty days; the one before stays known as long as its tokens live, and far longer. */
@@ -58,7 +58,7 @@ export function createSigningKeys(
 }
 
 async function makeKey(secret: Uint8Array, number: number): Promise<SigningKey> {
-  const seed = deriveKey(secret, `mindglue/token-key/v1|${number}`, 32)
+  const seed = deriveKey(secret, keyInfo.tokenKey(number), 32)
   const der = Buffer.concat([seedPrefix, seed])
   const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   seed.fill(0)

@@ -34,6 +34,7 @@ export const keyInfo = {
   grantMark: 'mindglue/grant-mark/v1',
   record: (purpose: RecordPurpose, recordId: string) => `mindglue/${purpose}/v1|${recordId}`,
   artifact: 'mindglue/artifact/v1',
+  tokenKey: (number: number) => `mindglue/token-key/v1|${number}`,
   form: 'mindglue/form/v1',
   installation: (purpose: InstallationPurpose) => `mindglue/installation/${purpose}/v1`,
 } as const

@@ -13,7 +13,7 @@ import { addDue, clearDue } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { readRevision } from '../namespaces/namespaces.sql.ts'
 import type { NamespaceSettings } from '../operation.ts'
-import { embedAcceptable, requireAnswer, type Embedder } from '../pipeline/embed.ts'
+import { embedAcceptable, requireAnswer, fitsNamespace, type Embedder } from '../pipeline/embed.ts'
 import type { Principal } from '../principal.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -112,7 +112,7 @@ async function embedNamespace(
   const settings = await namespaces.settings(principal, revision)
   while (!signal.aborted) {
     // Another model's namespace waits for `mindglue reembed`.
-    if (settings.embedderModel !== embedder.model) break
+    if (!fitsNamespace(embedder, settings)) break
     const rows = await scope.withJob(principal, read, (tx) => needingEmbedding(tx, batchRows))
     if (rows.length === 0) break
     const embedding = { within: scope.withJob, embedder, settings, principal }

@@ -8,7 +8,7 @@ import { lackingVector } from '../memory/vectors.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { changeEmbedder, readRevision } from '../namespaces/namespaces.sql.ts'
-import type { Embedder } from '../pipeline/embed.ts'
+import { fitsNamespace, type Embedder } from '../pipeline/embed.ts'
 import type { Principal } from '../principal.ts'
 import { embedRows } from './embed-pending.ts'
 
@@ -39,7 +39,7 @@ export async function reembed(
     throw new AppError('unsupported', 'The embedder is `none`: there are no vectors to make.')
   }
   const before = await namespaces.settings(principal)
-  if (before.embedderModel !== embedder.model) {
+  if (!fitsNamespace(embedder, before)) {
     await scope.withNamespace(principal, { statementTimeoutMs: 600_000 }, async (tx) => {
       await changeEmbedder(tx, embedder)
       await addDue(tx, 'statistics', [new Date()])

@@ -12,10 +12,6 @@ import { z } from 'zod'
 
 type WrapHandler = Server['_wrapHandler']
 
-/**
- * The library (2.4.0) validates the parameters of every method but `tools/call` by throwing a plain
- * error whose text is the list of issues; JSON-RPC 2.0 §5.1 calls that invalid params.
- */
 /** Methods whose results carry the server's instructions, of either era. */
 const greetings: ReadonlySet<string> = new Set(['initialize', 'server/discover'])
 
@@ -23,6 +19,10 @@ export class ProtocolServer extends Server {
   /** Instructions beside those of the program; may throw, which fails the greeting. */
   readMore: ((context: ServerContext) => Promise<string | undefined>) | undefined
 
+  /**
+   * The library (2.4.0) validates the parameters of every method but `tools/call` by throwing a plain
+   * error whose text is the list of issues; JSON-RPC 2.0 §5.1 calls that invalid params.
+   */
   protected override _wrapHandler(
     method: Parameters<WrapHandler>[0],
     handler: Parameters<WrapHandler>[1],

@@ -6,7 +6,7 @@ export interface Confirmation {
   readonly tokenHash: Buffer
   readonly operation: string
   readonly requestHash: Buffer
-  /** 16 bytes an id. */
+  /** What `operation` packs for each memory. */
   readonly resourceIds: Buffer
   readonly expiresAt: Date
 }

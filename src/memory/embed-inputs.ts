@@ -1,6 +1,6 @@
 /** Vectors for memories about to be stored; a failing embedder never fails a store. */
 import type { PrepareContext } from '../operation.ts'
-import type { Embedder } from '../pipeline/embed.ts'
+import { fitsNamespace, type Embedder } from '../pipeline/embed.ts'
 import type { MemoryInput } from './derive.ts'
 
 /** Texts of one call: what a remote model takes at once, so that progress is told between its calls. */
@@ -15,7 +15,7 @@ export async function embedAll(
 ): Promise<readonly (Float32Array | null)[] | undefined> {
   if (embedder === undefined) return inputs.map(() => null)
   // Two models are never mixed: `mindglue reembed` makes these vectors with all the others.
-  if (embedder.model !== context.settings.embedderModel) return undefined
+  if (!fitsNamespace(embedder, context.settings)) return undefined
   try {
     return await context.stage('embed', async () => {
       const vectors: (Float32Array | null)[] = []

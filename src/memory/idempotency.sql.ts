@@ -2,7 +2,7 @@
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 
-/** How long a repeated request is recognised; README states it. */
+/** How long a repeated request is recognised; docs/rest.md states it. */
 const keyHours = 48
 const hourMs = 3_600_000
 

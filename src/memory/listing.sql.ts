@@ -13,7 +13,10 @@ import {
   type PlacedRow,
 } from './memories.sql.ts'
 
-/** Versions of some memories that a moment shows, newest version first. Primary key. */
+/**
+ * Versions of some memories that a moment shows, newest version first, the newest of all before older ones of
+ * any. Primary key.
+ */
 export function readMemories(
   tx: NamespaceTransaction,
   ids: readonly string[],
@@ -22,7 +25,8 @@ export function readMemories(
   return tx`
     select ${columns}, m.is_current from memories m
     where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${seen(tx, moment)}
-    order by m.id, m.version desc limit ${idVersionsMax}`
+    order by row_number() over (partition by m.id order by m.version desc), m.id
+    limit ${idVersionsMax}`
 }
 
 /** Rows that a reading by id gives at most. */

@@ -3,7 +3,8 @@
  * every time would be half of its work, so what was opened once is kept for a while, in this process.
  *
  * Nothing is answered from here alone: a row must have been read under the policies in the same
- * transaction, and its ciphertext must be the one that was opened (its MAC is part of the key).
+ * transaction, and its ciphertext must be the one that was opened: its MAC is part of the key, of a speaker's
+ * name the keyed hash.
  */
 import type { ReadContext } from '../operation.ts'
 import type { CandidateRow } from './candidates.sql.ts'

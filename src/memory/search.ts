@@ -2,7 +2,7 @@
 import { hashTerms } from '../crypto/term-hash.ts'
 import type { QuestionContext, ReadContext } from '../operation.ts'
 import { questionDates } from '../pipeline/dates.ts'
-import type { Embedder } from '../pipeline/embed.ts'
+import { fitsNamespace, type Embedder } from '../pipeline/embed.ts'
 import type { RankPeriod } from '../pipeline/fuse.ts'
 import {
   candidatesMax,
@@ -76,7 +76,7 @@ export async function prepareQuestion(
   text: string,
 ): Promise<PreparedQuestion> {
   // A namespace with vectors of another model answers by its words until it is re-embedded.
-  const model = embedder?.model === context.settings.embedderModel ? embedder : undefined
+  const model = embedder && fitsNamespace(embedder, context.settings) ? embedder : undefined
   const { indexKey, commonTerms } = context.settings
   const weights = [...analyzeQuestion(text)]
   const hashes = hashTerms(
@@ -108,7 +108,7 @@ async function embedQuestion(
     return await context.stage('embed', () => embedder.embedQuestion(text, context.signal))
   } catch (error) {
     if (context.signal.aborted) throw error
-    return null // words alone still answer; the failure is counted by the embedder
+    return null // words alone still answer; the failure is counted (watched-embedder.ts)
   }
 }
 

@@ -20,6 +20,14 @@ export interface Embedder {
   coverage?(text: string): number
 }
 
+/** Whether vectors of the embedder may stand beside those of a namespace: one model, one width. */
+export function fitsNamespace(
+  embedder: Embedder,
+  { embedderModel, embedderDimension }: { embedderModel: string; embedderDimension: number },
+): boolean {
+  return embedder.model === embedderModel && embedder.dimension === embedderDimension
+}
+
 /** Statuses with which an embedding service refuses what a text is, say its length, and would again. */
 const refusingStatuses: ReadonlySet<unknown> = new Set([400, 413, 422])
 /** A text that every model takes. */

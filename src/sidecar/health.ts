@@ -1,4 +1,4 @@
-/** Health: alive says the process runs, ready says each of its dependencies does. */
+/** Health: alive says the process runs, ready says each dependency that it cannot do without does. */
 
 /** One dependency, as `/health/ready` names it. */
 export interface Check {
@@ -6,6 +6,8 @@ export interface Check {
   readonly ok: boolean
   /** What is wrong, safe to show: no address, credential or content. */
   readonly detail?: string
+  /** Without it requests are answered all the same, with less: no reason to send them elsewhere. */
+  readonly optional?: boolean
 }
 
 export interface Readiness {
@@ -43,7 +45,8 @@ async function run(check: () => Promise<readonly Check[]>, timeoutMs: number): P
   })
   try {
     const checks = await Promise.race([check(), late])
-    return { status: checks.every(({ ok }) => ok) ? 'ready' : 'not ready', checks }
+    const isReady = checks.every(({ ok, optional }) => ok || optional === true)
+    return { status: isReady ? 'ready' : 'not ready', checks }
   } catch {
     // Lost: the text of the failure, which may hold an address; the part that failed logs it.
     return { status: 'not ready', checks: [{ name: 'checks', ok: false, detail: 'failed' }] }

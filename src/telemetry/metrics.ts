@@ -8,12 +8,9 @@ export type Component =
   | 'database'
   | 'redis'
   | 'embedder'
-  | 'daemon'
-  | 'mcp'
   | 'http'
   | 'jobs'
   | 'audit'
-  | 'cli'
   | 'encryption'
 
 export interface RequestSample {

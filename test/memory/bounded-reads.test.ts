@@ -98,3 +98,23 @@ test('pages of an export and of what is quarantined end early, and miss nothing'
   } while (cursor !== undefined)
   expect(ids.size).toBe(count)
 })
+
+test('a memory of a thousand versions leaves room for what else was asked for', async () => {
+  const principal = await memory.principal({ namespaceName: 'long history', profile: 'off' })
+  const { results } = await memory.execute(memory.operations.store, principal, {
+    memories: [{ content: 'Changed often.' }, { content: 'Never changed.' }],
+  })
+  const ids = results.map(({ id }) => id)
+  // As a thousand edits leave it.
+  await memory.test.owner.ownerTransaction(
+    (sql) => sql`
+      insert into mindglue.memories
+      select (jsonb_populate_record(m, jsonb_build_object('version', m.version + past.number,
+        'document', m.document + 10000 + past.number, 'is_current', false))).*
+      from mindglue.memories m cross join generate_series(1, 1100) as past (number)
+      where m.namespace = ${principal.namespace} and m.id = ${ids[0] ?? ''}::uuid`,
+  )
+  const input = { ids, include_history: true, detail: 'ids', max_tokens: 32_000 }
+  const answer = await memory.execute(memory.operations.recall, principal, input)
+  expect(answer.missing).toBeUndefined()
+})

@@ -19,6 +19,7 @@ export class FlakyEmbedder implements Embedder {
     return (await this.#inner?.embedDocuments(texts)) ?? []
   }
   async embedQuestion(text: string): Promise<Float32Array | null> {
+    if (this.isDown) throw new AppError('unavailable', 'The embedder is down.')
     return (await this.#inner?.embedQuestion(text)) ?? null
   }
 }
