@@ -45,9 +45,15 @@ const editInput = z
 
 type EditInput = z.output<typeof editInput>
 
+interface Edited {
+  readonly draft: Draft
+  /** Whether others may read it afterwards than before. */
+  readonly movesAccess: boolean
+}
+
 interface PreparedEdit {
   /** Undefined when the memory says all of it already, or is not there. */
-  readonly draft: Draft | undefined
+  readonly edited: Edited | undefined
   readonly claim: IdempotencyClaim | undefined
   readonly content: string | undefined
 }
@@ -75,17 +81,17 @@ export function editOperation({
       const { id, expected_version: expected } = input
       const request = { id, expected, ...admitted.given }
       return {
-        draft: await draftEdit(context, embedder, id, admitted),
+        edited: await draftEdit(context, embedder, id, admitted),
         // Of what was let in: not even a keyed hash is kept of what was not.
         claim: claimOf(context, 'edit', input.idempotency_key, request),
         content: admitted.given.content,
       }
     },
-    commit: (context, { draft, claim, content }, input) =>
+    commit: (context, { edited, claim, content }, input) =>
       answerOnce(
         context,
         claim,
-        () => write(context, draft, input),
+        () => write(context, edited, input),
         (kept) => kept.map((result) => ({ ...result, entities: namesIn(context, content) })),
       ),
   }
@@ -93,17 +99,21 @@ export function editOperation({
 
 async function write(
   context: CommitContext,
-  draft: Draft | undefined,
+  edited: Edited | undefined,
   { id, expected_version: expected }: EditInput,
 ): Promise<Committed<StoreOutput>> {
-  if (!draft) return unchanged(context, id, expected)
+  if (!edited) return unchanged(context, id, expected)
+  const { draft, movesAccess } = edited
   const touched = await writeVersion(context, draft, expected)
   const { item } = draft
   const version = item.origin?.version ?? 1
   const results = [describeStored(item, { id: item.id, version, status: 'edited' })]
   return {
     output: { results, stored: 0, duplicates: 0, replayed: false },
-    audit: { resourceIds: [item.id], counts: { version, ...countFound([item]) } },
+    audit: {
+      resourceIds: [item.id],
+      counts: { version, ...(movesAccess && { access_changed: 1 }), ...countFound([item]) },
+    },
     touched,
   }
 }
@@ -123,7 +133,7 @@ async function draftEdit(
   embedder: Embedder | undefined,
   id: string,
   { given, found }: ReturnType<typeof admitChange>,
-): Promise<Draft | undefined> {
+): Promise<Edited | undefined> {
   const base = await context.read((tx) => readBase(tx, id))
   if (!base) return undefined
   const before = inputOf(context.settings, base)
@@ -135,7 +145,7 @@ async function draftEdit(
   }
   const after = merge(before, given)
   if (isUnchanged(before, after)) return undefined
-  return draftVersion(context, embedder, {
+  const draft = await draftVersion(context, embedder, {
     base,
     like: base,
     input: after,
@@ -144,6 +154,9 @@ async function draftEdit(
     retireReason: presentMemory(context.settings, base).retire_reason,
     found,
   })
+  const audience = ({ access, allowed_agents: readers }: MemoryInput) =>
+    JSON.stringify([access, readerList(readers)])
+  return { draft, movesAccess: audience(before) !== audience(after) }
 }
 
 function givenOf(input: EditInput): Partial<MemoryInput> {

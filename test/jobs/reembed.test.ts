@@ -36,7 +36,7 @@ test.each([
   ['width', shorter],
 ])(
   'a namespace answers by words under an embedder of another %s and by its vectors once re-embedded',
-  async (name, other) => {
+  async (name, embedder) => {
     const principal = await memory.principal({ namespaceName: `reembed ${name}` })
     const contents = ['apples are in the cellar', 'pears are on the shelf', 'the cider is for June']
     await memory.execute(memory.operations.store, principal, {
@@ -44,7 +44,7 @@ test.each([
     })
 
     const operations = createOperations({
-      embedder: other,
+      embedder,
       cursorKey: randomBytes(32),
       rankingTexts: memory.rankingTexts,
       sealedVectors: memory.sealedVectors,
@@ -59,18 +59,17 @@ test.each([
       memory.test.scope,
       {
         profile: 'field',
-        embedderModel: other.model,
-        embedderDimension: other.dimension,
+        embedderModel: embedder.model,
+        embedderDimension: embedder.dimension,
         analyzerVersion,
       },
       memory.vault,
     )
     const seen: number[] = []
-    const vectors = await reembed(
-      { scope: memory.test.scope, namespaces, embedder: other },
-      principal,
-      { signal: new AbortController().signal, onProgress: (done) => seen.push(done) },
-    )
+    const vectors = await reembed({ scope: memory.test.scope, namespaces, embedder }, principal, {
+      signal: new AbortController().signal,
+      onProgress: (done) => seen.push(done),
+    })
     expect([vectors, seen]).toEqual([4, [4]])
     expect(await countRows(memory, principal, 'embeddings')).toBe(4)
     const answer = await memory.execute(operations.recall, principal, { query: 'pears' })

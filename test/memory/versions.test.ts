@@ -241,7 +241,9 @@ describe('who changes a memory', () => {
     expect(await codeOf(edit(bob, id, { content: 'The printer is gone.' }))).toBe('done')
     const { events } = await run(memory.operations.auditQuery, admin, {})
     expect(events[0]).toMatchObject({ action: 'edit', outcome: 'ok', agent: 'bob' })
+    expect(events[0]?.counts).not.toHaveProperty('access_changed')
     expect(events[1]).toMatchObject({ action: 'edit', outcome: 'insufficient_scope' })
+    expect(events[2]).toMatchObject({ agent: 'root', counts: { access_changed: 1 } })
     expect(stringify(events)).not.toContain('printer')
   })
 
