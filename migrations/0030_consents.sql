@@ -11,7 +11,7 @@ drop function oauth_client_end(uuid, text);
 -- The two below act in the namespace of a member's context, as that member, and nowhere else.
 
 -- What a member allows a client; false where the account is not this member. The oldest of more than two
--- hundred of the account ends.
+-- hundred of the member ends.
 create function oauth_grant_add(new_id uuid, for_account uuid, for_client text, new_scopes text,
   seconds integer, client_seconds integer)
 returns boolean

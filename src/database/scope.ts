@@ -168,7 +168,7 @@ function grantBody({ namespace: reader, agent }: Actor, { id, namespace }: Grant
   return `${namespace}|${hexOf(agent)}|g|${expires}|${reader}|${id}`
 }
 
-/** Five parts (migrations/0030_directory.sql). */
+/** Five parts (migrations/0031_directory.sql). */
 function directoryBody(): string {
   return `||d|${expiresIn(contextLifeSeconds)}|`
 }

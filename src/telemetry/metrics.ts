@@ -4,14 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Channel } from '../principal.ts'
 
 /** Parts of the program whose failures are counted apart. */
-export type Component =
-  | 'database'
-  | 'redis'
-  | 'embedder'
-  | 'http'
-  | 'jobs'
-  | 'audit'
-  | 'encryption'
+export type Component = 'database' | 'redis' | 'embedder' | 'http' | 'jobs' | 'audit' | 'encryption'
 
 export interface RequestSample {
   readonly operation: string

@@ -98,7 +98,7 @@ const attacks: Readonly<Record<string, () => string>> = {
   'registers a client': () => `select oauth_client_put('mine', '{}', 99, 9)::text`,
   'reads a client': () => `select f.metadata from oauth_client_find('a client') f`,
   'lets a client in': () =>
-    `select oauth_grant_add('${uuidv7()}', '${account}', 'a client', 'victim', 'admin', 99, 99) as done`,
+    `select oauth_grant_add('${uuidv7()}', '${account}', 'a client', 'admin', 99, 99) as done`,
   'keeps a token': () =>
     `select oauth_artifact_put(${hex(code)}, null, '\\x00', 99, null, 99) as done`,
   'adds a root key': () => `select root_key_add(5, '\\x00')::text`,

@@ -76,10 +76,21 @@ create policy own_members on accounts for select using (
   (select context_sees_all()) and exists (
     select from account_members m
     where m.namespace = (select context_namespace()) and m.account = accounts.id));
-create policy own_clients on oauth_clients for select using (
-  (select context_sees_all()) and exists (
-    select from oauth_grants g
-    where g.namespace = (select context_namespace()) and g.client = oauth_clients.id));
+create policy own_clients on oauth_clients for select using (exists (
+  select from oauth_grants g
+  where g.namespace = (select context_namespace()) and g.client = oauth_clients.id));
+
+-- What a member lets in, takes back, and by that uses.
+create policy own_membership on account_members for select using (
+  namespace = (select context_namespace()) and agent = (select context_agent()));
+create policy own_grants on oauth_grants using (
+  namespace = (select context_namespace()) and exists (
+    select from account_members m
+    where m.namespace = oauth_grants.namespace and m.account = oauth_grants.account
+      and m.agent = (select context_agent())));
+create policy used_clients on oauth_clients for update using (exists (
+  select from oauth_grants g
+  where g.namespace = (select context_namespace()) and g.client = oauth_clients.id));
 
 -- Jobs walk over the namespaces and let a root key go.
 create policy jobs on namespace_names for select using ((select context_is_job()));
