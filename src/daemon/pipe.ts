@@ -99,10 +99,11 @@ class Pipe {
     return 'socket' in this.#link ? this.#link.socket : undefined
   }
 
-  #fromClient(line: Buffer): void {
+  #fromClient(said: Buffer): void {
     // A control line from outside would speak in our name; it cannot be JSON, so nothing is lost.
-    if (isControl(line)) return
-    if (!this.#memory.noteFromClient(line)) return
+    if (isControl(said)) return
+    const line = this.#memory.noteFromClient(said)
+    if (line === undefined) return
     if (this.#link.state === 'open') return this.#send(this.#link.socket, line)
     this.#queue.push(line)
     this.#queuedBytes += line.length
@@ -197,13 +198,13 @@ class Pipe {
     this.#options.input.resume()
   }
 
-  #fromDaemon(socket: Socket, line: Buffer): void {
-    if (isControl(line)) {
-      const control = parseControl(line)
+  #fromDaemon(socket: Socket, said: Buffer): void {
+    if (isControl(said)) {
+      const control = parseControl(said)
       if (control?.control === 'drain') this.#drain(socket, control.replacedBy)
       return
     }
-    const messages = this.#memory.noteFromDaemon(line)
+    const { messages, line } = this.#memory.noteFromDaemon(said)
     const [message] = messages
     if (message?.kind === 'response' && this.#isReplayAnswer(socket, message)) return
     if (!this.#options.output.write(frame(line))) socket.pause()
@@ -242,7 +243,7 @@ class Pipe {
   #lost(socket: Socket): void {
     if (this.#socket() !== socket || this.#hasLeft) return
     this.#link = { state: 'none' }
-    for (const id of this.#memory.forgetServerRequests()) this.#cancelServerRequest(id)
+    for (const id of this.#memory.abandonQuestions()) this.#cancelQuestion(id)
     for (const request of this.#memory.pending.values()) this.#refuseUnlessRepeatable(request)
     this.#leaveIfDone()
     if (this.#hasLeft) return
@@ -262,7 +263,7 @@ class Pipe {
     this.#refuse(id, message, { code: 'unavailable', retryable: true, outcome: 'unknown' })
   }
 
-  #cancelServerRequest(requestId: Id): void {
+  #cancelQuestion(requestId: Id): void {
     const params = { requestId, reason: 'The MindGlue daemon that asked has stopped.' }
     this.#say(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params }))
   }

@@ -3,6 +3,7 @@
  * handshake, the subscriptions, and the requests that still wait for an answer.
  */
 import { idKey, isRepeatable, isStanding, readMessages, type Id, type Message } from './json-rpc.ts'
+import { createQuestions } from './questions.ts'
 
 export interface PendingRequest {
   readonly id: Id
@@ -18,18 +19,18 @@ export interface PendingRequest {
 export interface SessionMemory {
   /** Unanswered requests, oldest first. */
   readonly pending: ReadonlyMap<string, PendingRequest>
-  /** Remembers a line of the client; false when the line must not be passed on. */
-  noteFromClient(line: Buffer): boolean
-  /** Remembers a line of the daemon and returns what it holds. */
-  noteFromDaemon(line: Buffer): readonly Message[]
+  /** Remembers a line of the client; returns what to pass on, undefined when nothing. */
+  noteFromClient(line: Buffer): Buffer | undefined
+  /** Remembers a line of the daemon; returns what it holds, and the line for the client. */
+  noteFromDaemon(line: Buffer): { readonly messages: readonly Message[]; readonly line: Buffer }
   noteSent(line: Buffer): void
   drop(id: Id): void
   /** Lines that give a new daemon the legacy session; empty without an answered `initialize`. */
   handshake(
     replayId: string,
   ): { readonly initialize: Buffer; readonly afterwards: readonly Buffer[] } | undefined
-  /** Server requests that died with their daemon; a late answer to them is not passed on. */
-  forgetServerRequests(): readonly Id[]
+  /** Questions that died with their daemon; a late answer to them is not passed on. */
+  abandonQuestions(): readonly Id[]
   /** Requests that a drain waits for: handed to the daemon, and not open on purpose. */
   hasInFlight(): boolean
   /** Requests whose answer the client still reads after it closed its own end. */
@@ -48,8 +49,7 @@ export function createSessionMemory(): SessionMemory {
     level?: Buffer
   } = { isInitialized: false }
   const subscriptions = new Map<string, Buffer>()
-  const serverRequests = new Map<string, Id>()
-  const staleServerRequests = new Set<string>()
+  const questions = createQuestions()
 
   const noteRequest = (message: Message & { kind: 'request' }, line: Buffer): void => {
     const { id, method, params } = message
@@ -68,19 +68,24 @@ export function createSessionMemory(): SessionMemory {
     if (method === 'resources/unsubscribe') subscriptions.delete(uri)
   }
 
-  const noteOne = (message: Message, line: Buffer): boolean => {
+  const noteOne = (message: Message, line: Buffer): Buffer | undefined => {
     if (message.kind === 'request') noteRequest(message, line)
     if (message.kind === 'notification') {
       if (message.method === 'notifications/initialized') session.initialized = line
-      const cancelled = message.params.get('requestId')
-      const isId = typeof cancelled === 'string' || typeof cancelled === 'number'
-      if (message.method === 'notifications/cancelled' && isId) pending.delete(idKey(cancelled))
+      const cancelled = cancelledId(message)
+      if (cancelled !== undefined) pending.delete(idKey(cancelled))
     }
-    if (message.kind !== 'response') return true
-    const key = idKey(message.id)
-    if (staleServerRequests.delete(key)) return false
-    serverRequests.delete(key)
-    return true
+    return message.kind === 'response' ? questions.answer(message.id, line) : line
+  }
+  const noteFromServer = (message: Message, line: Buffer): Buffer => {
+    if (message.kind === 'request') return questions.ask(message.id, line)
+    if (message.kind === 'response') {
+      const request = pending.get(idKey(message.id))
+      if (request?.method === 'initialize' && !message.isError) session.isInitialized = true
+      pending.delete(idKey(message.id))
+    }
+    const withdrawn = cancelledId(message)
+    return withdrawn === undefined ? line : questions.withdraw(withdrawn, line)
   }
 
   return {
@@ -93,18 +98,13 @@ export function createSessionMemory(): SessionMemory {
       for (const [at, message] of messages.entries()) {
         noteOne(message, Buffer.from(JSON.stringify(parts[at])))
       }
-      return true
+      return line
     },
     noteFromDaemon(line) {
       const messages = readMessages(line)
-      for (const message of messages) {
-        if (message.kind === 'request') serverRequests.set(idKey(message.id), message.id)
-        if (message.kind !== 'response') continue
-        const request = pending.get(idKey(message.id))
-        if (request?.method === 'initialize' && !message.isError) session.isInitialized = true
-        pending.delete(idKey(message.id))
-      }
-      return messages
+      const shown = messages.map((message) => noteFromServer(message, line))
+      // Our server sends no batches, so a question is a line of its own.
+      return { messages, line: shown.length === 1 ? (shown[0] ?? line) : line }
     },
     noteSent(line) {
       for (const message of readMessages(line)) {
@@ -123,18 +123,21 @@ export function createSessionMemory(): SessionMemory {
       for (const [uri, line] of subscriptions) afterwards.push(renumber(line, `${replayId}-${uri}`))
       return { initialize: renumber(session.initialize, replayId), afterwards }
     },
-    forgetServerRequests() {
-      const ids = [...serverRequests.values()]
-      for (const key of serverRequests.keys()) staleServerRequests.add(key)
-      serverRequests.clear()
-      return ids
-    },
+    abandonQuestions: () => questions.abandon(),
     hasInFlight: () =>
       [...pending.values()].some(({ method, sentCount }) => sentCount > 0 && !isStanding(method)),
     hasUnanswered: () => [...pending.values()].some(({ method }) => !isStanding(method)),
     needsDaemon: () =>
       subscriptions.size > 0 || [...pending.values()].some(({ method }) => isStanding(method)),
   }
+}
+
+/** The request that a message takes back. */
+function cancelledId(message: Message): Id | undefined {
+  if (message.kind !== 'notification' || message.method !== 'notifications/cancelled')
+    return undefined
+  const id = message.params.get('requestId')
+  return typeof id === 'string' || typeof id === 'number' ? id : undefined
 }
 
 function splitBatch(line: Buffer): unknown[] {
