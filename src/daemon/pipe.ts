@@ -42,7 +42,7 @@ type Link =
   /** The legacy handshake is replayed; `replayId`'s answer is ours. */
   | { readonly state: 'greeting'; readonly socket: Socket; readonly replayId: string }
   | { readonly state: 'open'; readonly socket: Socket }
-  /** The daemon finishes what is in flight; new lines wait for its successor. */
+  /** The daemon finishes what is in flight; new requests wait for its successor. */
   | { readonly state: 'draining'; readonly socket: Socket; hasAnswered: boolean }
 
 /**
@@ -102,9 +102,16 @@ class Pipe {
   #fromClient(said: Buffer): void {
     // A control line from outside would speak in our name; it cannot be JSON, so nothing is lost.
     if (isControl(said)) return
+    const { state } = this.#link
+    // What is in flight may wait for just this answer, and the drain for what is in flight.
+    const isPassed = state === 'open' || (state === 'draining' && this.#memory.asksNothingNew(said))
     const line = this.#memory.noteFromClient(said)
     if (line === undefined) return
-    if (this.#link.state === 'open') return this.#send(this.#link.socket, line)
+    const socket = this.#socket()
+    if (isPassed && socket !== undefined) {
+      this.#send(socket, line)
+      return this.#answerDrain() // a request that was taken back gets no answer
+    }
     this.#queue.push(line)
     this.#queuedBytes += line.length
     if (this.#queuedBytes > queueBytesMax) this.#options.input.pause()

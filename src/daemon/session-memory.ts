@@ -19,6 +19,11 @@ export interface PendingRequest {
 export interface SessionMemory {
   /** Unanswered requests, oldest first. */
   readonly pending: ReadonlyMap<string, PendingRequest>
+  /**
+   * True when the line is for the daemon that is here, even if it drains: an answer to its question, or a
+   * notification, but for the cancellation of a request that it was never given. To ask before noting.
+   */
+  asksNothingNew(line: Buffer): boolean
   /** Remembers a line of the client; returns what to pass on, undefined when nothing. */
   noteFromClient(line: Buffer): Buffer | undefined
   /** Remembers a line of the daemon; returns what it holds, and the line for the client. */
@@ -88,8 +93,20 @@ export function createSessionMemory(): SessionMemory {
     return withdrawn === undefined ? line : questions.withdraw(withdrawn, line)
   }
 
+  const isOfPresent = (message: Message): boolean => {
+    const cancelled = cancelledId(message)
+    const request = cancelled === undefined ? undefined : pending.get(idKey(cancelled))
+    return (
+      message.kind === 'response' || (message.kind === 'notification' && request?.sentCount !== 0)
+    )
+  }
+
   return {
     pending,
+    asksNothingNew(line) {
+      const messages = readMessages(line)
+      return messages.length > 0 && messages.every(isOfPresent)
+    },
     noteFromClient(line) {
       const messages = readMessages(line)
       const [only] = messages

@@ -143,3 +143,48 @@ test('a question that its daemon withdraws is withdrawn under the id that the cl
   second.say({ method: 'notifications/cancelled', params: { requestId: 0, reason: 'late' } })
   expect(await client.heard()).toMatchObject({ params: { requestId: id, reason: 'late' } })
 })
+
+/** A daemon that asked and then drains; resolves when the pipe knows. */
+async function askAndDrain(): Promise<{
+  from: Awaited<ReturnType<typeof daemon>>
+  id: Message['id']
+}> {
+  const from = await daemon()
+  const id = await askedBy(from, 1)
+  from.drain()
+  from.say({ method: 'notifications/message' })
+  expect(await client.heard()).toMatchObject({ method: 'notifications/message' })
+  return { from, id }
+}
+
+test('a draining daemon gets the answer that it waits for, and finishes', async () => {
+  const { from, id } = await askAndDrain()
+  client.say({ id, result: { action: 'accept' } })
+  expect(await from.heard()).toMatchObject({ id: 0, result: { action: 'accept' } })
+  from.say({ id: 1, result: {} })
+  expect(await client.heard()).toMatchObject({ id: 1, result: {} })
+  expect(await from.heard()).toBe('drained')
+})
+
+test('a draining daemon is told what the client no longer wants, and waits for it no more', async () => {
+  const { from } = await askAndDrain()
+  client.say({ method: 'notifications/cancelled', params: { requestId: 1 } })
+  expect(await from.heard()).toMatchObject({ params: { requestId: 1 } })
+  expect(await from.heard()).toBe('drained')
+})
+
+test('while a daemon drains, new requests and what takes them back wait for the next one', async () => {
+  const { from, id } = await askAndDrain()
+  client.say({ id: 2, method: 'ping' })
+  client.say({ id: 3, method: 'ping' })
+  client.say({ method: 'notifications/cancelled', params: { requestId: 2 } })
+  client.say({ id, result: { action: 'decline' } })
+  expect(await from.heard()).toMatchObject({ id: 0 })
+  from.say({ id: 1, result: {} })
+  expect(await from.heard()).toBe('drained')
+  from.die()
+  const next = await daemon()
+  expect(await next.heard()).toMatchObject({ id: 2, method: 'ping' })
+  expect(await next.heard()).toMatchObject({ id: 3, method: 'ping' })
+  expect(await next.heard()).toMatchObject({ method: 'notifications/cancelled' })
+})
