@@ -93,7 +93,10 @@ export interface TransactionOptions {
   readonly retryable?: boolean
   /** Overrides the configured statement timeout, in milliseconds (Postgres only). */
   readonly statementTimeoutMs?: number
-  /** Aborting takes waiting work out of the queue and rolls running work back; it throws `timeout`. */
+  /**
+   * Aborting takes waiting work out of the queue and rolls running work back; it throws `timeout`. Once
+   * COMMIT was sent it changes nothing.
+   */
   readonly signal?: AbortSignal
 }
 
@@ -126,7 +129,8 @@ export interface DatabaseStatus {
 /**
  * One engine. A transaction is durable when its promise resolves (fsync on both engines).
  * Throws AppError `unavailable` when the engine cannot be reached, `timeout` when a limit cut the work,
- * `conflict` on a serialization failure that was not retried. Never hands out a connection.
+ * `conflict` on a serialization failure that was not retried; the work was then undone, unless
+ * `isOutcomeUnknown` (faults.ts) says otherwise. Never hands out a connection.
  */
 export interface Database {
   readonly dialect: Dialect

@@ -32,7 +32,7 @@ import {
   Transaction,
   type Statements,
 } from './session.ts'
-import { Turn } from './turn.ts'
+import { Turn, type TurnLimits } from './turn.ts'
 import { engineVersions } from './versions.sql.ts'
 
 export interface EmbeddedOptions {
@@ -147,9 +147,7 @@ class EngineDatabase implements EmbeddedDatabase {
     const begin = beginText(options, [`set local role ${appRole}`])
     return this.#nesting.run(() =>
       repeatWhenUndone(options, () => ({
-        result: this.#exclusive(options.signal, (statements) =>
-          new Transaction(statements, dialect).run(begin, work),
-        ),
+        result: this.#transact(begin, work, options.signal),
         undone: () => false, // a lost engine does not come back
       })),
     )
@@ -159,10 +157,8 @@ class EngineDatabase implements EmbeddedDatabase {
     work: (sql: Sql, script: (text: string) => Promise<void>) => Promise<T>,
   ): Promise<T> {
     return this.#nesting.run(() =>
-      this.#exclusive(undefined, (statements) =>
-        new Transaction(statements, dialect).run('begin; set local search_path = public', (sql) =>
-          work(sql, async (text) => void (await statements.simple(text))),
-        ),
+      this.#transact('begin; set local search_path = public', (sql, statements) =>
+        work(sql, async (text) => void (await statements.simple(text))),
       ),
     )
   }
@@ -177,13 +173,11 @@ class EngineDatabase implements EmbeddedDatabase {
   }
 
   async maintain(task: MaintenanceTask, table?: string): Promise<void> {
-    await this.#exclusive(undefined, (statements) =>
-      statements.simple(maintenanceText(task, table)),
-    )
+    await this.#exclusive((statements) => statements.simple(maintenanceText(task, table)))
   }
 
   async backup(directory: string): Promise<void> {
-    await this.#exclusive(undefined, async (statements) => {
+    await this.#exclusive(async (statements) => {
       await statements.simple('checkpoint')
       await copyDirectory(this.#options.dataDir, directory)
     })
@@ -235,15 +229,35 @@ class EngineDatabase implements EmbeddedDatabase {
     }
   }
 
+  #transact<T>(
+    begin: string,
+    work: (sql: Sql, statements: Statements) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    let isFinal = (): boolean => false
+    return this.#exclusive(
+      (statements) => {
+        const transaction = new Transaction(statements, dialect)
+        isFinal = () => transaction.committing
+        return transaction.run(begin, (sql) => work(sql, statements))
+      },
+      { signal, isFinal: () => isFinal() },
+    )
+  }
+
   /** One turn on the engine; the turn ends early when its owner aborts or pauses for too long. */
   async #exclusive<T>(
-    signal: AbortSignal | undefined,
     work: (statements: Statements) => Promise<T>,
+    { signal, isFinal }: Omit<TurnLimits, 'idleTimeoutMs'> = {
+      signal: undefined,
+      isFinal: () => false,
+    },
   ): Promise<T> {
     const release = await this.#queue.enter(signal)
     const turn = new Turn(this.#statements, {
       idleTimeoutMs: this.#options.idleInTransactionTimeoutMs ?? idleTimeoutMsDefault,
       signal,
+      isFinal,
     })
     try {
       return await turn.run(work)

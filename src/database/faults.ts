@@ -79,6 +79,7 @@ const speakingClasses = new Set([
 interface ServerErrorFields {
   readonly code: string
   readonly message: string
+  readonly severity: unknown
   readonly constraint?: unknown
   readonly constraint_name?: unknown
   readonly routine?: unknown
@@ -126,6 +127,31 @@ export function toDatabaseError(error: unknown): unknown {
     cause,
     ...(code === 'unavailable' || code === 'conflict' ? { retryAfterSeconds: 1 } : {}),
   })
+}
+
+const outcomeUnknown = { outcome: 'unknown' } as const
+
+/**
+ * What COMMIT ended with. An error that the server answered with has undone the transaction; when it did not
+ * answer, or the session ended with its answer (FATAL), the change is there or it is not.
+ */
+export function toCommitError(error: unknown): unknown {
+  const failure = toDatabaseError(error)
+  if (isServerError(error) && error.severity === 'ERROR') return failure
+  return new AppError(
+    'unavailable',
+    'The database was lost at the very end: what was asked may or may not have been done. Look before you repeat it; with an idempotency key repeating is safe.',
+    {
+      cause: failure instanceof AppError ? failure.cause : failure,
+      details: outcomeUnknown,
+      retryAfterSeconds: 1,
+    },
+  )
+}
+
+/** True when nobody can say whether the transaction was committed. */
+export function isOutcomeUnknown(error: unknown): boolean {
+  return error instanceof AppError && error.details?.['outcome'] === outcomeUnknown.outcome
 }
 
 /** The engine cannot be reached or lost this connection; whether a commit under way took effect is unknown. */

@@ -58,6 +58,13 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresDa
   return database
 }
 
+interface TurnLimits {
+  readonly statementTimeoutMs: number
+  readonly signal?: AbortSignal | undefined
+  /** From when on the signal no longer interrupts; never, when left out. */
+  readonly isFinal?: () => boolean
+}
+
 class PooledDatabase implements PostgresDatabase {
   readonly dialect = dialect
   readonly #target: PostgresTarget
@@ -92,7 +99,12 @@ class PooledDatabase implements PostgresDatabase {
     return this.#nesting.run(() =>
       repeatWhenUndone(options, () => {
         let committing = (): boolean => false
-        const result = this.#withConnection(options.signal, statementTimeoutMs, (connection) => {
+        const limits = {
+          signal: options.signal,
+          statementTimeoutMs,
+          isFinal: (): boolean => committing(),
+        }
+        const result = this.#withConnection(limits, (connection) => {
           const transaction = new Transaction(connection, dialect)
           committing = () => transaction.committing
           return transaction.run(begin, work)
@@ -107,9 +119,9 @@ class PooledDatabase implements PostgresDatabase {
   ): Promise<T> {
     // Building an index may take long; waiting for a lock behind long transactions may not.
     const begin = 'begin; set local search_path = public; set local statement_timeout = 0'
-    const hourMs = 3_600_000
+    const limits = { statementTimeoutMs: 3_600_000 }
     return this.#nesting.run(() =>
-      this.#withConnection(undefined, hourMs, (connection) =>
+      this.#withConnection(limits, (connection) =>
         new Transaction(connection, dialect).run(begin, (sql) =>
           work(sql, async (text) => void (await connection.simple(text))),
         ),
@@ -130,7 +142,7 @@ class PooledDatabase implements PostgresDatabase {
   /** Needs rights the application role does not have: throws `unsupported` for it, the server does both itself. */
   async maintain(task: MaintenanceTask, table?: string): Promise<void> {
     try {
-      await this.#withConnection(undefined, this.#limits.statementTimeoutMs, (connection) =>
+      await this.#withConnection(this.#limits, (connection) =>
         connection.simple(maintenanceText(task, table)),
       )
     } catch (error) {
@@ -147,23 +159,31 @@ class PooledDatabase implements PostgresDatabase {
   }
 
   async #withConnection<T>(
-    signal: AbortSignal | undefined,
-    statementTimeoutMs: number,
+    { signal, statementTimeoutMs, isFinal = () => false }: TurnLimits,
     work: (connection: PostgresConnection) => Promise<T>,
   ): Promise<T> {
     const release = await this.#queue.enter(signal)
     let connection: PostgresConnection | undefined
-    const onAbort = (): void => connection?.abandon('aborted by its caller')
+    let isAborted = false
+    const onAbort = (): void => {
+      if (isFinal()) return
+      isAborted = true
+      connection?.abandon('aborted by its caller')
+    }
     try {
       connection = this.#takeIdle() ?? (await this.#connect())
       connection.deadlineMs = statementTimeoutMs + deadlineGraceMs
       signal?.addEventListener('abort', onAbort)
       if (signal?.aborted === true) throw tooSlow('aborted before its turn')
-      return await connection.whileAlive(work(connection))
+      const working = work(connection)
+      return await connection.whileAlive(working).catch(async (error: unknown) => {
+        if (!isFinal()) throw error
+        return await working // COMMIT ends with the connection, and knows what that means
+      })
     } catch (error) {
       const failure = toDatabaseError(error)
       if (sqlStateOf(failure) === '0A000') connection?.retire()
-      throw signal?.aborted === true ? tooSlow('aborted by its caller') : failure
+      throw isAborted ? tooSlow('aborted by its caller') : failure
     } finally {
       signal?.removeEventListener('abort', onAbort)
       if (connection !== undefined) this.#putBack(connection)

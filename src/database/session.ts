@@ -10,7 +10,7 @@ import {
   type SqlParameter,
   type TransactionOptions,
 } from './database.ts'
-import { isConnectionLoss, sqlStateOf, toDatabaseError } from './faults.ts'
+import { isConnectionLoss, sqlStateOf, toCommitError, toDatabaseError } from './faults.ts'
 
 /** What an engine's session can do; statements run in the order of the calls. */
 export interface Statements {
@@ -31,7 +31,7 @@ const backoffMs = 20
 /** Runs the work in one transaction that `statements` has not yet begun. */
 export class Transaction {
   readonly sql: Sql
-  /** True from the moment COMMIT is on its way: from then on the outcome may be unknown. */
+  /** True from the moment COMMIT is on its way: nothing of ours interrupts it, and the outcome may be unknown. */
   committing = false
   readonly #statements: Statements
   #open = true
@@ -79,7 +79,7 @@ export class Transaction {
     try {
       await this.#statements.simple('commit')
     } catch (error) {
-      throw toDatabaseError(error)
+      throw toCommitError(error)
     }
     return result
   }

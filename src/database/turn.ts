@@ -4,6 +4,13 @@ import type { AppError } from '../errors.ts'
 import { tooSlow } from './faults.ts'
 import type { Statements } from './session.ts'
 
+export interface TurnLimits {
+  readonly idleTimeoutMs: number
+  readonly signal: AbortSignal | undefined
+  /** From when on neither of them ends the turn: COMMIT is on its way. */
+  readonly isFinal: () => boolean
+}
+
 /**
  * Statements pass through until the turn ends: with the work, when `signal` aborts, or when the caller
  * pauses longer than `idleTimeoutMs` between two statements. In the latter cases `run` rolls back and throws
@@ -11,29 +18,25 @@ import type { Statements } from './session.ts'
  */
 export class Turn {
   readonly #inner: Statements
-  readonly #idleTimeoutMs: number
-  readonly #signal: AbortSignal | undefined
+  readonly #limits: TurnLimits
   #ended: AppError | undefined
   #pending = 0
   #idle: NodeJS.Timeout | undefined
   #reject: (error: AppError) => void = () => undefined
 
-  constructor(
-    inner: Statements,
-    limits: { idleTimeoutMs: number; signal: AbortSignal | undefined },
-  ) {
+  constructor(inner: Statements, limits: TurnLimits) {
     this.#inner = inner
-    this.#idleTimeoutMs = limits.idleTimeoutMs
-    this.#signal = limits.signal
+    this.#limits = limits
   }
 
   async run<T>(work: (statements: Statements) => Promise<T>): Promise<T> {
+    const { signal } = this.#limits
     const onAbort = (): void => this.#end('aborted by its caller')
     const cut = new Promise<never>((_, reject) => {
       this.#reject = reject
     })
-    this.#signal?.addEventListener('abort', onAbort)
-    if (this.#signal?.aborted === true) onAbort()
+    signal?.addEventListener('abort', onAbort)
+    if (signal?.aborted === true) onAbort()
     try {
       return await Promise.race([
         work({
@@ -48,7 +51,7 @@ export class Turn {
       throw error
     } finally {
       clearTimeout(this.#idle)
-      this.#signal?.removeEventListener('abort', onAbort)
+      signal?.removeEventListener('abort', onAbort)
       this.#ended ??= tooSlow('the turn is over')
     }
   }
@@ -62,12 +65,13 @@ export class Turn {
     } finally {
       this.#pending -= 1
       if (this.#pending === 0 && this.#ended === undefined) {
-        this.#idle = setTimeout(() => this.#end('idle in transaction'), this.#idleTimeoutMs)
+        this.#idle = setTimeout(() => this.#end('idle in transaction'), this.#limits.idleTimeoutMs)
       }
     }
   }
 
   #end(reason: string): void {
+    if (this.#limits.isFinal()) return
     this.#ended ??= tooSlow(reason)
     this.#reject(this.#ended)
   }
