@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import { recordEvent } from './audit/events.ts'
 import type { RequestLimits } from './auth/request-limits.ts'
 import { isEnvelopeFailure } from './crypto/envelope.ts'
+import { isOutcomeUnknown } from './database/faults.ts'
 import type { NamespaceScope } from './database/scope.ts'
 import { AppError, toAppError } from './errors.ts'
 import { readGranted } from './namespaces/granted.ts'
@@ -50,7 +51,10 @@ export type Authorize = (operation: NeededOperation, principal: Principal) => Pr
  */
 export type Charge = (principal: Principal) => Promise<void>
 
-/** Told after the commit what an operation touched, memories or keys, and who may know; ids only. */
+/**
+ * Told after the commit what an operation touched, memories or keys, and who may know; ids only. Told as well
+ * when nobody can say whether it was committed.
+ */
 export type ChangeListener = (change: {
   readonly namespace: bigint
   readonly operation: OperationName
@@ -110,17 +114,10 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
           rows: committed.unreadable,
         })
       }
-      if (operation.effect !== 'read') {
-        dependencies.onChange({
-          namespace: principal.namespace,
-          operation: operation.name,
-          resourceIds: committed.audit.resourceIds ?? [],
-          touched: committed.touched ?? [],
-        })
-      }
       return committed.output
     } catch (thrown) {
-      const error = options.signal?.aborted === true ? cancelled(thrown) : toAppError(thrown)
+      const isCancelled = options.signal?.aborted === true && !isOutcomeUnknown(thrown)
+      const error = isCancelled ? cancelled(thrown) : toAppError(thrown)
       outcome = error.code
       if (isAudited) await auditFailure(dependencies, operation.name, principal, error)
       if (error.code === 'internal') {
@@ -163,6 +160,7 @@ export function createCharge({
   }
 }
 
+/** Only of work that was undone: from COMMIT on the answer is what the database says. */
 function cancelled(cause: unknown): AppError {
   return new AppError('timeout', 'The request was cancelled; nothing was changed.', { cause })
 }
@@ -231,6 +229,7 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
     const context = prepareContext(dependencies, principal, settings, options, { stageMs, read })
     const transaction = { retryable: operation.isIdempotent(input), seesQuarantined }
     const room = createRoom(quotas, principal, settings.plan)
+    const sent: { committed?: Committed<z.output<Output>> } = {}
     try {
       const prepared = await operation.prepare(context, input)
       context.signal.throwIfAborted()
@@ -244,12 +243,18 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
           const reserveRoom = room.inTransaction(tx)
           const committed = await operation.commit({ ...context, tx, reserveRoom }, prepared, input)
           await recordEvent(tx, principal, operation.name, 'ok', committed.audit)
+          sent.committed = committed
           return committed
         }),
       )
       room.taken()
+      announce(dependencies, principal, operation, done)
       return done
     } catch (error) {
+      if (isOutcomeUnknown(error) && sent.committed !== undefined) {
+        // Told as if it were done: a notice too many costs a read, one too few keeps what was forgotten.
+        announce(dependencies, principal, operation, sent.committed)
+      }
       const revision =
         error instanceof SettingsChanged
           ? error.revision
@@ -260,6 +265,21 @@ async function run<Input extends z.ZodType, Output extends z.ZodType, Prepared>(
       settings = await namespaces.settings(principal, revision)
     }
   }
+}
+
+function announce(
+  { onChange }: ExecuteDependencies,
+  { namespace }: Principal,
+  { name, effect }: Pick<Operation, 'name' | 'effect'>,
+  { audit, touched }: Committed<unknown>,
+): void {
+  if (effect === 'read') return
+  onChange({
+    namespace,
+    operation: name,
+    resourceIds: audit.resourceIds ?? [],
+    touched: touched ?? [],
+  })
 }
 
 /**
