@@ -7,6 +7,7 @@ import {
   closeSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -42,6 +43,8 @@ export type Election =
 
 /** A dead chain is as long as the takers that died in the midst of it; beyond this it is a bug. */
 const roundsMax = 100
+/** Far longer than the two system calls that bind a socket and listen on it may lie apart. */
+const listeningWithinMs = 60_000
 
 /** A record for this process's candidacy. */
 export function candidate(version: string): LockRecord {
@@ -64,13 +67,13 @@ export async function elect(paths: DaemonPaths, record: LockRecord): Promise<Ele
   writeDurably(draft, record)
   try {
     for (let round = 0; round < roundsMax; round++) {
-      if (tryLink(draft, paths.lock)) return elected(paths, record)
+      if (tryLink(draft, paths.lock)) return await elected(paths, record)
       const holder = readLock(paths.lock)
       if (holder === undefined) continue
       if (await isAlive(holder, paths, record)) return { kind: 'held', holder }
       const claim = await claimTakeover(paths, holder.token, draft, record)
       if (claim.kind === 'held') return claim
-      if (claim.kind === 'elected') return elected(paths, record)
+      if (claim.kind === 'elected') return await elected(paths, record)
     }
   } finally {
     removeIfPresent(draft)
@@ -108,8 +111,9 @@ async function claimTakeover(
   return { kind: 'outdated' }
 }
 
-function elected(paths: DaemonPaths, record: LockRecord): Election {
+async function elected(paths: DaemonPaths, record: LockRecord): Promise<Election> {
   sweep(paths, record.token)
+  await sweepSockets(paths)
   const isOwn = (): boolean => readLock(paths.lock, 'quiet')?.token === record.token
   const release = (): void => {
     if (isOwn()) removeIfPresent(paths.lock)
@@ -129,6 +133,22 @@ function sweep(paths: DaemonPaths, ownToken: string): void {
     const isDeadDraft =
       draftOwner !== undefined && processState(draftOwner, ownIdentity()) === 'dead'
     if (isClaim || isDeadDraft) removeIfPresent(path)
+  }
+}
+
+/**
+ * Sockets of candidates that were killed: nobody listens. A live one refuses only between its bind() and its
+ * listen(), which are one call, so a socket that is older than a minute is past that.
+ */
+async function sweepSockets(paths: DaemonPaths): Promise<void> {
+  if (process.platform === 'win32') return
+  const prefix = paths.candidateSocket('')
+  const directory = dirname(prefix)
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name)
+    const found = path.startsWith(prefix) ? lstatSync(path, { throwIfNoEntry: false }) : undefined
+    if (found?.isSocket() !== true || Date.now() - found.mtimeMs < listeningWithinMs) continue
+    if ((await probeSocket(path)) === 'refuses') removeIfPresent(path)
   }
 }
 

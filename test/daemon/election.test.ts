@@ -1,5 +1,13 @@
 /** Who owns a data directory, among real processes. */
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { candidate, elect, inspectLock, type LockRecord } from '../../src/daemon/election.ts'
@@ -97,6 +105,38 @@ test(
   },
 )
 
+/** The socket of a candidate that was killed before it came to the election. */
+async function deadSocket(path: string): Promise<void> {
+  const killed = run('-e', [
+    `require("node:net").createServer().listen(${JSON.stringify(path)},()=>console.log("up"))`,
+  ])
+  running.push(killed)
+  await killed.nextLine()
+  killed.child.kill('SIGKILL')
+  await killed.exit
+}
+
+test('whoever is elected removes the sockets of candidates that were killed, and no others', async () => {
+  const directory = freshDirectory()
+  const paths = daemonPaths(directory)
+  const [dead, fresh, live] = [candidate(''), candidate(''), candidate('')].map(({ token }) =>
+    paths.candidateSocket(token),
+  )
+  if (dead === undefined || fresh === undefined || live === undefined) throw new Error('three')
+  await deadSocket(dead)
+  await deadSocket(fresh)
+  const server = createServer((socket) => socket.destroy())
+  await new Promise<void>((resolve) => server.listen(live, resolve))
+  const anHourAgo = Date.now() / 1000 - 3600
+  for (const path of [dead, live]) utimesSync(path, anHourAgo, anHourAgo)
+  writeFileSync(join(directory, 'sock.notes'), 'not a socket')
+  expect((await elect(paths, candidate('1.0.0'))).kind).toBe('elected')
+  // A refusal from a young socket may come from a candidate that has bound it and does not listen yet.
+  expect([dead, fresh, live].map((path) => existsSync(path))).toEqual([false, true, true])
+  expect(existsSync(join(directory, 'sock.notes'))).toBe(true)
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+})
+
 test('the lock of a live process is kept, however old it is', async () => {
   const directory = freshDirectory()
   const holder = startElector()
@@ -104,7 +144,6 @@ test('the lock of a live process is kept, however old it is', async () => {
   holder.send(`elect ${directory}`)
   expect(await holder.nextLine()).toBe('elected')
   const lock = join(directory, 'daemon.lock')
-  const { utimesSync } = await import('node:fs')
   utimesSync(lock, 0, 0)
   holder.child.kill('SIGSTOP') // asleep, as a laptop would be
   const election = await elect(daemonPaths(directory), candidate('2.0.0'))
@@ -139,7 +178,6 @@ test('a lock of another machine is an error that names the file, not a takeover'
 })
 
 test('a lock of another container is judged by its socket: it answers or it is dead', async () => {
-  const { createServer } = await import('node:net')
   const directory = freshDirectory()
   const paths = daemonPaths(directory)
   writeLock(directory, { ...candidate('1.0.0'), pidNamespace: 'pid:[1]' })
@@ -148,15 +186,8 @@ test('a lock of another container is judged by its socket: it answers or it is d
   await new Promise<void>((resolve) => server.listen(paths.socket, resolve))
   expect((await elect(paths, candidate('1.0.0'))).kind).toBe('held')
   // a process that was killed leaves its socket file behind, and the kernel refuses
-  const killed = run('-e', [
-    `require("node:net").createServer().listen(${JSON.stringify(`${paths.socket}.x`)},()=>console.log("up"))`,
-  ])
-  running.push(killed)
-  await killed.nextLine()
-  killed.child.kill('SIGKILL')
-  await killed.exit
+  await deadSocket(`${paths.socket}.x`)
   await new Promise<void>((resolve) => server.close(() => resolve()))
-  const { renameSync } = await import('node:fs')
   renameSync(`${paths.socket}.x`, paths.socket)
   expect((await elect(paths, candidate('1.0.0'))).kind).toBe('elected')
 })
