@@ -37,11 +37,14 @@ async function stopDaemon(): Promise<void> {
   await run(program.main, ['daemon', 'stop'], environment).exit
 }
 
-async function openWindow(mode?: 'auto'): Promise<Client> {
+async function openWindow(
+  mode?: 'auto',
+  more: Readonly<Record<string, string>> = {},
+): Promise<Client> {
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [program.main],
-    env: environment,
+    env: { ...environment, ...more },
     stderr: 'ignore',
   })
   const options = mode === undefined ? {} : { versionNegotiation: { mode } }
@@ -99,6 +102,35 @@ test.each(['legacy', 'modern'] as const)(
     )
   },
 )
+
+test(
+  'a daemon without clients leaves after a checkpoint, and the next one finds what it had',
+  { timeout },
+  async () => {
+    await stopDaemon()
+    const idle = { MINDGLUE_DAEMON_IDLE_SECONDS: '1' }
+    const directory = environment.MINDGLUE_DATA_DIR
+    const first = await openWindow(undefined, idle)
+    await store(first, 'The cellar key hangs behind the clock.')
+    expect(databaseState(directory)).toBe('in production')
+    await first.close()
+    const isGone = (): boolean => !existsSync(join(directory, 'daemon.lock'))
+    await until(isGone, { timeoutMs: timeout / 4, what: 'the exit' })
+    expect(readFileSync(join(directory, 'daemon.log'), 'utf8')).toContain('"reason":"idle"')
+    expect(databaseState(directory)).toBe('shut down')
+    const second = await openWindow()
+    const answer = await second.callTool({ name: 'recall', arguments: { query: 'cellar key' } })
+    expect(JSON.stringify(answer.structuredContent)).toContain('behind the clock')
+  },
+)
+
+/** What the control file says: `shut down` after a clean end, whose log needs no recovery. */
+function databaseState(directory: string): string {
+  const control = readFileSync(join(directory, 'pg/global/pg_control'))
+  // ControlFileData (PostgreSQL, src/include/catalog/pg_control.h): two ids of 4 bytes after one of 8, then DBState.
+  const state = control.readUInt32LE(16)
+  return state === 1 ? 'shut down' : state === 6 ? 'in production' : `state ${state}`
+}
 
 test(
   'with DATABASE_URL no daemon is started and a server that is gone is an error',
