@@ -1,13 +1,17 @@
 /** What a change of embedder promises: vectors of two models never meet, and nothing stops meanwhile. */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createExecute } from '../../src/execute.ts'
+import { embedPendingJob } from '../../src/jobs/embed-pending.ts'
 import { reembed } from '../../src/jobs/reembed.ts'
 import { createNamespaces } from '../../src/namespaces/namespaces.ts'
 import { createOperations } from '../../src/operations.ts'
 import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
+import type { Principal } from '../../src/principal.ts'
 import { openTestMemory, type TestMemory } from '../support/memory.ts'
 import { countRows } from '../support/rows.ts'
+import { until } from '../support/until.ts'
 
 let memory: TestMemory
 beforeAll(async () => {
@@ -28,6 +32,48 @@ function vectorOf(text: string): Float32Array {
   return Float32Array.from([0, 1, 2], (index) => (index === place ? 1 : 0))
 }
 
+type Window = Pick<TestMemory, 'namespaces' | 'operations' | 'execute'>
+
+/** Another process on the same database, configured with another embedder. */
+function openWindow(embedder: Embedder): Window {
+  const { vault, rankingTexts, sealedVectors, log, metrics } = memory
+  const { scope } = memory.test
+  const namespaces = createNamespaces(
+    scope,
+    {
+      profile: 'field',
+      embedderModel: embedder.model,
+      embedderDimension: embedder.dimension,
+      analyzerVersion,
+    },
+    vault,
+  )
+  return {
+    namespaces,
+    operations: createOperations({
+      embedder,
+      cursorKey: randomBytes(32),
+      rankingTexts,
+      sealedVectors,
+    }),
+    execute: createExecute({
+      scope,
+      namespaces,
+      log,
+      metrics,
+      onChange: () => undefined,
+    }),
+  }
+}
+
+/** Vectors of the principal's namespace by their length. */
+function dimensions({ namespace }: Principal) {
+  return memory.test.owner.ownerTransaction(
+    (sql) => sql`select vector_dims(embedding)::int as dimension, count(*)::int as count
+      from mindglue.embeddings where namespace = ${namespace} group by 1`,
+  )
+}
+
 /** As a service that was told to make shorter vectors. */
 const shorter: Embedder = { ...other, model: createEmbedder({ embedder: 'static' })?.model ?? '' }
 
@@ -43,28 +89,13 @@ test.each([
       memories: contents.map((content) => ({ content })),
     })
 
-    const operations = createOperations({
-      embedder,
-      cursorKey: randomBytes(32),
-      rankingTexts: memory.rankingTexts,
-      sealedVectors: memory.sealedVectors,
-    })
+    const { operations, namespaces } = openWindow(embedder)
     const stored = await memory.execute(operations.store, principal, { content: 'quinces go last' })
     expect(stored.results[0]?.embedded).toBe(false)
     const found = await memory.execute(operations.recall, principal, { query: 'pears' })
     expect(found.results[0]?.content).toBe('pears are on the shelf')
     expect(await countRows(memory, principal, 'embeddings')).toBe(3)
 
-    const namespaces = createNamespaces(
-      memory.test.scope,
-      {
-        profile: 'field',
-        embedderModel: embedder.model,
-        embedderDimension: embedder.dimension,
-        analyzerVersion,
-      },
-      memory.vault,
-    )
     const seen: number[] = []
     const vectors = await reembed({ scope: memory.test.scope, namespaces, embedder }, principal, {
       signal: new AbortController().signal,
@@ -76,6 +107,62 @@ test.each([
     expect(answer.results[0]?.content).toBe('pears are on the shelf')
   },
 )
+
+test('while it runs, windows of both embedders store and find, and no memory is left behind', async () => {
+  const principal = await memory.principal({ namespaceName: 'serving' })
+  const stored = Array.from({ length: 300 }, (_, at) => `crate ${at} holds apples`)
+  await memory.execute(memory.operations.store, principal, {
+    memories: stored.map((content) => ({ content })),
+  })
+  const newer = openWindow(other)
+  const running = new AbortController()
+  let served = 0
+  /** Batches of what was there at first are held until both windows were served meanwhile. */
+  const embedder: Embedder = {
+    ...other,
+    embedDocuments: async (texts) => {
+      const before = served
+      if (texts.length > 2) await until(() => served >= before + 2, { timeoutMs: 20_000 })
+      return texts.map(vectorOf)
+    },
+  }
+  const serve = async (window: Window, name: string): Promise<void> => {
+    for (let turn = 0; !running.signal.aborted; turn += 1) {
+      const content = `${name} ${turn} holds pears`
+      await window.execute(window.operations.store, principal, { content })
+      stored.push(content)
+      for (const asked of [content, stored[turn % 300] ?? '']) {
+        const { results } = await window.execute(window.operations.recall, principal, {
+          query: asked,
+        })
+        expect(results.map((found) => found.content)).toContain(asked)
+      }
+      served += 1
+    }
+  }
+  const run = async (): Promise<void> => {
+    const options = { signal: new AbortController().signal, onProgress: () => undefined }
+    const { namespaces } = newer
+    const vectors = await reembed(
+      { scope: memory.test.scope, namespaces, embedder },
+      principal,
+      options,
+    )
+    expect(vectors).toBeGreaterThanOrEqual(300)
+    running.abort()
+  }
+  await Promise.all([run(), serve(memory, 'older'), serve(newer, 'newer')])
+  // What the older window stored behind its back waits for its vector, as after any embedder that failed.
+  await embedPendingJob({
+    scope: memory.test.scope,
+    namespaces: newer.namespaces,
+    embedder: other,
+    metrics: memory.metrics,
+    log: memory.log,
+  }).run(new AbortController().signal)
+  expect(await countRows(memory, principal, 'memories')).toBe(stored.length)
+  expect(await dimensions(principal)).toEqual([{ dimension: 3, count: stored.length }])
+})
 
 test('run again, it has nothing left to do', async () => {
   const principal = await memory.principal({ namespaceName: 'reembed model' })
