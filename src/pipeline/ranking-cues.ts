@@ -14,7 +14,7 @@ const asksEarliest = /\b(earliest|oldest|first time|originally|at first|initiall
 const firstPerson = /\b(i|me|my|mine|myself)\b/i
 
 const holdsTime =
-  /\b(yesterday|today|tonight|tomorrow|(last|next|this|past|coming) (night|week|weekend|month|year|summer|fall|autumn|winter|spring|mon|tue|wed|thu|fri|sat|sun)\w*|ago|since \w+|(two|three|four|five|six|few|couple of|\d+) (days|weeks|months|years)|january|february|march|april|june|july|august|september|october|november|december|(mon|tues|wednes|thurs|fri|satur|sun)days?|(19|20)\d\d)\b/i
+  /\b(yesterday|today|tonight|tomorrow|(last|next|this|past|coming) (night|week|weekend|month|year|summer|fall|autumn|winter|spring|mon|tue|wed|thu|fri|sat|sun)\w*|ago|since \w+|(two|three|four|five|six|few|couple of|\d+) (days|weeks|months|years)|(for|after|in) (an?|one|seven|eight|nine|ten|eleven|twelve) (day|week|month|year)s?|january|february|march|april|june|july|august|september|october|november|december|(mon|tues|wednes|thurs|fri|satur|sun)days?|(19|20)\d\d)\b/i
 const holdsNumber =
   /\b(\d+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|once|twice|several|few|couple|dozen|half)\b/i
 const holdsPlace = /\b(in|at|to|from|near|around|outside|of) (the )?\p{Lu}\p{L}+/u
