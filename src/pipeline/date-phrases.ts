@@ -1,5 +1,7 @@
 /** Spans of time that chrono-node does not know or reads differently: weekends, weeks, seasons, years. English. */
 
+import { englishNumber, englishNumbers, numberOf } from './date-numbers.ts'
+
 export type Grain = 'hour' | 'day' | 'weekend' | 'week' | 'month' | 'season' | 'year'
 
 /** A stretch of time: `to` is its last millisecond. */
@@ -15,8 +17,10 @@ export interface FoundDate extends ResolvedDate {
   readonly index: number
   /** 3 a day with its month, 2 relative to a day or week, 1 month or longer, 0 today. */
   readonly exactness: number
-  /** True when the text gives a month but not its year. */
-  readonly yearOpen: boolean
+  /** What the text leaves open: of which week the weekday is, of which year the month. */
+  readonly open: 'weekday' | 'year' | null
+  /** "in two days": a moment to come, or how long something took. */
+  readonly isDistance?: boolean
 }
 
 export const hourMs = 3_600_000
@@ -29,6 +33,7 @@ export function findPhrases(text: string, reference: Date): FoundDate[] {
     ...weekends(text, reference),
     ...seasons(text, reference),
     ...years(text),
+    ...anchored(text, reference),
   ]
 }
 
@@ -55,7 +60,7 @@ function* weekends(text: string, reference: Date): Generator<FoundDate> {
       text: words,
       index: match.index,
       exactness: 2,
-      yearOpen: false,
+      open: null,
     }
   }
 }
@@ -74,7 +79,7 @@ function* daysAndWeeks(text: string, reference: Date): Generator<FoundDate> {
       text: match[0],
       index: match.index,
       exactness: 2,
-      yearOpen: false,
+      open: null,
     }
   }
 }
@@ -122,7 +127,7 @@ function* seasons(text: string, reference: Date): Generator<FoundDate> {
       text: match[0],
       index: match.index,
       exactness: 1,
-      yearOpen: false,
+      open: null,
     }
   }
 }
@@ -134,6 +139,37 @@ function seasonYear(reference: Date, startMonth: number, which: string): number 
   if (which === 'last' || which === 'past') return year - 1
   const running = Date.UTC(year, startMonth) <= reference.getTime()
   return which === 'next' && running ? year + 1 : year
+}
+
+const weekdays = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday']
+const anchoredPattern = new RegExp(
+  `\\b(\\d{1,2}|${englishNumber}) (day|week|month|year)s? (?:from|after) ` +
+    `(?:(tomorrow)|(?:(last|this|next) )?(${weekdays.join('|')}))\\b`,
+  'gi',
+)
+
+/** "Two weeks from Friday"; chrono-node takes the Friday before, or leaves the two weeks out. */
+function* anchored(text: string, reference: Date): Generator<FoundDate> {
+  for (const match of text.matchAll(anchoredPattern)) {
+    const [words, number = '', unit = '', tomorrow, which = '', weekday = ''] = match
+    const today = midnight(reference.getTime())
+    const ahead = weekdays.indexOf(weekday.toLowerCase()) - new Date(today).getUTCDay()
+    const week = { last: -7, this: 0, next: 7 }[which.toLowerCase()] ?? 0
+    const anchor = tomorrow ? 1 : ((ahead + 7) % 7) + week
+    const amount = numberOf(number, englishNumbers)
+    const day = new Date(today + anchor * dayMs)
+    if (unit.toLowerCase() === 'year') day.setUTCFullYear(day.getUTCFullYear() + amount)
+    else if (unit.toLowerCase() === 'month') day.setUTCMonth(day.getUTCMonth() + amount)
+    else day.setTime(day.getTime() + amount * (unit.toLowerCase() === 'week' ? 7 : 1) * dayMs)
+    yield {
+      ...span(day.getTime(), dayMs),
+      grain: 'day',
+      text: words,
+      index: match.index,
+      exactness: 2,
+      open: null,
+    }
+  }
 }
 
 const yearPattern =
@@ -149,7 +185,7 @@ function* years(text: string): Generator<FoundDate> {
       text: match[0],
       index: match.index,
       exactness: 1,
-      yearOpen: false,
+      open: null,
     }
   }
 }
