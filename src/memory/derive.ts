@@ -87,8 +87,9 @@ export function deriveMemory(
   agent: string,
   input: MemoryInput,
   now: Date,
-  event: DerivedMemory['event'] = eventOf(input, now),
+  event?: DerivedMemory['event'],
 ): DerivedMemory {
+  const type = input.type ?? classify(input.content)
   const { indexKey, commonTerms } = settings
   const occurredAt = input.occurred_at ?? now
   const tags = [...new Set(input.tags ?? [])]
@@ -99,10 +100,10 @@ export function deriveMemory(
     if (!commonTerms.has(term)) terms.set(term, frequencies.get(words[index] ?? '') ?? 1)
   }
   return {
-    type: input.type ?? classify(input.content),
+    type,
     occurredAt,
     expiresAt: expiryOf(input, now),
-    event,
+    event: event === undefined ? eventOf(input, type, now) : event,
     terms,
     length,
     tags,
@@ -157,8 +158,9 @@ function* stringsOf(value: unknown): Iterable<string> {
   }
 }
 
-function eventOf(input: MemoryInput, now: Date): DerivedMemory['event'] {
-  const found = resolveDates(input.content, input.occurred_at ?? now)
+function eventOf(input: MemoryInput, type: MemoryType, now: Date): DerivedMemory['event'] {
+  const outlook = type === 'task' ? 'task' : 'memory'
+  const found = resolveDates(input.content, input.occurred_at ?? now, outlook)
   return found && { from: found.from, to: found.to, grain: found.grain }
 }
 

@@ -36,6 +36,20 @@ describe('one memory', () => {
     expect(results[0]?.entities).toContain('Grace Hopper')
   })
 
+  test('is due ahead when it is a task, and past when it tells of what was', async () => {
+    const monday = '2023-05-08T13:56:00Z'
+    const contents = [
+      'Remind me to call the dentist on Friday.',
+      'Tell Ada that I met her on Friday.',
+    ]
+    for (const [index, date] of ['2023-05-12', '2023-05-05'].entries()) {
+      const { results } = await store({ content: contents[index], occurred_at: monday })
+      expect(results[0]).toMatchObject({ event_date: date })
+    }
+    const task = { content: 'Tax return, 3 April', type: 'task', occurred_at: monday }
+    expect((await store(task)).results[0]).toMatchObject({ event_date: '2024-04-03' })
+  })
+
   test('keeps every field it was given', async () => {
     const given = {
       content: 'The deploy key rotates on the first Monday.',
