@@ -120,6 +120,8 @@ function signIn(text: string, date: FoundDate, locale: string): 'past' | 'future
   if (aheadBefore.test(lead)) return 'future'
   if (past !== undefined) return 'past'
   if (mostlyAheadBefore.test(lead)) return 'future'
+  // "The invoice from March is unpaid"
+  if (date.open === 'year' && boundBefore.test(lead)) return undefined
   const [ahead, back] = [tail.search(known.future), tail.search(known.past)]
   if (ahead < 0 && back < 0) return undefined
   return back < 0 || (ahead >= 0 && ahead <= back) ? 'future' : 'past'

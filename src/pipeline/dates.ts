@@ -87,7 +87,7 @@ function covers(other: FoundDate, date: FoundDate): boolean {
 
 /** Words that chrono-node reads as a date and people mostly do not mean as one. */
 const ordinaryWord =
-  /^(?:now|right now|sun|sat|mon|wed|mar|march|may|dec|second|at \d{1,2}|(?:from |del? |das? |von )?\d{1,2}(?: ?(?:to|-|–|until|till|al?|bis) ?\d{1,2})?)$/
+  /^(?:now|right now|[Ss]un|[Ss]at|SAT|[Mm]on|[Ww]ed|mar|march|may|dec|second|at \d{1,2}|(?:from |del? |das? |von )?\d{1,2}(?: ?(?:to|-|–|until|till|al?|bis) ?\d{1,2})?)$/
 
 /** "for three years" and "in one day" are how long; "two days before the wedding" is reckoned from what is not known. */
 const unknownDistance = /^(?:for|after)\b|^in (?:a|one) day$|\b(?:before|after|from)$/i

@@ -117,6 +117,7 @@ describe('English months and days without their year', () => {
     ['It opened last May', '2022-05-01..2022-05-31 month'],
     ['It opens this November', '2023-11-01..2023-11-30 month'],
     ['It opened in December last year', '2022-12-01..2022-12-31 month'],
+    ['The invoice from March is unpaid', '2023-03-01..2023-03-31 month'],
     ['It was paid by 3 April', '2023-04-03 day'],
     ['It opens in June next year', '2024-06-01..2024-06-30 month'],
     ['It opens next year in June', '2024-06-01..2024-06-30 month'],
@@ -191,6 +192,7 @@ describe('other languages', () => {
     ['On est arrivé avant-hier', '2023-05-06 day'],
     ['Je suis allé au zoo hier', '2023-05-07 day'],
     ['Hier il a plu', '2023-05-07 day'],
+    ['Je pars dimanche', '2023-05-14 day'],
     ['Il a appelé vendredi', '2023-05-05 day'],
     ["Il faut l'appeler vendredi", '2023-05-12 day'],
     ['On part en mars 2024', '2024-03-01..2024-03-31 month'],
@@ -255,6 +257,7 @@ describe('other languages', () => {
 
 describe('a word that another language uses in dates leaves English alone', () => {
   test.each([
+    ['I bought a Sun server on Friday', '2023-05-05 day'],
     ['I bought a sedan last Friday', '2023-05-05 day'],
     ['The Mars rover landed yesterday', '2023-05-07 day'],
     ['Mai and I met yesterday', '2023-05-07 day'],
@@ -282,7 +285,7 @@ describe('a word that another language uses in dates leaves English alone', () =
 /** A wrong date is worse than none: it makes a task overdue and moves the memory in the ranking. */
 describe('no date is read, on purpose', () => {
   test.each([
-    'You may be right', 'It may rain', 'They march on', 'The march was long', 'The sun is up', 'He sat down',
+    'You may be right', 'It may rain', 'They march on', 'The march was long', 'The sun is up', 'He sat down', 'She took the SAT',
     'Wait a second', 'The second attempt failed', 'Do not fall', 'We wed in secret', 'The deck is on the table',
     'Augustus ruled Rome', 'A boat from Augustów', 'Mei-Ling runs it',
   ])('a word that is also a month or a day: %s', (text) => expect(read(text)).toBeNull())
