@@ -9,6 +9,7 @@ import type { Principal } from '../principal.ts'
 import { encryptNamespace } from './encrypt.ts'
 import { jobPrincipal, noNamespace } from './job-principal.ts'
 import {
+  changeSettings,
   rewrapNamespace,
   shredNamespace,
   type UpkeepDependencies,
@@ -152,6 +153,8 @@ export function createKeyUpkeep(dependencies: KeyUpkeepDependencies): KeyUpkeep 
         throw new AppError('conflict', `Root key ${keyId} is the one that writes; rotate first.`)
       }
       for await (const principal of everyNamespace()) {
+        // A process on an older ring would go on writing under this key; it reads the settings anew and cannot.
+        await scope.withNamespace(principal, {}, changeSettings)
         const { origins } = await statusOf(principal)
         if (origins.every((origin) => origin.key_id !== keyId)) continue
         throw new AppError(

@@ -123,7 +123,8 @@ export async function shredNamespace(
   return keys
 }
 
-async function changeSettings(tx: NamespaceTransaction): Promise<void> {
+/** After its commit nobody writes under settings that were read before. */
+export async function changeSettings(tx: NamespaceTransaction): Promise<void> {
   await lockNamespace(tx)
   await changeRevision(tx)
 }

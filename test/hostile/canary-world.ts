@@ -28,6 +28,17 @@ export interface Asking {
   readonly showsQuarantined?: boolean
   /** Ids that the request itself names: an answer may repeat them. */
   readonly named?: readonly string[]
+  /** When a request began that asks for what is granted; milliseconds since 1970. */
+  readonly grantedSince?: number
+}
+
+/** What one namespace lets another read; `until` is when the last of it may have been shown. */
+export interface Allowed {
+  readonly home: bigint
+  readonly grantee: bigint
+  readonly includesShared: boolean
+  readonly from: number
+  until: number
 }
 
 const canaryPattern = /zq[0-9a-z]{12}qz/giu
@@ -39,6 +50,7 @@ export class CanaryWorld {
   readonly #ids = new Map<bigint, string[]>()
   readonly #owners = new Map<string, Owned>()
   readonly #words = new Map<string, string>()
+  readonly grants: Allowed[] = []
   readonly #random: Random
 
   constructor(random: Random) {
@@ -47,6 +59,10 @@ export class CanaryWorld {
 
   get canaries(): number {
     return this.#canaries.size
+  }
+
+  allow(grant: Allowed): void {
+    this.grants.push(grant)
   }
 
   /** The word of a namespace's audience; the same audience has the same word. */
@@ -82,7 +98,7 @@ export class CanaryWorld {
 
   isVisible(id: string, asking: Asking): boolean {
     const owned = this.#owners.get(id)
-    return owned !== undefined && maySee(owned, asking)
+    return owned !== undefined && this.#maySee(owned, asking)
   }
 
   /** What in a text its reader should not have been told: words and ids of others. */
@@ -90,17 +106,37 @@ export class CanaryWorld {
     const leaks: string[] = []
     for (const [word] of text.matchAll(canaryPattern)) {
       const owned = this.#canaries.get(word.toLowerCase())
-      if (owned === undefined || !maySee(owned, asking)) leaks.push(`${word} of ${describe(owned)}`)
+      if (owned === undefined || !this.#maySee(owned, asking))
+        leaks.push(`${word} of ${describe(owned)}`)
     }
     for (const [id] of text.matchAll(uuidPattern)) {
       const owned = this.#owners.get(id)
       if (owned === undefined || asking.named?.includes(id) === true) continue
       // Whoever stored something knows its id, quarantined or not.
-      if (!maySee(owned, { ...asking, showsQuarantined: true })) {
+      if (!this.#maySee(owned, { ...asking, showsQuarantined: true })) {
         leaks.push(`${id} of ${describe(owned)}`)
       }
     }
     return leaks
+  }
+
+  #maySee(owned: Owned, asking: Asking): boolean {
+    const { principal, showsQuarantined } = asking
+    if (owned.namespace !== principal.namespace) return this.#isGranted(owned, asking)
+    if (owned.held && showsQuarantined !== true) return false
+    if (principal.scopes.has('admin') || owned.access !== 'private') return true
+    return owned.owner === principal.agent || owned.readers.some((name) => name === principal.agent)
+  }
+
+  #isGranted(owned: Owned, { principal, grantedSince: since }: Asking): boolean {
+    if (since === undefined || owned.held || owned.access === 'private') return false
+    return this.grants.some(
+      ({ home, grantee, includesShared, until }) =>
+        home === owned.namespace &&
+        grantee === principal.namespace &&
+        until >= since &&
+        (owned.access === 'public' || includesShared),
+    )
   }
 
   /** Whether a row's text holds a word of this world at all. */
@@ -109,13 +145,6 @@ export class CanaryWorld {
       this.#canaries.has(word.toLowerCase()),
     )
   }
-}
-
-function maySee(owned: Owned, { principal, showsQuarantined }: Asking): boolean {
-  if (owned.namespace !== principal.namespace) return false
-  if (owned.held && showsQuarantined !== true) return false
-  if (principal.scopes.has('admin') || owned.access !== 'private') return true
-  return owned.owner === principal.agent || owned.readers.some((name) => name === principal.agent)
 }
 
 function describe(owned: Owned | undefined): string {

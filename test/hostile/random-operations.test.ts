@@ -12,7 +12,7 @@ import { RandomOperations } from './random-operations.ts'
 const isFull = process.env['FULL'] === '1'
 const size = isFull
   ? { operations: 200_000, timeoutMs: 7_200_000 }
-  : { operations: testEngine === 'postgres' ? 12_000 : 4_000, timeoutMs: 900_000 }
+  : { operations: testEngine === 'postgres' ? 14_000 : 6_000, timeoutMs: 900_000 }
 const namespaces = 50
 const workers = 8
 const seed = seedOf(process.env)
@@ -42,6 +42,7 @@ test(
     )
     expect(counts.of('fault met')).toBeGreaterThan(size.operations / 50)
     expect(counts.of('rows shown')).toBeGreaterThan(size.operations / 3)
+    expect(counts.of('granted rows shown')).toBeGreaterThan(size.operations / 200)
     expect(counts.of('foreign asked')).toBeGreaterThan(size.operations / 20)
   },
 )

@@ -6,11 +6,13 @@ import { raw } from '../support/statements.ts'
 import { agents, type Agent, type Audience } from './canary-world.ts'
 import { tables, type Home, type JudgedCalls } from './judged-calls.ts'
 import { pick } from './mutations.ts'
+import { GrantSteps } from './random-grants.ts'
 
 export class RandomOperations {
   readonly #calls: JudgedCalls
+  readonly #grants: GrantSteps
 
-  /** Steps by weight. A new kind of access (a grant, say) is a new entry here and a rule in CanaryWorld. */
+  /** Steps by weight. A new kind of access is a new entry here and a rule in CanaryWorld. */
   readonly #steps: readonly (readonly [weight: number, name: string, step: () => Promise<void>])[] =
     [
       [10, 'store', () => this.#store()],
@@ -23,6 +25,10 @@ export class RandomOperations {
       [4, 'resources', () => this.#resources()],
       [5, 'forget', () => this.#forget()],
       [3, 'steal', () => this.#steal()],
+      [3, 'grant', () => this.#grants.create()],
+      [2, 'revoke', () => this.#grants.revoke()],
+      [6, 'ask for what is granted', () => this.#grants.ask()],
+      [5, 'change', () => this.#grants.change()],
       [2, 'administer', () => this.#administer()],
       [1, 'purge', () => this.#purge()],
       [30, 'raw', () => this.#rawInNamespace()],
@@ -31,6 +37,7 @@ export class RandomOperations {
 
   constructor(calls: JudgedCalls) {
     this.#calls = calls
+    this.#grants = new GrantSteps(calls)
   }
 
   async run(goesOn: () => boolean): Promise<void> {
@@ -273,7 +280,8 @@ export class RandomOperations {
   async #audit(): Promise<void> {
     const { auditQuery } = this.#calls.started.memory.operations
     const principal = await this.#calls.principal(this.#calls.home())
-    await this.#calls.judged(auditQuery, { principal }, { limit: 20 })
+    // It names what was read through a grant, for good.
+    await this.#calls.judged(auditQuery, { principal, grantedSince: 0 }, { limit: 20 })
   }
 
   async #administer(): Promise<void> {

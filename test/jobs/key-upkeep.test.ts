@@ -112,8 +112,18 @@ describe('rotation', () => {
     const { writing } = await upkeep.status()
     await expect(upkeep.retire(writing)).rejects.toMatchObject({ code: 'conflict' })
     await upkeep.rewrap(quiet())
+    const stale = processWith()
+    await stale.execute(memory.operations.store, other, { content: 'Under the old key.' })
+    await expect(upkeep.retire(old)).rejects.toMatchObject({ code: 'conflict' })
+    await upkeep.rewrap(quiet())
     await upkeep.retire(old)
     expect((await upkeep.status()).in_use).not.toContain(old)
+    // A process that was not restarted with the new key writes nothing that nobody could read.
+    const late = stale.execute(memory.operations.store, other, { content: 'Too late.' })
+    await expect(late).rejects.toMatchObject({
+      code: expect.stringMatching(/internal|misconfigured/),
+    })
+    expect((await keyRows(other)).filter(({ key_id: id }) => id === old)).toEqual([])
   })
 })
 
