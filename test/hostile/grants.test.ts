@@ -66,7 +66,7 @@ describe('a grant shows', () => {
       (sql) => sql<{ name: string }>`
         select c.relname as name from pg_class c
         where c.relnamespace = 'mindglue'::regnamespace and c.relkind in ('r', 'p')
-          and c.relrowsecurity`,
+          and c.relrowsecurity and has_table_privilege('mindglue_app', c.oid, 'select')`,
     )
     const known = new Set<string>([...shown, 'sealed_embeddings'])
     for (const { name } of tables) {
