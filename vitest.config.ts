@@ -26,6 +26,15 @@ const usesDatabase = readdirSync('test', { recursive: true, encoding: 'utf8' })
   )
 
 /**
+ * What lies above the operations knows no engine: where there is a server it runs there alone, which starts
+ * faster. `FULL=1`, and a machine without a server, take the embedded engine as well.
+ */
+const leftOutOfEmbedded =
+  TEST_DATABASE_URL === undefined || process.env['FULL'] === '1'
+    ? []
+    : usesDatabase.filter((path) => /^test\/(?:auth|http|mcp|sidecar|telemetry)\//u.test(path))
+
+/**
  * One engine's share; the other engine's own file is not in it. `sequence.groupOrder` keeps two
  * engines from competing for two cores.
  */
@@ -34,7 +43,11 @@ function engine(name: 'embedded' | 'postgres', include: string[], groupOrder: nu
     test: {
       name,
       include,
-      exclude: [...exclude, `test/**/${name === 'embedded' ? 'postgres' : 'embedded'}*.test.ts`],
+      exclude: [
+        ...exclude,
+        `test/**/${name === 'embedded' ? 'postgres' : 'embedded'}*.test.ts`,
+        ...(name === 'embedded' ? leftOutOfEmbedded : []),
+      ],
       env: { TEST_DATABASE: name },
       // An embedded engine costs about 300 MB and a core while it starts.
       maxWorkers: 2,

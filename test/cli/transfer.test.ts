@@ -127,7 +127,7 @@ function fileWith(name: string, lines: readonly string[]): string {
 }
 
 describe('export and import', () => {
-  const memories = process.env['FULL'] === '1' ? 10_000 : 2_500
+  const memories = process.env['FULL'] === '1' ? 10_000 : 1_200
 
   test(`${memories} memories come back as identical lines`, { timeout: 300_000 }, async () => {
     const given = fileWith(
