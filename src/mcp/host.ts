@@ -19,6 +19,9 @@ export type McpOperations = Pick<
   | 'forget'
   | 'export'
   | 'entityNames'
+  | 'grantCreate'
+  | 'grantList'
+  | 'grantRevoke'
 >
 
 export type StoreOutput = z.output<McpOperations['store']['output']>

@@ -3,15 +3,12 @@ import type {
   CallToolRequest,
   CallToolResult,
   InputRequiredResult,
-  Tool,
 } from '@modelcontextprotocol/server'
 import { ProtocolError, ProtocolErrorCode } from '@modelcontextprotocol/server'
-import type { z } from 'zod'
 import { briefAnswer, recallToolInput, recallToolOutput } from '../memory/recall-tool.ts'
 import { boundStored, storeToolInput, storeToolOutput } from '../memory/store-tool.ts'
 import { boundForgotten } from '../memory/forget-tool.ts'
 import { fence } from '../memory/text.ts'
-import type { Operation } from '../operation.ts'
 import type { Principal } from '../principal.ts'
 import {
   answer,
@@ -20,24 +17,26 @@ import {
   budgetField,
   pageTokensMax,
   previewTokensMax,
-  tokensField,
   withoutBudget,
 } from './answer.ts'
 import { connectorTools } from './connector-tools.ts'
 import { confirmForget } from './confirm.ts'
 import type { ForgetOutput, McpHost, StoreOutput } from './host.ts'
+import { grantTools } from './grant-tools.ts'
 import { renderExport, renderForget, renderRecall, renderStore } from './render.ts'
 import type { ToolCall } from './tool-call.ts'
-import { run, type ToolEntry } from './tool-entry.ts'
+import { definitionOf, run, type ToolEntry } from './tool-entry.ts'
 import { toolError } from './tool-error.ts'
-import { inputSchema, outputSchema } from './tool-schema.ts'
 
 /** Tools that are offered only where somebody asked for them. */
-const optional: ReadonlySet<string> = new Set(['search', 'fetch'])
+const connectors: ReadonlySet<string> = new Set(['search', 'fetch'])
+/** Of these, only a key that names them has any. */
+const administrative: ReadonlySet<string> = new Set(['grant_create', 'grant_list', 'grant_revoke'])
 
 /** False for a tool that nobody asked for: there is none of that name then. */
 export function isThere({ config }: McpHost, { credential }: Principal, name: string): boolean {
-  if (!optional.has(name)) return true
+  if (administrative.has(name)) return credential?.tools?.has(name) === true
+  if (!connectors.has(name)) return true
   return credential?.tools?.has(name) ?? config.connectorTools === 'on'
 }
 
@@ -68,6 +67,7 @@ export function createTools(host: McpHost): readonly ToolEntry[] {
       },
     },
     ...connectorTools(host),
+    ...grantTools(host),
   ]
 }
 
@@ -119,26 +119,6 @@ function storeTool(host: McpHost): ToolEntry {
 
 function isQuestion(output: object): output is InputRequiredResult {
   return 'resultType' in output
-}
-
-function definitionOf(operation: Operation, input: z.ZodType, output: z.ZodObject): Tool {
-  const isRead = operation.effect === 'read'
-  return {
-    name: operation.name,
-    title: operation.title,
-    description: operation.description,
-    inputSchema: inputSchema(input),
-    outputSchema: outputSchema(output.extend(tokensField)),
-    annotations: {
-      title: operation.title,
-      readOnlyHint: isRead,
-      // Only deleting destroys; deleting twice, and reading, change nothing more. A store repeats
-      // safely with an idempotency key only, so it promises nothing.
-      destructiveHint: operation.effect === 'delete',
-      idempotentHint: operation.effect !== 'write',
-      openWorldHint: false,
-    },
-  }
 }
 
 /**

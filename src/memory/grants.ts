@@ -180,7 +180,8 @@ export function grantListOperation(): Operation<typeof listInput, typeof listOut
   return {
     name: 'grant.list',
     title: 'List grants',
-    description: 'Grants that this namespace gives or holds, newest first, ended ones as well.',
+    description:
+      'Lists grants that this namespace gives or holds, newest first, those that have ended as well.',
     scope: 'admin',
     effect: 'read',
     input: listInput,

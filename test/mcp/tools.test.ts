@@ -39,7 +39,8 @@ function* schemas(schema: unknown, path = ''): Iterable<[string, Record<string, 
 
 test('the tools are store, recall, forget and export, then the optional ones, in this order', () => {
   const names = ['store', 'recall', 'forget', 'export', 'search', 'fetch']
-  expect(tools.map(({ name }) => name)).toEqual(names)
+  const grants = ['grant_create', 'grant_list', 'grant_revoke']
+  expect(tools.map(({ name }) => name)).toEqual([...names, ...grants])
 })
 
 describe.each(tools)('$name', (tool) => {
@@ -55,9 +56,9 @@ describe.each(tools)('$name', (tool) => {
     expect(tool.description?.length).toBeLessThan(1000)
     expect(tool.annotations).toEqual({
       title: tool.title,
-      readOnlyHint: !['store', 'forget'].includes(tool.name),
-      destructiveHint: tool.name === 'forget',
-      idempotentHint: tool.name !== 'store',
+      readOnlyHint: !['store', 'forget', 'grant_create', 'grant_revoke'].includes(tool.name),
+      destructiveHint: ['forget', 'grant_revoke'].includes(tool.name),
+      idempotentHint: !['store', 'grant_create'].includes(tool.name),
       openWorldHint: false,
     })
   })
