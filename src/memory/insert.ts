@@ -13,6 +13,7 @@ import { insertMemories, versionKey, type NewMemoryRow } from './memories.sql.ts
 import type { AccessLevel } from './memory.ts'
 import { packTerms } from './packed.ts'
 import { historyTerm, insertPostings, quarantinedTerm } from './postings.sql.ts'
+import type { RankingTexts } from './ranking-texts.ts'
 import { sourceOf, type Source } from './trust.ts'
 import { insertVectors } from './vectors.ts'
 
@@ -81,10 +82,14 @@ function sizeOf(items: readonly PreparedMemory[]): { memories: number; bytes: nu
   return { memories, bytes }
 }
 
-/** Inserts memories, new ones as version 1; returns those that went in (the others were there already). */
+/**
+ * Inserts memories, new ones as version 1; returns those that went in (the others were there already).
+ * `rankingTexts`: remembers what was written, for the questions to come.
+ */
 export async function insertPrepared(
   context: CommitContext,
   items: readonly PreparedMemory[],
+  rankingTexts?: RankingTexts,
 ): Promise<readonly PreparedMemory[]> {
   if (items.length === 0) return []
   const { tx, settings } = context
@@ -93,10 +98,11 @@ export async function insertPrepared(
     const place = { id: item.id, version: item.origin?.version ?? 1 }
     return { ...writeFields(settings, place), ...place, item }
   })
-  const inserted = await insertMemories(
-    tx,
-    written.map(({ item, writer }) => memoryRow(context, writer, item)),
-  )
+  const rows = written.map(({ item, writer }) => memoryRow(context, writer, item))
+  const inserted = await insertMemories(tx, rows)
+  for (const [index, row] of rows.entries()) {
+    rankingTexts?.written(settings, row, items[index]?.input.content ?? '')
+  }
   const kept = items.filter((item) => inserted.has(keyOf(item)))
   await insertMemoryKeys(
     tx,

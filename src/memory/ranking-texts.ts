@@ -6,7 +6,7 @@
  * transaction, and its ciphertext must be the one that was opened: its MAC is part of the key, of a speaker's
  * name the keyed hash.
  */
-import type { ReadContext } from '../operation.ts'
+import type { NamespaceSettings, ReadContext } from '../operation.ts'
 import type { CandidateRow } from './candidates.sql.ts'
 import { readFields } from './fields.ts'
 import { readMemoryKeys } from './memory-keys.sql.ts'
@@ -103,6 +103,16 @@ export class RankingTexts {
     return byDocument
   }
 
+  /**
+   * The beginning of a memory that this process has just encrypted: whoever stores is mostly who asks next.
+   * Kept before its commit; without it no row has this ciphertext.
+   */
+  written({ namespace, keys }: NamespaceSettings, row: WrittenRow, text: string): void {
+    if (keys === undefined) return
+    const entry = { text: text.slice(0, rankedCharactersMax), namespace, id: row.id }
+    this.#keep(contentKey(namespace, row), entry)
+  }
+
   /** Drops what is kept of some memories; of all in the namespace when `ids` is undefined. */
   forget(namespace: bigint, ids?: readonly string[]): void {
     const gone = ids && new Set(ids)
@@ -137,6 +147,7 @@ export class RankingTexts {
   }
 }
 
+type WrittenRow = Pick<CandidateRow, 'id' | 'version' | 'content'>
 type ReadingPlace = Pick<ReadContext, 'tx' | 'settings'>
 
 interface Wanted {
@@ -153,6 +164,6 @@ function speakerKey(
 }
 
 /** The place is in it as well as the MAC: ciphertext that was moved to another row is not believed. */
-function contentKey(namespace: bigint, { id, version, content }: CandidateRow): string {
+function contentKey(namespace: bigint, { id, version, content }: WrittenRow): string {
   return `${namespace}/${id}/${version}/${content.toString('latin1', content.length - macBytes)}`
 }

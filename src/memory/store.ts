@@ -30,6 +30,7 @@ import {
   type StoredItem,
   type StoreOutput,
 } from './stored.ts'
+import type { RankingTexts } from './ranking-texts.ts'
 import { quarantineOf, sourceOf } from './trust.ts'
 
 /** The arguments of `store`; the tool of this name has those of changes beside them. */
@@ -75,11 +76,13 @@ interface PreparedStore {
 
 export interface StoreDependencies {
   readonly embedder: Embedder | undefined
+  readonly rankingTexts: RankingTexts
 }
 
 /** Builds the operation. Throws `conflict` when an idempotency key is reused for another request. */
 export function storeOperation({
   embedder,
+  rankingTexts,
 }: StoreDependencies): Operation<typeof storeInput, typeof storeOutput, PreparedStore> {
   return {
     name: 'store',
@@ -108,7 +111,7 @@ export function storeOperation({
         ),
       }
     },
-    commit,
+    commit: (context, prepared) => commit(context, prepared, rankingTexts),
   }
 }
 
@@ -149,12 +152,12 @@ async function prepareItems(
   })
 }
 
-async function commit(context: CommitContext, prepared: PreparedStore) {
+async function commit(context: CommitContext, prepared: PreparedStore, rankingTexts: RankingTexts) {
   const progress = batchProgress(context, prepared.items.length)
   const done = await answerOnce(
     context,
     prepared.claim,
-    () => storeNew(context, prepared.items),
+    () => storeNew(context, prepared.items, rankingTexts),
     (kept) =>
       kept.map((result, index) => ({
         ...result,
@@ -165,8 +168,12 @@ async function commit(context: CommitContext, prepared: PreparedStore) {
   return done
 }
 
-async function storeNew(context: CommitContext, items: readonly PreparedMemory[]) {
-  const outcomes = await storeAll(context, items)
+async function storeNew(
+  context: CommitContext,
+  items: readonly PreparedMemory[],
+  rankingTexts: RankingTexts,
+) {
+  const outcomes = await storeAll(context, items, rankingTexts)
   const results = outcomes.map(({ kept, outcome }) => describeStored(kept, outcome))
   const fresh = items.filter((_item, index) => results[index]?.status === 'stored')
   const { output, audit } = reply(results)
@@ -185,6 +192,7 @@ async function storeNew(context: CommitContext, items: readonly PreparedMemory[]
 async function storeAll(
   context: CommitContext,
   items: readonly PreparedMemory[],
+  rankingTexts: RankingTexts,
 ): Promise<{ readonly kept: PreparedMemory; readonly outcome: Outcome }[]> {
   const firstOf = new Map<string, PreparedMemory>()
   for (const item of items) {
@@ -193,7 +201,9 @@ async function storeAll(
   }
   const held = await holders(context, [...firstOf.values()])
   const fresh = [...firstOf].filter(([key]) => !held.has(key)).map(([, item]) => item)
-  const inserted = new Set(await context.stage('insert', () => insertPrepared(context, fresh)))
+  const inserted = new Set(
+    await context.stage('insert', () => insertPrepared(context, fresh, rankingTexts)),
+  )
   // What a concurrent store put in between is a duplicate as well.
   const raced = fresh.filter((item) => !inserted.has(item))
   for (const [key, holder] of await holders(context, raced)) held.set(key, holder)

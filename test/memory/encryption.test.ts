@@ -5,11 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { loadConfig } from '../../src/config.ts'
 import { SqlFragment } from '../../src/database/database.ts'
+import { createScope } from '../../src/database/scope.ts'
+import { createExecute } from '../../src/execute.ts'
 import { createNamespaces } from '../../src/namespaces/namespaces.ts'
 import { openEncryption } from '../../src/namespaces/root-keys.ts'
 import { createEmbedder } from '../../src/pipeline/embed.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
 import type { Principal } from '../../src/principal.ts'
+import { interceptDatabase } from '../support/intercept.ts'
 import { openProcess, openTestMemory, type TestMemory } from '../support/memory.ts'
 import { openTestVault, type TestVault } from '../support/vault.ts'
 
@@ -264,4 +267,27 @@ describe('a process', () => {
     rmSync(join(memory.vault.keystoreDirectory, `${principal.namespace}`), { recursive: true })
     await expect(ask()).rejects.toMatchObject({ code: 'misconfigured' })
   })
+})
+
+test('what this process has just stored is ranked without being opened again', async () => {
+  const sent: string[] = []
+  const database = interceptDatabase(memory.test.database, () => (statement) => {
+    sent.push(statement.text)
+    return statement
+  })
+  const { log, metrics, namespaces, operations, rankingTexts } = memory
+  const scope = createScope(database, memory.test.contextKey)
+  const execute = createExecute({ scope, namespaces, log, metrics, onChange: () => undefined })
+  const principal = await memory.principal({ namespaceName: 'fresh', profile: 'field' })
+  await execute(operations.store, principal, { content: 'The ferry leaves at nine.' })
+  const opened = async (): Promise<number> => {
+    sent.length = 0
+    const { results } = await execute(operations.recall, principal, { query: 'When is the ferry?' })
+    expect(results).toHaveLength(1)
+    return sent.filter((text) => text.includes('string_agg(coalesce(int4send(length(k.token)'))
+      .length
+  }
+  expect(await opened()).toBe(0)
+  rankingTexts.forget(principal.namespace)
+  expect(await opened()).toBe(1)
 })
