@@ -6,6 +6,7 @@
  *    "Since" goes back, and "by", "for" and "due" ahead, whatever the verb.
  * 3. No sign: a task goes ahead; a weekday goes ahead where the language's signs are known (who tells of
  *    the past has a past verb), else to the nearest; a month or day goes to the nearest.
+ * A month or day that belongs to a noun ("is the receipt of 12 April") is not moved by "is" or "could".
  * "Every Friday" and "the first Friday in June" are no date, and "in two days" beside a past verb is how long something took.
  */
 import { dayMs, type FoundDate } from './date-phrases.ts'
@@ -36,6 +37,13 @@ const aheadBefore = /\b(?:by|for|due)(?: the| on)?\s*$/iu
 const mostlyAheadBefore = /\b(?:until|till|before)(?: the)?\s*$/iu
 /** Where something begins or ends may lie ahead although it was agreed before; a year is too far to guess. */
 const boundBefore = /\b(?:by|from|until|till)(?: the)?\s*$/iu
+
+/** A date that belongs to a noun ("the receipt of 12 April") says nothing of when the verb beside it holds. */
+const nounBefore =
+  /(?<!\p{L})(?:of|from|dated|vom|von|du|de|del|do|da|dal|di|van|от)(?: the)?\s*$/iu
+/** A copula or modal, which such a noun may stand beside whenever it was. */
+const weakAhead =
+  /^(?:is|are|am|be|can|could|would|should|ist|sind|kann|können|est|sont|es|é|è|zijn)(?!\p{L})(?!.*(?:schedul|plann|book|postpon|due|expect))/iu
 
 /** "December last year", "next year in June". */
 const yearBeside = [
@@ -114,7 +122,10 @@ function signIn(text: string, date: FoundDate, locale: string): 'past' | 'future
       ? `${head}${/^(?:by|for|due|until|till|from)\b/iu.exec(date.text)?.[0] ?? ''}`
       : ''
   if (sinceBefore.test(head)) return 'past'
-  const [future, past] = [known.future, known.past].map((sign) => lastEnd(head, sign))
+  const isRange = /\b(?:to|until|till)\b|[-–]/u.test(date.text)
+  const isOfNoun = date.open === 'year' && !isRange && nounBefore.test(lead || head)
+  const future = lastEnd(head, known.future, isOfNoun ? weakAhead : undefined)
+  const past = lastEnd(head, known.past)
   if (future !== undefined && (past === undefined || future >= past)) return 'future'
   if (past !== undefined && date.open === 'year' && boundBefore.test(lead)) return undefined
   if (aheadBefore.test(lead)) return 'future'
@@ -127,9 +138,11 @@ function signIn(text: string, date: FoundDate, locale: string): 'past' | 'future
   return back < 0 || (ahead >= 0 && ahead <= back) ? 'future' : 'past'
 }
 
-function lastEnd(text: string, sign: RegExp): number | undefined {
+function lastEnd(text: string, sign: RegExp, unless?: RegExp): number | undefined {
   let end: number | undefined
-  for (const match of text.matchAll(sign)) end = match.index + match[0].length
+  for (const match of text.matchAll(sign)) {
+    if (unless?.test(match[0]) !== true) end = match.index + match[0].length
+  }
   return end
 }
 

@@ -10,7 +10,7 @@ interface Signs {
 export const signs: Readonly<Record<string, Signs>> = {
   // The present perfect shuns a date of the past: "I've closed it in August" is to come.
   en: {
-    future: /\b(?:will|won't|shall|should|must|might|can|could|would|needs? to|ha(?:ve|s) to|going to|(?:plan(?:s|ned|ning)?|hop(?:e|es|ed|ing)|intend(?:s|ed)?|decided|agreed|promised|offered|asked|arranged) to|want(?:s|ed)?|gonna|let's|let us|remind(?:er)?|remember to|don't forget|due|deadline|expires?|upcoming|(?:re)?scheduled|postponed|moved to|planned|booked|(?:is|are|am|be)(?: not)?(?: \w+ed\b)?)\b|\w['’](?:ll|re|m)\b|['’]s \w+ing\b|(?:ha(?:ve|s)|['’](?:ve|s)) got\b/giu,
+    future: /\b(?:will|won't|shall|(?:should|could|would)(?! have)|must|might|can|needs? to|ha(?:ve|s) to|going to|(?:plan(?:s|ned|ning)?|hop(?:e|es|ed|ing)|intend(?:s|ed)?|decided|agreed|promised|offered|asked|arranged) to|want(?:s|ed)?|gonna|let's|let us|remind(?:er)?|remember to|don't forget|due|deadline|expires?|upcoming|(?:re)?scheduled|postponed|moved to|planned|booked|(?:is|are|am|be)(?: not)?(?: \w+ed\b)?)\b|\w['’](?:ll|re|m)\b|['’]s \w+ing\b|(?:ha(?:ve|s)|['’](?:ve|s)) got\b/giu,
     past: /(?<!(?:ha(?:ve|s)|['’](?:ve|s)) (?:\w+ly |just |already |been )?)\b(?:(?!need|feed|speed|seed|bleed|breed|indeed|proceed|exceed|succeed|hundred|sacred|naked)[a-z]{2,}ed|was|were|wasn't|weren't|did|didn't|had|born|went|met|got|saw|came|took|made|said|told|gave|found|left|felt|thought|knew|began|bought|brought|built|caught|chose|drove|ate|fell|flew|forgot|grew|heard|held|kept|led|lost|paid|ran|rode|rose|sang|sat|sold|sent|shot|slept|spoke|spent|stood|stole|swam|taught|threw|understood|woke|won|wore|wrote|drank|drew|broke|became|froze|shook|hid)\b/giu,
   },
   de: {
