@@ -26,13 +26,13 @@ const usesDatabase = readdirSync('test', { recursive: true, encoding: 'utf8' })
   )
 
 /**
- * What lies above the operations knows no engine: where there is a server it runs there alone, which starts
- * faster. `FULL=1`, and a machine without a server, take the embedded engine as well.
+ * What HTTP alone serves: where there is a server it runs there alone, which starts faster. `FULL=1`, and a
+ * machine without a server, take the embedded engine as well.
  */
 const leftOutOfEmbedded =
   TEST_DATABASE_URL === undefined || process.env['FULL'] === '1'
     ? []
-    : usesDatabase.filter((path) => /^test\/(?:auth|http|mcp|sidecar|telemetry)\//u.test(path))
+    : usesDatabase.filter((path) => /^test\/(?:auth|http|sidecar|telemetry)\//u.test(path))
 
 /**
  * One engine's share; the other engine's own file is not in it. `sequence.groupOrder` keeps two

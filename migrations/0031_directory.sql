@@ -1,6 +1,6 @@
 -- Purpose: what belongs to no namespace (accounts, clients, keys, names) is reached under a signed mark alone.
 --   Its functions open to the application's role, so until here an injected statement reached it too.
--- Lock cost: ACCESS EXCLUSIVE for an instant on those small tables (catalogue only, no rewrite).
+-- Lock cost: ACCESS EXCLUSIVE for an instant on those tables, memory_keys, mentions and entities (catalogue only).
 
 set role mindglue_owner;
 set local search_path = mindglue, public;
@@ -98,17 +98,23 @@ create policy jobs on root_keys for select using ((select context_is_job()));
 create policy jobs_drop on root_keys for delete using ((select context_is_job()));
 create policy own_namespace on namespace_names using (namespace = (select context_namespace()));
 
--- Null where the name is another's: whose it is can be asked of the directory alone.
-create or replace function namespace_register(wanted text, surrogate bigint) returns bigint
+-- Gives the context's namespace a name; false where the name is another's. Another signature: a process of the
+-- version before would take the answer for its own number.
+drop function namespace_register(text, bigint);
+create function namespace_register(wanted text) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog
 as $$
+declare own constant bigint := mindglue.context_namespace();
 begin
-  insert into mindglue.namespace_names (name, namespace) values (wanted, surrogate)
-  on conflict (name) do nothing;
-  return (select n.namespace from mindglue.namespace_names n
-    where n.name = wanted and n.namespace = surrogate);
+  if own is null then
+    return false;
+  end if;
+  insert into mindglue.namespace_names (name, namespace) values (wanted, own) on conflict (name) do nothing;
+  return found;
 end
 $$;
+revoke all on function namespace_register(text) from public;
+grant execute on function namespace_register(text) to mindglue_app;
 
 -- Makes an account the administrator of a namespace that was made for it alone, from within that namespace.
 create or replace function account_own(for_account uuid, in_namespace bigint, as_agent text) returns void

@@ -368,7 +368,7 @@ function openEmbedder(config: Config, log: Log, metrics: Metrics): WatchedEmbedd
     // Every question would say the same.
     if (performance.now() - loggedAt < 60_000) return
     loggedAt = performance.now()
-    log.warn('embedder failed; words alone answer', { component: 'embedder', error })
+    log.warn('embedder failed', { component: 'embedder', error })
   })
 }
 

@@ -12,20 +12,20 @@ export interface Questions {
   answer(shown: Id, line: Buffer): Buffer | undefined
   /** The daemon no longer wants to know; returns the line for the client. */
   withdraw(own: Id, line: Buffer): Buffer
-  /** The daemon is gone: ids, as the client knows them, of what nobody waits for any more. */
+  /** The daemon is gone: ids, as the client knows them, of what nobody waits for and nobody has withdrawn. */
   abandon(): readonly Id[]
 }
 
 /** One per pipe. Bounded by the questions that the client leaves unanswered. */
 export function createQuestions(): Questions {
-  const open = new Map<string, { readonly shown: Id; readonly own: Id }>()
+  const open = new Map<string, { readonly shown: Id; readonly own: Id; isWithdrawn: boolean }>()
   const abandoned = new Set<string>()
   let renamed = 0
   return {
     ask(own, line) {
       const isTaken = abandoned.has(idKey(own))
       const shown = isTaken ? `mindglue-question-${String(++renamed)}` : own
-      open.set(idKey(shown), { shown, own })
+      open.set(idKey(shown), { shown, own, isWithdrawn: false })
       return isTaken ? withFields(line, () => ({ id: shown })) : line
     },
     answer(shown, line) {
@@ -38,13 +38,16 @@ export function createQuestions(): Questions {
     },
     withdraw(own, line) {
       const question = [...open.values()].find((asked) => asked.own === own)
+      if (question !== undefined) question.isWithdrawn = true
       if (question === undefined || question.shown === own) return line
       return withFields(line, ({ params }) => ({
         params: { ...(typeof params === 'object' && params), requestId: question.shown },
       }))
     },
     abandon() {
-      const ids = [...open.values()].map(({ shown }) => shown)
+      const ids = [...open.values()].flatMap(({ shown, isWithdrawn }) =>
+        isWithdrawn ? [] : [shown],
+      )
       for (const key of open.keys()) abandoned.add(key)
       open.clear()
       return ids

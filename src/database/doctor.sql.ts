@@ -75,7 +75,7 @@ const listedDefiners: ReadonlySet<string> = new Set([
   'namespace_find(text)',
   'namespace_forsake()',
   'namespace_page(bigint, integer)',
-  'namespace_register(text, bigint)',
+  'namespace_register(text)',
   'oauth_artifact_consume(bytea)',
   'oauth_artifact_drop(bytea)',
   'oauth_artifact_find(bytea)',

@@ -12,7 +12,7 @@ import { label, memoryFields, memoryId } from './memory.ts'
 import { answerOnce, claimOf } from './once.ts'
 import { presentMemory } from './present.ts'
 import { describeRow, describeStored, storeOutput, type StoreOutput } from './stored.ts'
-import { lockExpected, writeVersion, type Draft } from './versions.ts'
+import { changesAccess, lockExpected, writeVersion, type Draft } from './versions.ts'
 import { readBase } from './versions.sql.ts'
 
 /** What names the memory that a change is of. */
@@ -45,15 +45,9 @@ const editInput = z
 
 type EditInput = z.output<typeof editInput>
 
-interface Edited {
-  readonly draft: Draft
-  /** Whether others may read it afterwards than before. */
-  readonly movesAccess: boolean
-}
-
 interface PreparedEdit {
   /** Undefined when the memory says all of it already, or is not there. */
-  readonly edited: Edited | undefined
+  readonly draft: Draft | undefined
   readonly claim: IdempotencyClaim | undefined
   readonly content: string | undefined
 }
@@ -81,17 +75,17 @@ export function editOperation({
       const { id, expected_version: expected } = input
       const request = { id, expected, ...admitted.given }
       return {
-        edited: await draftEdit(context, embedder, id, admitted),
+        draft: await draftEdit(context, embedder, id, admitted),
         // Of what was let in: not even a keyed hash is kept of what was not.
         claim: claimOf(context, 'edit', input.idempotency_key, request),
         content: admitted.given.content,
       }
     },
-    commit: (context, { edited, claim, content }, input) =>
+    commit: (context, { draft, claim, content }, input) =>
       answerOnce(
         context,
         claim,
-        () => write(context, edited, input),
+        () => write(context, draft, input),
         (kept) => kept.map((result) => ({ ...result, entities: namesIn(context, content) })),
       ),
   }
@@ -99,20 +93,23 @@ export function editOperation({
 
 async function write(
   context: CommitContext,
-  edited: Edited | undefined,
+  draft: Draft | undefined,
   { id, expected_version: expected }: EditInput,
 ): Promise<Committed<StoreOutput>> {
-  if (!edited) return unchanged(context, id, expected)
-  const { draft, movesAccess } = edited
+  if (!draft) return unchanged(context, id, expected)
   const touched = await writeVersion(context, draft, expected)
-  const { item } = draft
+  const { item, base } = draft
   const version = item.origin?.version ?? 1
   const results = [describeStored(item, { id: item.id, version, status: 'edited' })]
   return {
     output: { results, stored: 0, duplicates: 0, replayed: false },
     audit: {
       resourceIds: [item.id],
-      counts: { version, ...(movesAccess && { access_changed: 1 }), ...countFound([item]) },
+      counts: {
+        version,
+        ...(changesAccess(base, item) && { access_changed: 1 }),
+        ...countFound([item]),
+      },
     },
     touched,
   }
@@ -133,7 +130,7 @@ async function draftEdit(
   embedder: Embedder | undefined,
   id: string,
   { given, found }: ReturnType<typeof admitChange>,
-): Promise<Edited | undefined> {
+): Promise<Draft | undefined> {
   const base = await context.read((tx) => readBase(tx, id))
   if (!base) return undefined
   const before = inputOf(context.settings, base)
@@ -145,7 +142,7 @@ async function draftEdit(
   }
   const after = merge(before, given)
   if (isUnchanged(before, after)) return undefined
-  const draft = await draftVersion(context, embedder, {
+  return draftVersion(context, embedder, {
     base,
     like: base,
     input: after,
@@ -154,9 +151,6 @@ async function draftEdit(
     retireReason: presentMemory(context.settings, base).retire_reason,
     found,
   })
-  const audience = ({ access, allowed_agents: readers }: MemoryInput) =>
-    JSON.stringify([access, readerList(readers)])
-  return { draft, movesAccess: audience(before) !== audience(after) }
 }
 
 function givenOf(input: EditInput): Partial<MemoryInput> {

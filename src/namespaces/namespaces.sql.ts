@@ -32,9 +32,8 @@ export async function findNamespace(sql: Sql, name: string): Promise<bigint | un
 
 /** Gives the transaction's namespace a name. False when it is another's already, by a transaction that has ended. */
 export async function registerNamespace(tx: NamespaceTransaction, name: string): Promise<boolean> {
-  const [row] = await tx<{ namespace: bigint | null }>`
-    select namespace_register(${name}, ${tx.namespace}::bigint) as namespace`
-  return row?.namespace === tx.namespace
+  const [row] = await tx<{ is_ours: boolean }>`select namespace_register(${name}) as is_ours`
+  return row?.is_ours === true
 }
 
 export async function readNamespace(tx: NamespaceTransaction): Promise<NamespaceRow | undefined> {

@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts'
 import type { DocumentSpace, NamespaceSettings } from '../operation.ts'
 import { documentIn } from './documents.ts'
 import { makeNamespaceKeys, openNamespaceKeys } from './namespace-keys.ts'
-import { insertNamespaceKeys } from './namespace-keys.sql.ts'
+import { insertNamespaceKeys, knownRootKeys } from './namespace-keys.sql.ts'
 import {
   findNamespace,
   insertNamespace,
@@ -165,6 +165,14 @@ async function register(
   const surrogate = randomBytes(8).readBigUInt64BE() >> 1n
   const actor: Actor = { namespace: surrogate, agent: 'mindglue', scopes: new Set() }
   const made = await makeNamespaceKeys(vault, surrogate, defaults.profile)
+  const keyId = made.row?.indexKey.keyId
+  const known = keyId === undefined ? [] : await scope.withDirectory(knownRootKeys)
+  // Retired while this process went on: what came under it, nobody could read once it is destroyed.
+  if (keyId !== undefined && !known.some((key) => key.key_id === keyId)) {
+    await made.discard()
+    const message = `Root key ${keyId} was retired. Restart this process with the keys of the others.`
+    throw new AppError('misconfigured', message)
+  }
   // One transaction: a name without its row would be a namespace that nobody can use or make again.
   const isNew = await scope.withNamespace(actor, {}, async (tx) => {
     if (!(await registerNamespace(tx, name))) return false

@@ -30,6 +30,11 @@ export function fitsNamespace(
 
 /** Statuses with which an embedding service refuses what a text is, say its length, and would again. */
 const refusingStatuses: ReadonlySet<unknown> = new Set([400, 413, 422])
+/** True where the service refused what a text is, not its caller's turn: the others of a batch may pass. */
+export function isRefusedText(error: unknown): boolean {
+  return error instanceof AppError && refusingStatuses.has(error.details?.['status'])
+}
+
 /** A text that every model takes. */
 const plainText = 'memory'
 
@@ -45,8 +50,7 @@ export async function embedAcceptable(
   try {
     return { vectors: await embedder.embedDocuments(texts, signal), refused: 0 }
   } catch (error) {
-    if (!(error instanceof AppError) || !refusingStatuses.has(error.details?.['status']))
-      throw error
+    if (!isRefusedText(error)) throw error
     if (texts.length === 1) {
       await requireAnswer(embedder, signal)
       return { vectors: [null], refused: 1 }

@@ -1,12 +1,12 @@
 /** An embedder that says when it fails: its callers go on without vectors and would hide it. */
-import type { Embedder } from './embed.ts'
+import { isRefusedText, type Embedder } from './embed.ts'
 
 export interface WatchedEmbedder extends Embedder {
   /** Whether its last call was answered; true before the first. */
   isAnswering(): boolean
 }
 
-/** `onFailure` is told of each failed call, but not of one that the caller gave up. */
+/** `onFailure` is told of each failed call, but not of one that the caller gave up or whose text is to blame. */
 export function watchEmbedder(
   embedder: Embedder,
   onFailure: (error: unknown) => void,
@@ -21,7 +21,7 @@ export function watchEmbedder(
       isAnswering = true
       return answer
     } catch (error) {
-      if (signal?.aborted === true) throw error
+      if (signal?.aborted === true || isRefusedText(error)) throw error
       isAnswering = false
       onFailure(error)
       throw error

@@ -104,7 +104,7 @@ const attacks: Readonly<Record<string, () => string>> = {
   'adds a root key': () => `select root_key_add(5, '\\x00')::text`,
   'lists root keys': () => `select k.key_id from root_keys_known() k`,
   'finds a namespace': () => `select namespace_find('victim') as namespace`,
-  'takes a name': () => `select namespace_register('victim', 5) as namespace`,
+  'takes a name': () => `select namespace_register('victim') as is_ours`,
 }
 
 /** Jobs walk over all namespaces and let root keys go; an agent knows its own name. */

@@ -35,7 +35,7 @@ describe('a job', () => {
     [`select * from audit_events`],
     [`select * from context_keys`],
     [`select namespace_find('mine')`],
-    [`select namespace_register('other', 5)`],
+    [`select namespace_register('other')`],
     ['truncate memories'],
     ['create table mindglue.copies (content bytea)'],
     ['create temporary table memories (content bytea)'],

@@ -8,7 +8,7 @@ import type { Vault } from '../../src/crypto/vault.ts'
 import { createKeyUpkeep, type KeyUpkeep } from '../../src/jobs/key-upkeep.ts'
 import type { UpkeepOptions } from '../../src/jobs/rewrap.ts'
 import type { Principal } from '../../src/principal.ts'
-import { openProcess, openTestMemory, type TestMemory } from '../support/memory.ts'
+import { noteRootKey, openProcess, openTestMemory, type TestMemory } from '../support/memory.ts'
 
 let memory: TestMemory
 beforeAll(async () => {
@@ -71,6 +71,8 @@ function keyRows(principal: Principal) {
 }
 
 describe('rotation', () => {
+  // What is tested below writes with it again.
+  afterAll(() => noteRootKey(memory.test.scope, memory.vault))
   let principal: Principal
   let ids: string[]
   const newKey = randomBytes(32).toString('base64')
@@ -120,6 +122,8 @@ describe('rotation', () => {
     const late = stale.execute(memory.operations.store, other, { content: 'Too late.' })
     await expect(late).rejects.toMatchObject({ code: 'internal' })
     expect((await keyRows(other)).filter(({ key_id: id }) => id === old)).toEqual([])
+    const made = stale.namespaces.create('made too late')
+    await expect(made).rejects.toMatchObject({ code: 'misconfigured' })
   })
 })
 

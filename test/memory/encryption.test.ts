@@ -13,7 +13,7 @@ import { createEmbedder } from '../../src/pipeline/embed.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
 import type { Principal } from '../../src/principal.ts'
 import { interceptDatabase } from '../support/intercept.ts'
-import { openProcess, openTestMemory, type TestMemory } from '../support/memory.ts'
+import { noteRootKey, openProcess, openTestMemory, type TestMemory } from '../support/memory.ts'
 import { openTestVault, type TestVault } from '../support/vault.ts'
 
 let memory: TestMemory
@@ -211,8 +211,12 @@ describe('a process', () => {
   let vault: TestVault
   beforeAll(async () => {
     vault = await openTestVault()
+    await memory.test.owner.ownerTransaction((sql) => sql`delete from mindglue.root_keys`)
   })
-  afterAll(() => vault.remove())
+  afterAll(async () => {
+    await noteRootKey(memory.test.scope, memory.vault)
+    vault.remove()
+  })
 
   const configOf = (environment: Record<string, string>) =>
     loadConfig({
@@ -256,6 +260,7 @@ describe('a process', () => {
   })
 
   test('refuses a namespace whose keystore is gone, and one that was changed to plain', async () => {
+    await noteRootKey(memory.test.scope, memory.vault)
     const principal = await memory.principal({ namespaceName: 'lost' })
     const id = await store(principal, { content: 'A note that stays readable.' })
     const ask = () =>

@@ -2,9 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import type { Vault } from '../../src/crypto/vault.ts'
+import type { NamespaceScope } from '../../src/database/scope.ts'
 import { createExecute, type Execute } from '../../src/execute.ts'
 import { RankingTexts } from '../../src/memory/ranking-texts.ts'
 import { SealedVectors } from '../../src/memory/sealed-vectors.ts'
+import { addRootKey } from '../../src/namespaces/namespace-keys.sql.ts'
 import { createNamespaces, type Namespaces, type Profile } from '../../src/namespaces/namespaces.ts'
 import { createOperations, type Operations } from '../../src/operations.ts'
 import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
@@ -50,6 +52,15 @@ export interface TestMemoryOptions {
   readonly poolMax?: number
 }
 
+/** As a process does when it starts. */
+export async function noteRootKey(
+  scope: NamespaceScope,
+  { keyring }: Pick<TestVault, 'keyring'>,
+): Promise<void> {
+  const [id, check] = [keyring.writingKeyId, keyring.createKeyCheck()]
+  await scope.withDirectory((sql) => addRootKey(sql, id, check))
+}
+
 export async function openTestMemory(options: TestMemoryOptions = {}): Promise<TestMemory> {
   const test = await openTestDatabase({ postgres: { poolMax: options.poolMax ?? 10 } })
   const embedder =
@@ -63,6 +74,7 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
   })
   const metrics = createMetrics({ version: '0.0.0', namespaces: ['default'] })
   const vault = await openTestVault()
+  await noteRootKey(test.scope, vault)
   const rankingTexts = new RankingTexts()
   const sealedVectors = new SealedVectors()
   const namespacesOf = (profile: Profile) =>
