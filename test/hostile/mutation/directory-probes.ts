@@ -1,0 +1,41 @@
+/** Functions of what is known across namespaces: names, what is due, events, grants and root keys. */
+import { none, nothing, rowOf, uuid, wrote, type Case } from './function-cases.ts'
+import { done } from './probes.ts'
+import type { World } from './world.ts'
+
+export function directoryCases(world: World): readonly Case[] {
+  const page = `select namespace::text as r from due_page('embed', '2099-01-01', 100)`
+  const dueDone = `select due_done('embed', '2099-01-01') as r`
+  const names = `select namespace::text as r from namespace_page(0, 1000)`
+  const add = `select due_add('statistics', '2026-01-01') as r`
+  const event = `select audit_append(${uuid('aaaa')}, 'stdio', 'store', 'ok', ${uuid('aaab')}, '{}', 0, '') as r`
+  const grantedHome = 'select context_granted_home()::text as r'
+  const all = [world.homeId, world.readerId, world.leavingId].map((r) => JSON.stringify({ r }))
+  const both = all.slice(0, 2)
+  return [
+    ['job', page, { ...done, rows: all }],
+    ['noJob', page, none],
+    ['jobOfNobody', page, none],
+    ['job', dueDone, wrote({ due: 2 })],
+    ['noJob', dueDone, wrote({})],
+    ['readerJob', dueDone, wrote({ due: 1 })],
+    ['job', names, { ...done, rows: [...both, all[2] ?? ''] }],
+    ['noJob', names, none],
+    ['ada', add, wrote({ due: 1 })],
+    ['nobody', add, wrote({})],
+    ['granted', add, wrote({})],
+    ['ada', event, wrote({ audit_events: 1 })],
+    ['nobody', event, { state: '42501' }],
+    ['granted', event, { state: '42501' }],
+    ['granted', grantedHome, rowOf(world.homeId)],
+    ...['wrongReader', 'wrongHome', 'wrongGrant', 'revoked', 'expired', 'ada', 'nobody'].map(
+      (who): Case => [who, grantedHome, rowOf(null)],
+    ),
+    ['nobody', `select namespace_find('home')::text as r`, rowOf(world.homeId)],
+    ['nobody', `select namespace_find('absent') as r`, rowOf(null)],
+    ['nobody', `select namespace_register('home', 5)::text as r`, nothing(world.homeId)],
+    ['nobody', `select root_key_add(5, '\\x00') as r`, wrote({ root_keys: 1 })],
+    ['job', `select root_key_remove(99) as r`, wrote({ root_keys: 1 })],
+    ['noJob', `select root_key_remove(99) as r`, wrote({})],
+  ]
+}
