@@ -44,6 +44,10 @@ const broken: Readonly<Record<string, readonly [table: string, set: string]>> = 
   grants_check1: ['grants', `mark = 1, mark_label = null`],
   grants_penalty_check: ['grants', `penalty = -1`],
   grants_types_check: ['grants', `types = 'fact; drop'`],
+  instructions_key_is_whole: [
+    'namespaces',
+    `instructions_token = '\\x00', instructions_key_id = null`,
+  ],
   memories_access_check: [
     'memories',
     `access = 'secret', document = abs(document), readers = null`,

@@ -78,6 +78,7 @@ const publicFunctions = ['session_names_hidden']
 /** Nobody's: what triggers and other functions call with their owner's rights. */
 const innerFunctions = [
   'keep_access',
+  'keep_instructions',
   'keep_namespace',
   'keep_trust',
   'live_grant',

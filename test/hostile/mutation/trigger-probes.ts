@@ -2,6 +2,15 @@
 import { done, refused, type Expected, type Probe } from './probes.ts'
 import type { World } from './world.ts'
 
+const about = [
+  'memories',
+  'namespaces',
+  'keep_access',
+  'keep_instructions',
+  'keep_namespace',
+  'keep_trust',
+]
+
 type As = 'ada' | 'bob' | 'eve' | 'root'
 
 export function triggerProbes(world: World): readonly Probe[] {
@@ -58,9 +67,13 @@ export function triggerProbes(world: World): readonly Probe[] {
     ['ada', 'write a version before the last', version(world, 'retired', {}), done],
     ['root', 'write a more trusted version', version(world, 'fact', { trust: '3' }), done],
     ['root', 'delete the namespace', 'update mindglue.namespaces set deleted_at = now()', refused],
+    ['ada', 'say what is kept', instruct(`'\\x01'`), refused],
+    ['ada', 'take back what is kept', instruct('null'), refused],
+    ['ada', 'say the same again', instruct('instructions'), { ...done, rows: ['{"r":"home"}'] }],
+    ['root', 'say what is kept', instruct(`'\\x01'`), { ...done, rows: ['{"r":"home"}'] }],
   ]
   const probes: Probe[] = cases.map(([as, what, statement, expected]) => ({
-    about: ['memories', 'namespaces'],
+    about,
     name: `${as}: ${what}`,
     role: 'mindglue_app',
     context: hostile.agent(BigInt(homeId), as, as === 'root' ? 'aq' : '-'),
@@ -78,6 +91,10 @@ export function triggerProbes(world: World): readonly Probe[] {
   }
   return [...probes, administrator]
 }
+
+/** Sets what a namespace is to keep. */
+const instruct = (value: string): string =>
+  `update mindglue.namespaces set instructions = ${value} returning 'home' as r`
 
 /** The second version of a memory, with some columns replaced by SQL of ours. */
 export function version(

@@ -200,6 +200,7 @@ function furnish(
     insert into due values ('embed', '2026-01-01', ${home}), ('embed', '2026-01-02', ${home}),
       ('expiry', '2026-01-01', ${home}), ('embed', '2026-01-01', ${reader}), ('embed', '2026-01-01', ${leaving});
     update namespaces set deleted_at = now() where namespace = ${leaving};
+    update namespaces set instructions = '\\x00' where namespace in (${home}, ${reader});
     insert into account_networks (account, network, seen_at) values
       ('01890000-0000-7000-8000-00000000a001', '\\x03', '2000-01-01'),
       ('01890000-0000-7000-8000-00000000a002', '\\x03', '2100-01-01');
