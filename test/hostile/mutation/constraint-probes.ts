@@ -1,5 +1,6 @@
 /** One row for each constraint that it refuses; the administrator is bound as well. */
-import type { Probe } from './probes.ts'
+import { wrote } from './function-cases.ts'
+import type { Expected, Probe } from './probes.ts'
 import type { World } from './world.ts'
 
 /** Columns that break a constraint, as an update of a row that is there. */
@@ -104,6 +105,14 @@ const loose: Readonly<Record<string, readonly [table: string, column: string]>> 
   oauth_grants_namespace_account_fkey: ['oauth_grants', 'namespace'],
 }
 
+const accountKeys = [
+  'account_members_account_fkey',
+  'account_networks_account_fkey',
+  'account_sessions_account_fkey',
+  'oauth_artifacts_grant_id_fkey',
+  'oauth_grants_namespace_account_fkey',
+]
+
 export function constraintProbes(world: World): readonly Probe[] {
   const probe = (name: string, table: string, set: string, state: string): Probe => ({
     about: [name, table],
@@ -116,6 +125,15 @@ export function constraintProbes(world: World): readonly Probe[] {
   })
   const absent = (column: string) =>
     column === 'namespace' ? '123' : `'01890000-0000-7000-8000-00000000ffff'`
+  const ada = `'01890000-0000-7000-8000-00000000a001'`
+  const whole = (about: readonly string[], statement: string, expected: Expected): Probe => ({
+    about,
+    name: `administrator: ${statement}`,
+    role: 'administrator',
+    context: '',
+    statement,
+    expected,
+  })
   const has = ([, [table]]: [string, readonly [string, string]]) => world.rows.has(table)
   return [
     ...Object.entries(broken)
@@ -123,6 +141,31 @@ export function constraintProbes(world: World): readonly Probe[] {
       .map(([name, [table, set]]) => probe(name, table, set, '23514')),
     ...Object.entries(loose).map(([name, [table, column]]) =>
       probe(name, table, `${column} = ${absent(column)}`, '23503'),
+    ),
+    // What is let in holds the memberships that are there: a new one points at nothing.
+    ...[
+      ['account_members_account_fkey', world.homeId, absent('account')] as const,
+      ['account_members_namespace_fkey', '123', ada] as const,
+    ].map(([about, namespace, account]) =>
+      whole(
+        [about],
+        `insert into mindglue.account_members (namespace, account, agent, role, added_by)
+          values (${namespace}, ${account}, 'carl', 'member', 'root')`,
+        { state: '23503' },
+      ),
+    ),
+    // An account leaves nothing: who was a member, on which network, and what was let in.
+    whole(
+      accountKeys,
+      `delete from mindglue.accounts where id = ${ada}`,
+      wrote({
+        accounts: 1,
+        account_members: 2,
+        account_networks: 2,
+        account_sessions: 2,
+        oauth_grants: 3,
+        oauth_artifacts: 2,
+      }),
     ),
   ]
 }

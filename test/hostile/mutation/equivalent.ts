@@ -29,3 +29,8 @@ export const equivalents: readonly Equivalent[] = [
     why: 'the foreign key of the row that is added next takes the same lock on the same row',
   },
 ]
+
+/** Whether a mutant is on the list. */
+export function isEquivalent(kind: string, name: string): boolean {
+  return equivalents.some((each) => each.kind === kind && name.startsWith(each.name))
+}
