@@ -107,5 +107,10 @@ export function accountCases(world: World): readonly Case[] {
       changed: { account_mails: 2 },
     }),
     nobody(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 1)`), nothing(false)),
+    // A code of another kind stays good.
+    nobody(call(`mail_add(${hash('09')}, 'sign-up', 'bob@example.org', 60, 3)`), {
+      ...rowOf(true),
+      changed: { account_mails: 1 },
+    }),
   ]
 }

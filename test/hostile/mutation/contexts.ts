@@ -58,6 +58,12 @@ export function contextsOf(world: World): readonly Context[] {
     under('all', { home: world.leavingId }),
     { ...ada, name: 'forged ada', signed: cut, isFalse: true },
     {
+      name: 'under a grant without its flag',
+      signed: world.under({ grant: world.grantId('all'), flags: 'aq' }),
+      flags: '',
+      isFalse: true,
+    },
+    {
       ...ada,
       name: 'late ada',
       signed: hostile.sign(homeId, hexOf('ada'), '-', inAnHour() - 7200),

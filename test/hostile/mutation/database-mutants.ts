@@ -1,5 +1,6 @@
 /** Every guard of the database, found in its catalogue, with the SQL that takes it away. */
 import type { Sql } from '../../../src/database/database.ts'
+import { functionGuards, policyGuards } from './guard-patterns.ts'
 
 export interface Mutant {
   readonly kind: string
@@ -32,10 +33,6 @@ interface PolicyRow {
   readonly check: string | null
 }
 
-/** Conditions that ask the context. */
-const atoms =
-  /\(?\b(?:\w+\.)?(?:namespace|grantee|agent|owner_agent|created_by) = \( SELECT mindglue\.context_\w+\(\) AS context_\w+\)\)?|\( SELECT mindglue\.context_(?:is|sees)_\w+\(\) AS context_\w+\)/gu
-
 async function policies(sql: Sql): Promise<Mutant[]> {
   const rows = await sql<PolicyRow>`
     select p.polname as name, c.relname as table_name, pg_get_expr(p.polqual, p.polrelid) as using,
@@ -60,12 +57,14 @@ async function policies(sql: Sql): Promise<Mutant[]> {
               about,
               sql: `alter policy ${on} ${clause} (true)`,
             },
-            ...sitesOf(text, atoms).map(({ found, without }, index) => ({
-              kind: 'policy condition',
-              name: `${on}: ${clause}, ${index + 1}. ${found}`,
-              about,
-              sql: `alter policy ${on} ${clause} (${without})`,
-            })),
+            ...policyGuards.flatMap(({ kind, pattern, instead }) =>
+              sitesOf(text, pattern, instead).map(({ found, without }, index) => ({
+                kind,
+                name: `${on}: ${clause}, ${index + 1}. ${found}`,
+                about,
+                sql: `alter policy ${on} ${clause} (${without})`,
+              })),
+            ),
           ],
     )
     return [dropped, ...weaker]
@@ -76,21 +75,13 @@ async function policies(sql: Sql): Promise<Mutant[]> {
 export function sitesOf(
   text: string,
   pattern: RegExp,
-  instead = 'true',
+  instead: string,
 ): { readonly found: string; readonly without: string }[] {
   return [...text.matchAll(pattern)].map((match) => {
     const [found] = match
-    const before = text.slice(0, match.index)
-    // Parentheses that the pattern took on one side alone stay.
-    const open = found.startsWith('(') && !found.endsWith(')') ? '(' : ''
-    const close = !found.startsWith('(') && balance(found) < 0 ? ')' : ''
     const after = text.slice(match.index + found.length)
-    return { found, without: `${before}${open}${instead}${close}${after}` }
+    return { found, without: text.slice(0, match.index) + instead + after }
   })
-}
-
-function balance(text: string): number {
-  return text.split('(').length - text.split(')').length
 }
 
 async function forces(sql: Sql): Promise<Mutant[]> {
@@ -206,36 +197,7 @@ async function constraints(sql: Sql): Promise<Mutant[]> {
   }))
 }
 
-const guards: readonly (readonly [kind: string, pattern: RegExp, instead: string])[] = [
-  [
-    'scope in a function',
-    /\b[a-z]\.(?:namespace|grantee) = (?:mindglue\.context_namespace\(\)|own|home|new\.namespace|context\[\d\]::bigint|%s)/gu,
-    'true',
-  ],
-  [
-    'authority in a function',
-    /mindglue\.context_(?:sees_all|is_job)\(\)|\b[a-z]\.agent = mindglue\.context_agent\(\)/gu,
-    'true',
-  ],
-  [
-    'condition in a function',
-    /\b[a-z]\.(?:expires_at > clock_timestamp\(\)|revoked_at is null|deleted_at is not null)|\b[a-z]\.\w+ (?:=|<) (?:for_account|for_client|of_client|wanted\w*|only_id|old_hash|step|from_network|[a-z]+_email|[is]\.(?:email|account)|new\.(?!namespace)\w+|context\[\d\]::uuid)\b(?!;)/gu,
-    'true',
-  ],
-  [
-    'lock in a function',
-    /\bfor (?:key share|update|share)\b(?: skip locked)?|\bperform pg_advisory_xact_lock\([^;]*\);/gu,
-    '',
-  ],
-  [
-    'lock in a function',
-    /\bnot pg_try_advisory_xact_lock\(hashtextextended\('[^']*', 0\)\)/gu,
-    'false',
-  ],
-  ['refusal in a function', /\braise exception [^;]*;/gu, 'null;'],
-]
-
-/** Conditions in the text of functions. Those that only read the context are what all others ask. */
+/** Conditions in the text of functions. */
 async function functionTexts(sql: Sql): Promise<Mutant[]> {
   const rows = await sql<{ name: string; text: string }>`
     select p.proname as name, pg_get_functiondef(p.oid) as text from pg_proc p
@@ -243,7 +205,7 @@ async function functionTexts(sql: Sql): Promise<Mutant[]> {
   return rows.flatMap(({ name, text }) => {
     const start = text.indexOf('AS $function$')
     const [head, body] = [text.slice(0, start), text.slice(start)]
-    return guards.flatMap(([kind, pattern, instead]) => {
+    return functionGuards.flatMap(({ kind, pattern, instead }) => {
       const sites = sitesOf(body, pattern, instead)
       return sites.map(({ found, without }, index) => ({
         kind,

@@ -3,7 +3,7 @@ import { constraintProbes } from './constraint-probes.ts'
 import type { Mutant } from './database-mutants.ts'
 import { functionProbes } from './function-probes.ts'
 import { lockFailures, lockProbes } from './lock-probes.ts'
-import { liftedProbes, liftMemories } from './lifted-probes.ts'
+import { heldBackProbes, liftedProbes, liftMemories, liftQuarantine } from './lifted-probes.ts'
 import { mirrorProbes } from './mirror-probes.ts'
 import { policyProbes } from './policy-probes.ts'
 import { failuresOf, type Probe } from './probes.ts'
@@ -27,7 +27,11 @@ export class DatabaseKillers {
   readonly #world: World
   readonly #probes: readonly Probe[]
   readonly #functionProbes: readonly Probe[]
-  readonly #liftedProbes: readonly Probe[]
+  /** Each with the guards that are lifted for it. */
+  readonly #lifted: readonly (readonly [
+    lift: (sql: Sql) => Promise<string>,
+    probes: readonly Probe[],
+  ])[]
 
   constructor(world: World, other: PostgresDatabase | undefined) {
     this.#other = other
@@ -35,7 +39,11 @@ export class DatabaseKillers {
     this.#specialProbes = other ? specialProbes(world) : []
     this.#world = world
     this.#functionProbes = functionProbes(world)
-    this.#liftedProbes = liftedProbes(world)
+    this.#lifted = [
+      [liftForce, this.#functionProbes],
+      [() => Promise.resolve(liftMemories), liftedProbes(world)],
+      [() => Promise.resolve(liftQuarantine), heldBackProbes(world)],
+    ]
     this.#probes = [
       ...mirrorProbes(world),
       ...triggerProbes(world),
@@ -54,13 +62,7 @@ export class DatabaseKillers {
       ...(await this.#locks(sql, () => true)),
       ...(await wrongRights(sql)),
       ...(await failuresOf(sql, [...this.#functionProbes, ...chosen])),
-      ...(await this.#without(sql, script, liftForce, this.#functionProbes)),
-      ...(await this.#without(
-        sql,
-        script,
-        () => Promise.resolve(liftMemories),
-        this.#liftedProbes,
-      )),
+      ...(await this.#without(sql, script, () => true)),
     ])
   }
 
@@ -92,15 +94,7 @@ export class DatabaseKillers {
       return (
         (await this.#locks(sql, (name) => mutant.about.includes(name)))[0] ??
         (await firstFailure(sql, near)) ??
-        (await this.#without(sql, script, liftForce, this.#functionProbes.filter(isNear)))[0] ??
-        (
-          await this.#without(
-            sql,
-            script,
-            () => Promise.resolve(liftMemories),
-            this.#liftedProbes.filter(isNear),
-          )
-        )[0] ??
+        (await this.#without(sql, script, isNear))[0] ??
         (isThorough ? await firstFailure(sql, far) : undefined)
       )
     })
@@ -131,17 +125,16 @@ export class DatabaseKillers {
   }
 
   /** With one guard lifted, so that what stands behind it must hold by itself. */
-  async #without(
-    sql: Sql,
-    script: Script,
-    lift: (sql: Sql) => Promise<string>,
-    probes: readonly Probe[],
-  ): Promise<string[]> {
-    if (probes.length === 0) return []
-    await sql`savepoint lifted`
-    await script(await lift(sql))
-    const failures = await failuresOf(sql, probes)
-    await sql`rollback to savepoint lifted`
+  async #without(sql: Sql, script: Script, isNear: (probe: Probe) => boolean): Promise<string[]> {
+    const failures: string[] = []
+    for (const [lift, probes] of this.#lifted) {
+      const near = probes.filter(isNear)
+      if (near.length === 0) continue
+      await sql`savepoint lifted`
+      await script(await lift(sql))
+      failures.push(...(await failuresOf(sql, near)))
+      await sql`rollback to savepoint lifted`
+    }
     return failures.map((failure) => `with a guard lifted, ${failure}`)
   }
 }

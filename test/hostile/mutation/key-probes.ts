@@ -10,6 +10,7 @@ export function keyCases(): readonly Case[] {
   const issue = `select api_key_issue(${uuid('c009')}, 'ada', '', 'read', null, false, null,
     ${hash('09')}, null) is not null as r`
   const ids = `select id as r from api_key_list(null, 500)`
+  const grace = `select previous_until is null as r from api_key_list(null, 500)`
   const row = (end: string) => JSON.stringify({ r: uuid(end).slice(1, -1) })
   return [
     ['root', 'select api_key_count() as r', rowOf(2)],
@@ -34,6 +35,21 @@ export function keyCases(): readonly Case[] {
     ['nobody', find('c001'), rowOf('ada')],
     ['nobody', find('c003'), none],
     ['nobody', find('c004'), none],
+    ['nobody', `select previous_hash is null as r from api_key_find(${uuid('c002')})`, rowOf(true)],
+    [
+      'nobody',
+      `select previous_hash is null as r from api_key_find(${uuid('c005')})`,
+      rowOf(false),
+    ],
+    ['root', `${grace} where id = ${uuid('c002')}`, rowOf(true)],
+    ['readerRoot', grace, rowOf(false)],
+    [
+      'root',
+      `select id as r from api_key_list(${uuid('c003')}, 500)`,
+      { ...done, rows: ['c001', 'c002'].map(row) },
+    ],
+    // It was used after that.
+    ['nobody', `select api_key_used(array[${uuid('c002')}]::uuid[], array[1]) as r`, wrote({})],
     [
       'nobody',
       `select api_key_used(array[${uuid('c001')}]::uuid[], array[1]) as r`,

@@ -10,6 +10,21 @@ import { strayId, type World } from './world.ts'
 
 export const liftMemories = 'alter table mindglue.memories disable row level security'
 
+/** Who reads under a grant sees nothing of what is held back, whatever agents may see. */
+export const liftQuarantine = 'drop policy if exists not_quarantined on mindglue.memories'
+
+/** For a database without that policy. */
+export function heldBackProbes(world: World): readonly Probe[] {
+  return ['all', 'shared'].map((grant) => ({
+    about: ['memories'],
+    name: `under grant ${grant}, without the policy of quarantine: what is held back`,
+    role: 'mindglue_app',
+    context: world.named(grant),
+    statement: 'select 1 as r from mindglue.memories where quarantine <> 0',
+    expected: { ...done, rows: [] },
+  }))
+}
+
 const stray: Readonly<Record<string, string>> = {
   postings: 'document = -2000',
   embeddings: 'document = -2000',

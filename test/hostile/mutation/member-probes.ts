@@ -20,6 +20,11 @@ export function memberCases(): readonly Case[] {
     ['nobody', list, none],
     ['root', role('ada@example.org'), { ...rowOf(true), changed: one }],
     ['root', role('carl@example.org'), { ...rowOf(true), changed: { account_invitations: 1 } }],
+    [
+      'readerRoot',
+      role('bob@example.org'),
+      { ...rowOf(true), changed: { ...one, account_invitations: 1 } },
+    ],
     ['ada', role('ada@example.org'), nothing(false)],
     ['nobody', role('ada@example.org'), nothing(false)],
     [
@@ -28,6 +33,14 @@ export function memberCases(): readonly Case[] {
       { ...rowOf(true), changed: { ...one, oauth_grants: 2, oauth_artifacts: 1 } },
     ],
     ['root', remove('carl@example.org'), { ...rowOf(true), changed: { account_invitations: 1 } }],
+    [
+      'readerRoot',
+      remove('bob@example.org'),
+      {
+        ...rowOf(true),
+        changed: { ...one, account_invitations: 1, oauth_grants: 2, oauth_artifacts: 1 },
+      },
+    ],
     ['ada', remove('ada@example.org'), nothing(false)],
     ['nobody', remove('ada@example.org'), nothing(false)],
     // The invitation that has run out goes with it.

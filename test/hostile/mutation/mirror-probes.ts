@@ -30,6 +30,6 @@ export function mirrorProbes(world: World): readonly Probe[] {
     probe(`delete from ${table} where ${one}`, 1, 1),
     probe(`update ${table} set is_current = false where ${pair}`, 2, 2),
     probe(`update ${table} set is_current = false where ${one}`, 1, 1),
-    probe(`update ${table} set embedding = embedding where namespace = ${leavingId}`, 1, 0),
+    probe(`update ${table} set embedding = embedding where namespace = ${leavingId}`, 3, 0),
   ]
 }

@@ -2,6 +2,11 @@
 import { nothing, rowOf, type Case } from './function-cases.ts'
 import type { World } from './world.ts'
 
+/** Guards of a partition when it has just been built; of rights there are none. */
+export const guardsOfBuild = 'select public.partition_guards(vector_partition_build()) as r'
+const context = '(namespace = ( SELECT context_namespace() AS context_namespace))'
+export const guardsOfPartition = `1; true true; own_namespace * ${context} ${context}`
+
 export function removalCases(world: World): readonly Case[] {
   const count = (table: string, ...namespaces: readonly string[]) =>
     (world.rows.get(table) ?? []).filter(({ columns }) =>
@@ -36,6 +41,7 @@ export function removalCases(world: World): readonly Case[] {
           { ...rowOf(1), changed: { vector_partitions: 1 } },
         ],
         ['job', 'select vector_partition_build() as r', nothing(null)],
+        ['leavingJob', guardsOfBuild, rowOf(guardsOfPartition)],
       ]
     : []
   return [

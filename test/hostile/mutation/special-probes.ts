@@ -1,4 +1,6 @@
 /** Guards that ask for a moment of their own: another isolation, a change in the midst of a call (Postgres). */
+import { rowOf } from './function-cases.ts'
+import { guardsOfBuild, guardsOfPartition } from './removal-probes.ts'
 import type { Probe } from './probes.ts'
 import type { World } from './world.ts'
 
@@ -20,6 +22,19 @@ export function specialProbes(world: World): readonly SpecialProbe[] {
         context: '',
         statement: 'update mindglue.embeddings set embedding = embedding',
         expected: { state: 'P0001' },
+      },
+    },
+    {
+      // A server that gives rights on whatever is made.
+      before: `alter default privileges for role mindglue_owner in schema mindglue
+        grant all on tables to public, mindglue_app, mindglue_job`,
+      probe: {
+        about: ['vector_partition_build'],
+        name: 'a job: build a partition where new tables are everybody’s',
+        role: 'mindglue_job',
+        context: hostile.agent(BigInt(leavingId), 'job', 'aqj'),
+        statement: guardsOfBuild,
+        expected: rowOf(guardsOfPartition),
       },
     },
     {

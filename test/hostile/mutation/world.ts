@@ -44,6 +44,7 @@ export async function openWorld(): Promise<World> {
   }
   await installReplay(owner)
   await installCalls(owner)
+  await owner.ownerTransaction((_, script) => script(partitionGuards))
   const undone: World['undone'] = async (work) => {
     const end = new Error('undone')
     let done: { value: Awaited<ReturnType<typeof work>> } | undefined
@@ -98,6 +99,22 @@ function parseColumns(text: string): Row['columns'] {
 /** A memory that the reader has and of which home has the traces alone. */
 export const strayId = '01890000-0000-7000-8000-00000000d001'
 
+/** What guards the partition that its caller has just built, and what the application and a job may do with it. */
+const partitionGuards = `
+  create function public.partition_guards(copied bigint) returns text language plpgsql volatile as $$
+  declare part oid := to_regclass('mindglue.partitioned_embeddings_' || mindglue.context_namespace());
+  begin
+    return concat_ws('; ', copied,
+      (select c.relrowsecurity || ' ' || c.relforcerowsecurity from pg_class c where c.oid = part),
+      (select string_agg(concat_ws(' ', p.polname, p.polcmd, pg_get_expr(p.polqual, part),
+        pg_get_expr(p.polwithcheck, part)), ', ') from pg_policy p where p.polrelid = part),
+      (select string_agg(r.role || ' ' || v.verb, ', ')
+        from unnest(array['mindglue_app', 'mindglue_job', 'public']) as r (role)
+        cross join unnest(array['select', 'insert', 'update', 'delete']) as v (verb)
+        where has_table_privilege(r.role, part, v.verb)));
+  end
+  $$`
+
 interface Ids {
   readonly home: bigint
   readonly reader: bigint
@@ -144,6 +161,9 @@ function furnish(
     insert into mentions values (${home}, 78, -2000);
     insert into memory_keys select namespace, '${strayId}', 1, key_id, epoch, token from memory_keys
       where namespace = ${home} limit 1;
+    -- A key of a version that is not there, of a memory that is shown under grants.
+    insert into memory_keys select namespace, id, 7, key_id, epoch, token from memory_keys
+      where namespace = ${home} and id = '${factId}';
     insert into feedback select m.namespace, m.id, a.agent, 'helpful', now() from memories m
       cross join unnest(array['ada', 'bob', 'eve']) as a (agent) where m.is_current;
     insert into feedback values (${home}, '${strayId}', 'ada', 'wrong', now());
@@ -177,7 +197,8 @@ function furnish(
       (decode(repeat('03', 32), 'hex'), 'reset', 'bob@example.org', now() + interval '1 hour');
     insert into account_delays values ('\\x01', 4, now(), now() + interval '1 hour'),
       ('\\x02', 4, now(), now() + interval '1 hour'),
-      ('\\x03', 4, now() - interval '2 days', now() - interval '1 day');
+      ('\\x03', 4, now() - interval '2 days', now() - interval '1 day'),
+      ('\\x04', 4, now() - interval '2 days', now() + interval '1 day');
     insert into account_members (namespace, account, agent, role, added_by) values
       (${home}, '01890000-0000-7000-8000-00000000a001', 'ada', 'member', 'root'),
       (${reader}, '01890000-0000-7000-8000-00000000a001', 'ada', 'reader', 'root'),
@@ -195,6 +216,12 @@ function furnish(
       ('01890000-0000-7000-8000-00000000c005', ${reader}, 'ada', '', 'read', decode(repeat('05', 32), 'hex'), 'root', null);
     insert into api_keys (id, namespace, agent, label, scopes, created_by, revoked_at) values
       ('01890000-0000-7000-8000-00000000c004', ${home}, 'ada', '', 'read', 'root', now());
+    -- One secret of before that is good no more, one that still is; and a use that is still to come.
+    update api_keys set rotated_at = now() - interval '1 hour', previous_hash = decode(repeat('0a', 32), 'hex'),
+      previous_until = now() - interval '1 minute', last_used_at = '2100-01-01'
+      where id = '01890000-0000-7000-8000-00000000c002';
+    update api_keys set rotated_at = now() - interval '1 hour', previous_hash = decode(repeat('0b', 32), 'hex'),
+      previous_until = now() + interval '1 hour' where id = '01890000-0000-7000-8000-00000000c005';
     insert into root_keys (key_id, key_check) values (99, '\\x00'), (98, '\\x00') on conflict do nothing;
     delete from due;
     insert into due values ('embed', '2026-01-01', ${home}), ('embed', '2026-01-02', ${home}),
@@ -208,16 +235,20 @@ function furnish(
       request_id, resource_ids, resource_count, counts from audit_events where namespace = ${home};
     -- Programs that people let in: one that is used, one whose time is over.
     insert into oauth_clients (id, metadata, used_at, expires_at) values
-      ('c-1', '{}', now(), now() + interval '1 hour'), ('c-2', '{}', null, now() - interval '1 minute');
+      ('c-1', '{}', now(), now() + interval '1 hour'), ('c-2', '{}', null, now() - interval '1 minute'),
+      ('c-3', '{}', now(), now() + interval '1 hour');
     insert into oauth_grants (id, account, client, namespace, scopes, used_at, expires_at) values
       ('01890000-0000-7000-8000-00000000e001', '01890000-0000-7000-8000-00000000a001', 'c-1', ${home}, 'read', now(), now() + interval '1 hour'),
       ('01890000-0000-7000-8000-00000000e002', '01890000-0000-7000-8000-00000000a001', 'c-1', ${reader}, 'read', '2001-01-01', now() + interval '1 hour'),
       ('01890000-0000-7000-8000-00000000e003', '01890000-0000-7000-8000-00000000a002', 'c-1', ${reader}, 'read', '2100-01-01', now() + interval '1 hour'),
-      ('01890000-0000-7000-8000-00000000e004', '01890000-0000-7000-8000-00000000a001', 'c-1', ${home}, 'late', '2000-01-01', now() - interval '1 minute');
+      ('01890000-0000-7000-8000-00000000e004', '01890000-0000-7000-8000-00000000a001', 'c-1', ${home}, 'late', '2000-01-01', now() - interval '1 minute'),
+      ('01890000-0000-7000-8000-00000000e005', '01890000-0000-7000-8000-00000000a002', 'c-3', ${reader}, 'read', '2100-01-01', now() + interval '1 hour');
     insert into oauth_artifacts (id_hash, grant_id, payload, expires_at) values
       (decode(repeat('31', 32), 'hex'), '01890000-0000-7000-8000-00000000e001', '\\x00', now() + interval '1 hour'),
       (decode(repeat('32', 32), 'hex'), '01890000-0000-7000-8000-00000000e002', '\\x00', now() - interval '1 minute'),
       (decode(repeat('33', 32), 'hex'), '01890000-0000-7000-8000-00000000e003', '\\x00', now() + interval '1 hour');
+    insert into oauth_artifacts (id_hash, payload, consumed_at, expires_at) values
+      (decode(repeat('34', 32), 'hex'), '\\x00', now(), now() + interval '1 hour');
     -- One id in two namespaces: an event, and a memory that is another agent's there and trusted less.
     insert into audit_events select (jsonb_populate_record(e, jsonb_build_object('namespace', ${reader}))).*
       from audit_events e where namespace = ${leaving} limit 1;
@@ -230,5 +261,10 @@ function furnish(
     update memories set version = 5, trust = 0 where id = '${earlierId}';
     insert into embeddings select ${leaving}, document, embedding from embeddings
       where namespace = ${home} and document > 0 limit 1;
+    -- A private memory's and an earlier version's, which are in no partition.
+    insert into embeddings (namespace, document, embedding, is_current)
+      select ${leaving}, o.document, e.embedding, o.is_current from embeddings e
+      cross join (values (-5, true), (900005, false)) as o (document, is_current)
+      where e.namespace = ${leaving};
   `
 }
