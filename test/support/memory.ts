@@ -50,6 +50,8 @@ export interface TestMemoryOptions {
   readonly profile?: Profile
   /** Connections to a Postgres server; 10 when left out. */
   readonly poolMax?: number
+  /** Of a statement on a Postgres server, the product's own when left out. */
+  readonly statementTimeoutMs?: number
 }
 
 /** As a process does when it starts. */
@@ -62,7 +64,9 @@ export async function noteRootKey(
 }
 
 export async function openTestMemory(options: TestMemoryOptions = {}): Promise<TestMemory> {
-  const test = await openTestDatabase({ postgres: { poolMax: options.poolMax ?? 10 } })
+  const { poolMax = 10, statementTimeoutMs } = options
+  const timeout = statementTimeoutMs !== undefined && { statementTimeoutMs }
+  const test = await openTestDatabase({ postgres: { poolMax, ...timeout } })
   const embedder =
     options.embedder === undefined
       ? createEmbedder({ embedder: 'static' })
