@@ -2,7 +2,7 @@
 import type { SourcePattern } from './sources.ts'
 
 const crypto =
-  /^(?:crypto\/(?:credentials|derive|envelope|fernet|keyring|keystore-record|namespace-keys|sealed-box|secret-cache|term-hash)|graph\/entity-names|memory\/(?:cursor|fields|grant-mark|vector-token)|database\/scope)\.ts$/u
+  /^(?:crypto\/(?:credentials|derive|envelope|fernet|keyring|keystore-record|namespace-keys|sealed-box|secret-cache|term-hash)|graph\/entity-names|memory\/(?:cursor|fields|grant-mark|vector-token)|database\/scope|namespaces\/instructions|accounts\/clients)\.ts$/u
 
 const form = (pattern: RegExp, ...instead: readonly string[]): SourcePattern => ({
   files: crypto,
@@ -39,6 +39,24 @@ export const bindings: readonly SourcePattern[] = [
     `{ column: 'content-key', id, version: 77 }`,
     `{ column: 'index-key', id, version }`,
   ),
+  form(
+    /contentKeySlot\('instructions', 0\)/gu,
+    `contentKeySlot('', 0)`,
+    `contentKeySlot('instructions', 7)`,
+  ),
+  form(/^const column = 'instructions'$/gu, `const column = ''`),
+  form(
+    /\{ namespace: 0n, id: idHash\.toString\('hex'\), version: 0, column: kind \}/gu,
+    `{ namespace: 1n, id: idHash.toString('hex'), version: 0, column: kind }`,
+    `{ namespace: 0n, id: '', version: 0, column: kind }`,
+    `{ namespace: 0n, id: idHash.toString('hex'), version: 1, column: kind }`,
+    `{ namespace: 0n, id: idHash.toString('hex'), version: 0, column: '' }`,
+  ),
+  {
+    files: /^accounts\/clients\.ts$/u,
+    pattern: /\$\{(?:kind|id)\}(?=[`|])/gu,
+    instead: () => [''],
+  },
   form(/`entity\/\$\{entity\}`/gu, `'entity/'`),
   form(/`namespace\/\$\{profile\}`/gu, `'namespace/'`),
   form(/version: plainBelow \?\? 0/gu, 'version: 0'),

@@ -17,6 +17,7 @@ import { blindIndex, hashTerm } from '../../../src/crypto/term-hash.ts'
 import envelope from '../../crypto/vectors/envelope.json' with { type: 'json' }
 import fernet from '../../crypto/vectors/fernet.json' with { type: 'json' }
 import hierarchy from '../../crypto/vectors/hierarchy.json' with { type: 'json' }
+import { artifacts, instructions } from './kept-probes.ts'
 import { contexts, cursors, files, rows } from './place-probes.ts'
 import { damaged, failures, hex, holds, material, refuses, ringOf } from './verdict.ts'
 
@@ -33,6 +34,8 @@ export async function brokenBindings(): Promise<readonly string[]> {
     files,
     cursors,
     contexts,
+    instructions,
+    artifacts,
   ]
   for (const probe of probes) {
     try {
@@ -252,6 +255,8 @@ function labels(): void {
     'mindglue/namespace/v1|7': keyInfo.namespace(7n),
     'mindglue/wrap/v1': keyInfo.wrap,
     'mindglue/grant-mark/v1': keyInfo.grantMark,
+    'mindglue/artifact/v1': keyInfo.artifact,
+    'mindglue/form/v1': keyInfo.form,
     'mindglue/webhook/v1|a': keyInfo.record('webhook', 'a'),
     'mindglue/installation/cursor/v1': keyInfo.installation('cursor'),
   }

@@ -4,7 +4,7 @@ import nacl from 'tweetnacl'
 import { deriveKey } from '../../../src/crypto/derive.ts'
 import { EnvelopeKey, open } from '../../../src/crypto/envelope.ts'
 import { chunkBytes, generateKeyPair, openSealed, sealTo } from '../../../src/crypto/sealed-box.ts'
-import { compileSql, nothing, type Database, type Sql } from '../../../src/database/database.ts'
+import { compileSql, type Database } from '../../../src/database/database.ts'
 import { contextPads, createScope, installContextKey } from '../../../src/database/scope.ts'
 import { readEntityName, writeEntityName } from '../../../src/graph/entity-names.ts'
 import { openCursor, sealCursor, type CursorBinding } from '../../../src/memory/cursor.ts'
@@ -13,9 +13,9 @@ import { openMark, sealMark } from '../../../src/memory/grant-mark.ts'
 import { openVector, sealVector } from '../../../src/memory/vector-token.ts'
 import type { NamespaceSettings } from '../../../src/operation.ts'
 import hierarchy from '../../crypto/vectors/hierarchy.json' with { type: 'json' }
-import { damaged, hex, holds, material, refuses, ringOf } from './verdict.ts'
+import { damaged, fakeSql, hex, holds, material, refuses, ringOf } from './verdict.ts'
 
-const settings: NamespaceSettings = {
+export const settings: NamespaceSettings = {
   namespace: 7n,
   name: 'home',
   revision: 1,
@@ -32,7 +32,7 @@ const settings: NamespaceSettings = {
   documentCount: 0,
   meanLength: 12,
 }
-const plain: NamespaceSettings = { ...settings, keys: undefined, profile: 'off' }
+export const plain: NamespaceSettings = { ...settings, keys: undefined, profile: 'off' }
 
 export function rows(): void {
   const elsewhere = { ...settings, namespace: 8n }
@@ -194,15 +194,4 @@ export async function contexts(): Promise<void> {
     (error: unknown) => error instanceof Error && error.name === 'AppError',
   )
   holds('another installation’s secret is refused', refused)
-}
-
-function fakeSql(answer: (...query: Parameters<Sql>) => unknown[]): Sql {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what is asked here has these rows
-  const send = (...query: Parameters<Sql>) => Promise.resolve(answer(...query) as never[])
-  return Object.assign(send, {
-    dialect: { engine: 'embedded', vectorType: nothing } as const,
-    stream: () => () => {
-      throw new Error('no stream')
-    },
-  })
 }

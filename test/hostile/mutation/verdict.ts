@@ -1,4 +1,5 @@
 /** What probes without a database have in common: what must hold, what must be refused, and the keys of the vectors. */
+import { nothing, type Sql } from '../../../src/database/database.ts'
 import { Keyring } from '../../../src/crypto/keyring.ts'
 import { parseRootKeys } from '../../../src/crypto/root-ring.ts'
 import hierarchy from '../../crypto/vectors/hierarchy.json' with { type: 'json' }
@@ -44,3 +45,15 @@ export const material = {
 }
 export const ringOf = (...keyBytes: Buffer[]): Keyring =>
   new Keyring(parseRootKeys(keyBytes.map((bytes) => bytes.toString('base64')).join(' ')))
+
+/** A database that gives these rows for whatever it is sent. */
+export function fakeSql(answer: (...query: Parameters<Sql>) => unknown[]): Sql {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what is asked here has these rows
+  const send = (...query: Parameters<Sql>) => Promise.resolve(answer(...query) as never[])
+  return Object.assign(send, {
+    dialect: { engine: 'embedded', vectorType: nothing } as const,
+    stream: () => () => {
+      throw new Error('no stream')
+    },
+  })
+}
