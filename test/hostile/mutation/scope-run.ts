@@ -10,7 +10,7 @@ import { openTestMemory } from '../../support/memory.ts'
 import { contextOf, inlined, installReplay } from '../../support/replay.ts'
 import { scopeExtras } from './scope-extras.ts'
 import { markOf, sitesOf } from './sources.ts'
-import { besideTwin, installTwin } from './twin.ts'
+import { besideTwin, installTwin, type Beside } from './twin.ts'
 
 /** A number that nobody has. */
 const twin = 9_000_000_000_000_000_001n
@@ -29,7 +29,7 @@ const sites = sitesOf('scope')
 const isWanted = (id: string): boolean => wanted.size === 0 || wanted.has(id)
 const tries = new Map<string, number>()
 const killed = new Map<string, string>()
-const findings: string[] = []
+const findings = new Set<string>()
 
 // A statement of the program takes a copy of its namespace with it here, many times.
 const memory = await openTestMemory({ profile: 'off', statementTimeoutMs: 600_000 })
@@ -55,7 +55,7 @@ await scopeExtras(memory, writing)
 await memory.test.close()
 const open = sites.filter(({ id }) => isWanted(id) && !killed.has(id))
 process.stdout.write(
-  `${JSON.stringify({ sites, killed: [...killed], open: open.map(({ id }) => [id, tries.get(id) ?? 0]), findings })}\n`,
+  `${JSON.stringify({ sites, killed: [...killed], open: open.map(({ id }) => [id, tries.get(id) ?? 0]), findings: [...findings] })}\n`,
 )
 
 function observe(sql: Sql): Interceptor {
@@ -84,23 +84,51 @@ function observe(sql: Sql): Interceptor {
 
 async function examine(sql: Sql, own: bigint, statement: SqlText, marks: readonly string[]) {
   const text = inlined(statement)
+  const isNoticed = watcher(sql, own, text)
   const left = marks.filter((id) => isWanted(id) && !killed.has(id))
-  const beside = statesFor(text)
-  if (await isNoticed(sql, own, text, beside, [])) {
-    findings.push(text)
-    return
-  }
   for (const id of left) {
     tries.set(id, (tries.get(id) ?? 0) + 1)
-    if (await isNoticed(sql, own, text, beside, [id])) killed.set(id, 'alone')
+    if (await isNoticed(id)) killed.set(id, 'alone')
   }
   // What holds twice in one statement holds once without the other.
   for (const id of left.filter((each) => !killed.has(each))) {
     for (const other of nearest(marks, id)) {
-      if (await isNoticed(sql, own, text, beside, [other])) continue
-      if (await isNoticed(sql, own, text, beside, [other, id])) killed.set(id, `without ${other}`)
+      if (await isNoticed(other)) continue
+      if (await isNoticed(other, id)) killed.set(id, `without ${other}`)
       if (killed.has(id)) break
     }
+  }
+}
+
+/**
+ * Tells whether a statement sees the twin without some of its scopes. That it does not see it as it is, is
+ * asked where a mutant does, and nothing twice: a copy of the namespace costs more than the statement.
+ */
+function watcher(sql: Sql, own: bigint, text: string): (...without: string[]) => Promise<boolean> {
+  const answers = new Map<string, Promise<string>>()
+  const run = (without: readonly string[], beside: Beside): Promise<string> => {
+    const name = [beside.twin, beside.isOther, beside.emptied, ...without].join()
+    const answer =
+      answers.get(name) ??
+      besideTwin(sql, own, everywhere(without.reduce(withoutScope, text)), beside)
+    answers.set(name, answer)
+    return answer
+  }
+  const sees = async (without: readonly string[], emptied: string, isOther: boolean) => {
+    const alone = await run(without, { twin: null, isOther: false, emptied })
+    return alone !== (await run(without, { twin, isOther, emptied }))
+  }
+  const places = statesFor(text).flatMap((emptied) => [
+    [emptied, false] as const,
+    [emptied, true] as const,
+  ])
+  return async (...without) => {
+    for (const [emptied, isOther] of places) {
+      if (!(await sees(without, emptied, isOther))) continue
+      if (!(await sees([], emptied, isOther))) return true
+      findings.add(text)
+    }
+    return false
   }
 }
 
@@ -118,26 +146,9 @@ function statesFor(text: string): readonly string[] {
   return ['', ...own, 'all', 'renewed', ...(text.includes('is_current') ? ['retired'] : [])]
 }
 
-/** Whether a statement, or what is left of it without some of its scopes, sees the twin. */
-async function isNoticed(
-  sql: Sql,
-  own: bigint,
-  text: string,
-  states: readonly string[],
-  without: readonly string[],
-): Promise<boolean> {
-  const mutated = without.reduce((rest, id) => withoutScope(rest, id), text)
-  // Places of rows that somebody else names are those of the twin as well.
-  const everywhere = mutated.replace(/= any\('\{[^']*\}'::tid\[\]\)/u, 'is not null')
-  for (const emptied of states) {
-    const [alone, beside, other] = await besideTwin(sql, own, everywhere, [
-      { twin: null, isOther: false, emptied },
-      { twin, isOther: false, emptied },
-      { twin, isOther: true, emptied },
-    ])
-    if (alone !== beside || alone !== other) return true
-  }
-  return false
+/** Places of rows that somebody else names are those of the twin as well. */
+function everywhere(text: string): string {
+  return text.replace(/= any\('\{[^']*\}'::tid\[\]\)/u, 'is not null')
 }
 
 function withoutScope(text: string, id: string): string {

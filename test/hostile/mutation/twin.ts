@@ -165,21 +165,18 @@ export interface Beside {
   readonly emptied: string
 }
 
-/** What each statement does, one after the other on the same state. */
+/** What a statement does in that state. */
 export async function besideTwin(
   sql: Sql,
   own: bigint,
   text: string,
-  states: readonly Beside[],
-): Promise<string[]> {
-  const rows = await sql<{ seen: string }>`
-    select public.beside_twin(${text}, ${own}::bigint, s.twin, s.other, s.emptied)::text as seen
-    from unnest(${states.map(({ twin }) => twin)}::bigint[],
-      ${states.map(({ isOther }) => isOther)}::boolean[],
-      ${states.map(({ emptied }) => emptied)}::text[])
-      with ordinality as s (twin, other, emptied, place)
-    order by s.place`
-  return rows.map(({ seen }) => comparable(seen))
+  { twin, isOther, emptied }: Beside,
+): Promise<string> {
+  const [row] = await sql<{ seen: string }>`
+    select public.beside_twin(${text}, ${own}::bigint, ${twin}::bigint, ${isOther}::boolean,
+      ${emptied})::text as seen`
+  if (row === undefined) throw new TypeError('no answer')
+  return comparable(row.seen)
 }
 
 /** Rows in any order: nothing promises one among equals. */
