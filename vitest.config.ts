@@ -8,14 +8,8 @@ import ClosingLineReporter from './test/support/closing-line-reporter.ts'
 
 const { TEST_DATABASE_URL, TEST_REDIS_URL } = process.env
 
-/** The mutation suite has a run of its own: `npm run test:mutation`. */
 const ordinary = ['test/**/*.test.ts']
-const exclude = [
-  '**/node_modules/**',
-  'dist/**',
-  '.cache/**',
-  ...(process.env['MUTATION'] === '1' ? [] : ['test/hostile/mutation.test.ts']),
-]
+const exclude = ['**/node_modules/**', 'dist/**', '.cache/**']
 
 /** A file that opens a test database, or the whole server over one, depends on the engine. */
 const usesDatabase = readdirSync('test', { recursive: true, encoding: 'utf8' })
