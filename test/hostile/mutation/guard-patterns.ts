@@ -26,7 +26,7 @@ const scope =
   /\b[a-z]\.(?:namespace|grantee) = (?:mindglue\.context_namespace\(\)|own|home|new\.namespace|context\[\d\]::bigint|%s|[a-z]\.namespace|used\.namespace)(?!\w)/gu
 /** A column of a row compared with anything but a namespace. */
 const comparison =
-  /\b[a-z]\.(?!namespace\b|grantee\b)\w+ (?:=|<>|<=?|>=?) (?:any \(\w+\)|context\[\d\]::\w+|clock_timestamp\(\)|\d+|[a-z_]+(?:\.\w+)?)(?![\w(.])|\b[a-z]\.\w+ is (?:not )?null|\b(?<!not )[a-z]\.is_current\b/gu
+  /\b[a-z]\.(?!namespace\b|grantee\b)\w+ (?:=|<>|<=?|>=?) (?:any \(\w+\)|context\[\d\]::\w+|clock_timestamp\(\)|\d+|[a-z_]+(?:\.\w+)?)(?![\w(.]| for (?:key share|update|share))|\b[a-z]\.\w+ is (?:not )?null|\b(?<!not )[a-z]\.is_current\b/gu
 /** Who may: a flag of the context. */
 const authority =
   /mindglue\.context_(?:sees_all|is_job)\(\)|\b[a-z]\.agent = mindglue\.context_agent\(\)|mindglue\.context_namespace\(\) is not null|coalesce\(\(mindglue\.verified_context\(\)\)\[3\] like '%\w%', false\)|\(mindglue\.verified_context\(\)\)\[1\] is not null|\b(?:parts|context)\[3\] = 'g'|\bheld\.includes_shared\b/gu
@@ -47,6 +47,12 @@ export const functionGuards: readonly Guard[] = [
     pattern:
       /\bfor (?:key share|update|share)\b(?: skip locked)?|\bperform pg_advisory_xact_lock\([^;]*\);/gu,
     instead: '',
+  },
+  // Which row is locked; nothing else comes of it.
+  {
+    kind: 'lock in a function',
+    pattern: /\b[a-z]\.(?!namespace\b)\w+ = \w+(?:\.\w+)?(?= for (?:key share|update|share))/gu,
+    instead: 'true',
   },
   {
     kind: 'lock in a function',
