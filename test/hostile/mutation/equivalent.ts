@@ -33,11 +33,6 @@ export const equivalents: readonly Equivalent[] = [
     name: `live_grant, 1. context[3] = 'g'`,
     why: 'a context of an agent has three parts: it names no grant, and no row compares equal with null',
   },
-  {
-    kind: 'lock in a function',
-    name: 'oauth_artifact_put, 1. for key share',
-    why: 'the foreign key of the row that is added next takes the same lock on the same row',
-  },
 ]
 
 /** Whether a mutant is on the list. */

@@ -44,6 +44,16 @@ export function lockProbes(world: World): readonly LockProbe[] {
   return [
     ...purged,
     {
+      // A new row asks for its foreign key; one that is there already is written without.
+      about: 'oauth_artifact_put',
+      name: 'what is kept again waits for whoever ends its consent',
+      ...nobody,
+      held: `select from oauth_grants where id = '01890000-0000-7000-8000-00000000e001' for update`,
+      call: `select oauth_artifact_put(decode(repeat('31', 32), 'hex'),
+        '01890000-0000-7000-8000-00000000e001', '\\x00', 60, null, null) as r`,
+      expected: gaveUp,
+    },
+    {
       about: 'account_mail_add',
       name: 'mails to one address are counted one after the other',
       ...nobody,
