@@ -1,4 +1,4 @@
-/** Functions of accounts, their sessions, mails and attempts, which nobody calls with a context. */
+/** Functions of accounts, their sessions, mails and attempts, which the program calls under the mark of a directory. */
 import { hash, none, nothing, rowOf, uuid, wrote, type Case } from './function-cases.ts'
 import type { Expected } from './probes.ts'
 import type { World } from './world.ts'
@@ -9,42 +9,43 @@ export function accountCases(world: World): readonly Case[] {
     `select namespace::text || agent as r from account_enter(${uuid(session)}, ${account}, '${name}')`
   const accept = (code: string, account: string) =>
     `select account_accept(${hash(code)}, ${account}) as r`
+  const own = (namespace: string) => `select account_own(${bob}, ${namespace}, 'bob') as r`
   const call = (text: string): string => `select account_${text} as r`
-  const nobody = (text: string, expected: Expected): Case => ['nobody', text, expected]
+  const directory = (text: string, expected: Expected): Case => ['directory', text, expected]
   return [
-    nobody(enter('b001', ada), rowOf(`${world.homeId}ada`)),
-    nobody(enter('b001', ada, 'reader'), rowOf(`${world.readerId}ada`)),
-    nobody(enter('b001', bob, 'reader'), none),
-    nobody(enter('b002', bob), none),
-    nobody(enter('b003', ada), none),
-    nobody(enter('b001', ada, 'leaving'), none),
-    nobody(accept('12', bob), {
+    directory(enter('b001', ada), rowOf(`${world.homeId}ada`)),
+    directory(enter('b001', ada, 'reader'), rowOf(`${world.readerId}ada`)),
+    directory(enter('b001', bob, 'reader'), none),
+    directory(enter('b002', bob), none),
+    directory(enter('b003', ada), none),
+    directory(enter('b002', bob, 'leaving'), none),
+    directory(accept('12', bob), {
       ...rowOf('home'),
       changed: { account_invitations: 1, account_members: 1 },
     }),
-    nobody(accept('12', ada), nothing(null)),
-    nobody(accept('11', bob), nothing(null)),
-    nobody(accept('14', bob), nothing(null)),
-    nobody(accept('15', bob), nothing(null)),
-    nobody(call(`is_invited('bob@example.org')`), rowOf(true)),
-    nobody(call(`is_invited('ada@example.org')`), rowOf(false)),
-    nobody(call(`is_invited('late@example.org')`), rowOf(false)),
-    nobody(
+    directory(accept('12', ada), nothing(null)),
+    directory(accept('11', bob), nothing(null)),
+    directory(accept('14', bob), nothing(null)),
+    directory(accept('15', bob), nothing(null)),
+    directory(call(`is_invited('bob@example.org')`), rowOf(true)),
+    directory(call(`is_invited('ada@example.org')`), rowOf(false)),
+    directory(call(`is_invited('late@example.org')`), rowOf(false)),
+    directory(
       `select namespace_name || agent as r from account_memberships(${bob})`,
       rowOf('readerbob'),
     ),
-    nobody(`select email as r from account_read(${ada})`, rowOf('ada@example.org')),
-    nobody(
+    directory(`select email as r from account_read(${ada})`, rowOf('ada@example.org')),
+    directory(
       `select is_known_network as r from account_find('ada@example.org', '\\x01')`,
       rowOf(true),
     ),
-    nobody(
+    directory(
       `select is_known_network as r from account_find('ada@example.org', '\\x02')`,
       rowOf(false),
     ),
-    nobody(call(`rehash(${ada}, 'hash', 'new')`), wrote({ accounts: 1 })),
-    nobody(call(`rehash(${ada}, 'other', 'new')`), wrote({})),
-    nobody(call(`change_password(${ada}, 'hash', 'new')`), {
+    directory(call(`rehash(${ada}, 'hash', 'new')`), wrote({ accounts: 1 })),
+    directory(call(`rehash(${ada}, 'other', 'new')`), wrote({})),
+    directory(call(`change_password(${ada}, 'hash', 'new')`), {
       ...rowOf(true),
       changed: {
         oauth_grants: 3,
@@ -54,17 +55,17 @@ export function accountCases(world: World): readonly Case[] {
         account_mails: 2,
       },
     }),
-    nobody(call(`change_password(${ada}, 'other', 'new')`), nothing(false)),
-    nobody(call(`set_totp(${ada}, 2, 6)`), wrote({ accounts: 1 })),
-    nobody(call(`use_totp(${ada}, 6)`), { ...rowOf(true), changed: { accounts: 1 } }),
-    nobody(call(`use_totp(${ada}, 5)`), nothing(false)),
-    nobody(call(`session_find(${uuid('b001')})`), rowOf(ada.slice(1, -1))),
-    nobody(call(`session_find(${uuid('b003')})`), nothing(null)),
-    nobody(call(`session_end(${ada}, null)`), wrote({ account_sessions: 2 })),
-    nobody(call(`session_end(${ada}, ${uuid('b001')})`), wrote({ account_sessions: 1 })),
-    nobody(call(`session_end(${bob}, ${uuid('b001')})`), wrote({})),
-    nobody(call(`redeem(${hash('02')}, ${uuid('a009')}, 'new')`), nothing(null)),
-    nobody(call(`redeem(${hash('01')}, ${uuid('a009')}, 'new')`), {
+    directory(call(`change_password(${ada}, 'other', 'new')`), nothing(false)),
+    directory(call(`set_totp(${ada}, 2, 6)`), wrote({ accounts: 1 })),
+    directory(call(`use_totp(${ada}, 6)`), { ...rowOf(true), changed: { accounts: 1 } }),
+    directory(call(`use_totp(${ada}, 5)`), nothing(false)),
+    directory(call(`session_find(${uuid('b001')})`), rowOf(ada.slice(1, -1))),
+    directory(call(`session_find(${uuid('b003')})`), nothing(null)),
+    directory(call(`session_end(${ada}, null)`), wrote({ account_sessions: 2 })),
+    directory(call(`session_end(${ada}, ${uuid('b001')})`), wrote({ account_sessions: 1 })),
+    directory(call(`session_end(${bob}, ${uuid('b001')})`), wrote({})),
+    directory(call(`redeem(${hash('02')}, ${uuid('a009')}, 'new')`), nothing(null)),
+    directory(call(`redeem(${hash('01')}, ${uuid('a009')}, 'new')`), {
       ...rowOf(ada.slice(1, -1)),
       changed: {
         oauth_grants: 3,
@@ -74,41 +75,42 @@ export function accountCases(world: World): readonly Case[] {
         account_sessions: 2,
       },
     }),
-    nobody(call(`attempt(array['\\x01'::bytea], array[3], array[60]) > 0`), {
+    directory(call(`attempt(array['\\x01'::bytea], array[3], array[60]) > 0`), {
       ...rowOf(true),
       // One that is long over goes.
       changed: { account_delays: 1 },
     }),
-    nobody(call(`attempt(array['\\x09'::bytea], array[3], array[60])`), {
+    directory(call(`attempt(array['\\x09'::bytea], array[3], array[60])`), {
       ...rowOf(0),
       changed: { account_delays: 3 },
     }),
-    nobody(call(`attempt(array_fill('\\x09'::bytea, array[9]), array[3], array[60])`), {
+    directory(call(`attempt(array_fill('\\x09'::bytea, array[9]), array[3], array[60])`), {
       state: '22023',
     }),
-    nobody(
+    directory(
       `select count(*)::int as r from generate_series(1, 101) n cross join lateral
         account_session_add(gen_random_uuid(), ${ada}, null, n * 0 + 60)`,
       // One that has ended goes, and the two oldest of more than a hundred.
       { ...rowOf(101), changed: { account_sessions: 104 } },
     ),
-    nobody(
+    directory(
       `select count(*)::int as r from generate_series(1, 20) n cross join lateral
         account_session_add(gen_random_uuid(), ${ada}, int4send(n), 60)`,
       { ...rowOf(20), changed: { account_sessions: 21, account_networks: 22 } },
     ),
-    nobody(
-      `select account_own(${bob}, ${world.homeId}, 'bob') as r`,
-      wrote({ account_members: 1 }),
-    ),
-    nobody(call(`attempt_right(array['\\x01'::bytea])`), wrote({ account_delays: 1 })),
-    nobody(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 3)`), {
+    ['root', own(world.homeId), wrote({ account_members: 1 })],
+    ['root', own(world.readerId), wrote({})],
+    ['ada', own(world.homeId), wrote({})],
+    ['nobody', own(world.homeId), wrote({})],
+    directory(own(world.homeId), wrote({})),
+    directory(call(`attempt_right(array['\\x01'::bytea])`), wrote({ account_delays: 1 })),
+    directory(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 3)`), {
       ...rowOf(true),
       changed: { account_mails: 2 },
     }),
-    nobody(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 1)`), nothing(false)),
+    directory(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 1)`), nothing(false)),
     // A code of another kind stays good.
-    nobody(call(`mail_add(${hash('09')}, 'sign-up', 'bob@example.org', 60, 3)`), {
+    directory(call(`mail_add(${hash('09')}, 'sign-up', 'bob@example.org', 60, 3)`), {
       ...rowOf(true),
       changed: { account_mails: 1 },
     }),

@@ -75,9 +75,10 @@ export const bindings: readonly SourcePattern[] = [
   {
     files: /^database\/scope\.ts$/u,
     pattern:
-      /\$\{(?:actor\.namespace|hexOf\((?:actor\.)?agent\)|flags|expiresIn\(lifeSeconds\)|expires|reader|id|namespace)\}(?=\||`)/gu,
+      /\$\{(?:actor\.namespace|hexOf\((?:actor\.)?agent\)|flags|expiresIn\(\w+\)|expires|reader|id|namespace)\}(?=\||`)/gu,
     instead: () => [''],
   },
+  form(/`\|\|d\|/gu, '`||-|', '`7||d|'),
   // What a key is for.
   form(/'mindglue\/[\w-]+\/v1'/gu, `'mindglue/v1'`),
   form(/\$\{(?:namespace|recordId|purpose|label)\}(?=[`/|])/gu, ''),

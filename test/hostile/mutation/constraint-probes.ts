@@ -160,7 +160,7 @@ export function constraintProbes(world: World): readonly Probe[] {
       `delete from mindglue.accounts where id = ${ada}`,
       wrote({
         accounts: 1,
-        account_members: 2,
+        account_members: 3,
         account_networks: 2,
         account_sessions: 2,
         oauth_grants: 3,

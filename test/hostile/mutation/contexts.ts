@@ -51,6 +51,9 @@ export function contextsOf(world: World): readonly Context[] {
     agent('reader root', readerId, 'root', 'aq'),
     agent('job', homeId, 'job', 'aqj'),
     agent('reader job', readerId, 'job', 'aqj'),
+    { name: 'directory', signed: world.directory, flags: 'd' },
+    // With a namespace in it the mark says nothing.
+    agent('ada with the mark of a directory', homeId, 'ada', 'd'),
     ...['all', 'facts', 'tagged', 'named', 'shared', 'revoked', 'expired'].map((grant) =>
       under(grant),
     ),
@@ -73,6 +76,18 @@ export function contextsOf(world: World): readonly Context[] {
       ...ada,
       name: 'ada of five parts',
       signed: hostile.sign(homeId, hexOf('ada'), '-', inAnHour(), 'more'),
+      isFalse: true,
+    },
+    {
+      name: 'a directory of six parts',
+      signed: hostile.sign('', '', 'd', inAnHour(), '', ''),
+      flags: 'd',
+      isFalse: true,
+    },
+    {
+      name: 'a grant of seven parts',
+      signed: hostile.sign(homeId, '', 'g', inAnHour(), readerId, world.grantId('all'), ''),
+      flags: 'g',
       isFalse: true,
     },
   ]

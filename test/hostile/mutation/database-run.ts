@@ -8,6 +8,7 @@ import { mirrorProbes } from './mirror-probes.ts'
 import { policyProbes } from './policy-probes.ts'
 import { failuresOf, type Probe } from './probes.ts'
 import { wrongRights } from './rights.ts'
+import { relatedProbes } from './related-probes.ts'
 import { specialProbes, type SpecialProbe } from './special-probes.ts'
 import { triggerProbes } from './trigger-probes.ts'
 import type { Sql } from '../../../src/database/database.ts'
@@ -38,17 +39,20 @@ export class DatabaseKillers {
     this.#lockProbes = other ? lockProbes(world) : []
     this.#specialProbes = other ? specialProbes(world) : []
     this.#world = world
-    this.#functionProbes = functionProbes(world)
+    const { all, lifted, silent } = functionProbes(world)
+    this.#functionProbes = all
     this.#lifted = [
-      [liftForce, this.#functionProbes],
+      [liftForce, lifted],
       [() => Promise.resolve(liftMemories), liftedProbes(world)],
       [() => Promise.resolve(liftQuarantine), heldBackProbes(world)],
+      ...relatedProbes(world),
     ]
     this.#probes = [
       ...mirrorProbes(world),
       ...triggerProbes(world),
       ...constraintProbes(world),
       ...policyProbes(world),
+      ...silent,
     ]
   }
 

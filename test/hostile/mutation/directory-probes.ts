@@ -10,6 +10,11 @@ export function directoryCases(world: World): readonly Case[] {
   const add = `select due_add('statistics', '2026-01-01') as r`
   const event = `select audit_append(${uuid('aaaa')}, 'stdio', 'store', 'ok', ${uuid('aaab')}, '{}', 0, '') as r`
   const grantedHome = 'select context_granted_home()::text as r'
+  const find = (name: string) => `select namespace_find('${name}')::text as r`
+  const register = (name: string, namespace: string) =>
+    `select namespace_register('${name}', ${namespace})::text as r`
+  const rootKeys = 'select key_id as r from root_keys_known() where key_id > 97 and key_id < 100'
+  const keys = ['{"r":98}', '{"r":99}']
   const all = [world.homeId, world.readerId, world.leavingId].map((r) => JSON.stringify({ r }))
   const both = all.slice(0, 2)
   return [
@@ -38,11 +43,19 @@ export function directoryCases(world: World): readonly Case[] {
     ...['wrongReader', 'wrongHome', 'wrongGrant', 'revoked', 'expired', 'ada', 'nobody'].map(
       (who): Case => [who, grantedHome, rowOf(null)],
     ),
-    ['nobody', `select namespace_find('home')::text as r`, rowOf(world.homeId)],
-    ['nobody', `select namespace_find('absent') as r`, rowOf(null)],
-    ['nobody', `select namespace_register('home', 5)::text as r`, nothing(world.homeId)],
-    ['nobody', `select namespace_register('reader', 5)::text as r`, nothing(world.readerId)],
-    ['nobody', `select root_key_add(5, '\\x00') as r`, wrote({ root_keys: 1 })],
+    ['directory', find('home'), rowOf(world.homeId)],
+    ['directory', find('absent'), rowOf(null)],
+    ['ghostAppJob', find('reader'), rowOf(world.readerId)],
+    ['ada', find('home'), rowOf(world.homeId), rowOf(world.homeId)],
+    ['ada', find('reader'), nothing(null), rowOf(world.readerId)],
+    ['directory', register('home', '5'), nothing(null)],
+    ['directory', register('reader', world.homeId), nothing(null)],
+    ['directory', register('home', world.homeId), nothing(world.homeId)],
+    ['directory', register('new', '5'), { ...rowOf('5'), changed: { namespace_names: 1 } }],
+    ['directory', `select root_key_add(5, '\\x00') as r`, wrote({ root_keys: 1 })],
+    ['directory', rootKeys, { ...done, rows: keys }],
+    ['ghostAppJob', rootKeys, { ...done, rows: keys }],
+    ['ada', rootKeys, none, { ...done, rows: keys }],
     ['job', `select root_key_remove(99) as r`, wrote({ root_keys: 1 })],
     ['noJob', `select root_key_remove(99) as r`, wrote({})],
   ]

@@ -4,7 +4,8 @@ import { done, type Expected } from './probes.ts'
 export const uuid = (end: string): string => `'01890000-0000-7000-8000-00000000${end}'`
 export const hash = (byte: string): string => `decode(repeat('${byte}', 32), 'hex')`
 
-export type Case = readonly [who: string, call: string, expected: Expected]
+/** `lifted`: where FORCE is lifted and it is otherwise. */
+export type Case = readonly [who: string, call: string, expected: Expected, lifted?: Expected]
 
 /** Nothing returned that says anything, and nothing written. */
 export const nothing = (result: unknown): Expected => ({ ...rowOf(result), changed: {} })

@@ -7,17 +7,28 @@ import { clientCases } from './client-probes.ts'
 import { directoryCases } from './directory-probes.ts'
 import { keyCases } from './key-probes.ts'
 import { memberCases } from './member-probes.ts'
-import type { Probe, Role } from './probes.ts'
+import { silent, type Expected, type Probe, type Role } from './probes.ts'
 import { removalCases } from './removal-probes.ts'
 import { strayId, type World } from './world.ts'
 
-export function functionProbes(world: World): readonly Probe[] {
+export interface FunctionProbes {
+  readonly all: readonly Probe[]
+  /** With FORCE lifted. */
+  readonly lifted: readonly Probe[]
+  /** What is the directory's, asked by those it is not for. */
+  readonly silent: readonly Probe[]
+}
+
+export function functionProbes(world: World): FunctionProbes {
   const { hostile, homeId, readerId, leavingId } = world
   const as = (namespace: string, who: string, flags: string) =>
     hostile.agent(BigInt(namespace), who, flags)
   const people: Readonly<Record<string, readonly [Role, string]>> = {
     nobody: ['mindglue_app', ''],
+    directory: ['mindglue_app', world.directory],
     ada: ['mindglue_app', as(homeId, 'ada', '-')],
+    annie: ['mindglue_app', as(homeId, 'annie', '-')],
+    eve: ['mindglue_app', as(homeId, 'eve', '-')],
     root: ['mindglue_app', as(homeId, 'root', 'aq')],
     readerRoot: ['mindglue_app', as(readerId, 'root', 'aq')],
     granted: ['mindglue_app', world.named('all')],
@@ -25,6 +36,9 @@ export function functionProbes(world: World): readonly Probe[] {
     noJob: ['mindglue_job', as(homeId, 'job', 'aq')],
     jobOfNobody: ['mindglue_job', ''],
     readerJob: ['mindglue_job', as(readerId, 'job', 'aqj')],
+    ghostEve: ['mindglue_app', as('12345', 'eve', '-')],
+    ghostRoot: ['mindglue_app', as('12345', 'root', 'aq')],
+    ghostAppJob: ['mindglue_app', as('12345', 'job', 'aqj')],
     ghostJob: ['mindglue_job', as('12345', 'job', 'aqj')],
     wrongReader: ['mindglue_app', world.under({ reader: leavingId, grant: world.grantId('all') })],
     wrongHome: ['mindglue_app', world.under({ home: leavingId, grant: world.grantId('all') })],
@@ -43,7 +57,7 @@ export function functionProbes(world: World): readonly Probe[] {
     ...removalCases(world),
     ...clientCases(),
   ]
-  return cases.map(([who, call, expected]) => {
+  const probe = (who: string, call: string, expected: Expected): Probe => {
     const [role, context] = people[who] ?? ['mindglue_app', '']
     return {
       about: [
@@ -56,5 +70,24 @@ export function functionProbes(world: World): readonly Probe[] {
       statement: call,
       expected,
     }
-  })
+  }
+  const all = cases.map(([who, call, expected]) => probe(who, call, expected))
+  return {
+    all,
+    lifted: cases.map(([who, call, expected, lifted]) => probe(who, call, lifted ?? expected)),
+    silent: cases
+      .filter(([who, , { state }]) => who === 'directory' && state === null)
+      .flatMap(([, call]) =>
+        strangers.filter((who) => !isOpen(who, call)).map((who) => probe(who, call, silent)),
+      ),
+  }
+}
+
+/** Whom the directory tells nothing: the mark is not theirs, and they are nobody there. */
+const strangers = ['nobody', 'eve', 'ghostEve', 'ghostRoot', 'ghostAppJob', 'granted']
+
+/** Jobs walk over names and root keys, and an agent knows its own namespace's name. */
+function isOpen(who: string, call: string): boolean {
+  if (who === 'ghostAppJob') return /namespace_find|root_keys_known/u.test(call)
+  return who === 'eve' && /namespace_(?:find|register)\('home'/u.test(call)
 }

@@ -11,7 +11,7 @@ const contextAtom =
   /\b(?:\w+\.)?(?:namespace|grantee|agent|owner_agent|created_by) = \( SELECT mindglue\.context_\w+\(\) AS context_\w+\)|\( SELECT mindglue\.context_(?:is|sees)_\w+\(\) AS context_\w+\)/gu
 /** Conditions that ask the row. */
 const rowAtom =
-  /\b(?:is_current\b|valid_to IS NULL|quarantine = 0|expires_at > statement_timestamp\(\)|document >= 0|access <> 'private'::text|revoked_at IS (?:NOT )?NULL|version > 1|m\.\w+ = \w+\.\w+|mindglue\.holds_mark\(\(tag_terms \|\| entities\), \( SELECT \S+ AS \w+\)\))/gu
+  /\b(?:is_current\b|valid_to IS NULL|quarantine = 0|expires_at > statement_timestamp\(\)|document >= 0|access <> 'private'::text|revoked_at IS (?:NOT )?NULL|version > 1|[a-z]\.\w+ = \w+\.\w+|mindglue\.holds_mark\(\(tag_terms \|\| entities\), \( SELECT \S+ AS \w+\)\))/gu
 /** What is one of a list. */
 const listAtom =
   /\(\(access \|\| ' '::text\) \|\| type\) = ANY \(\( SELECT \S+ AS \w+\)::text\[\]\)|\( SELECT mindglue\.context_agent\(\) AS context_agent\) = ANY \(readers\)/gu
@@ -23,13 +23,13 @@ export const policyGuards: readonly Guard[] = [contextAtom, rowAtom, listAtom].m
 }))
 
 const scope =
-  /\b[a-z]\.(?:namespace|grantee) = (?:mindglue\.context_namespace\(\)|own|home|new\.namespace|context\[\d\]::bigint|%s|[a-z]\.namespace|used\.namespace)(?!\w)/gu
+  /\bin_namespace = mindglue\.context_namespace\(\)|\b[a-z]\.(?:namespace|grantee) = (?:mindglue\.context_namespace\(\)|own|home|surrogate|new\.namespace|context\[\d\]::bigint|%s|[a-z]\.namespace|used\.namespace)(?!\w)/gu
 /** A column of a row compared with anything but a namespace. */
 const comparison =
   /\b[a-z]\.(?!namespace\b|grantee\b)\w+ (?:=|<>|<=?|>=?) (?:any \(\w+\)|context\[\d\]::\w+|clock_timestamp\(\)|\d+|[a-z_]+(?:\.\w+)?)(?![\w(.]| for (?:key share|update|share))|\b[a-z]\.\w+ is (?:not )?null|\b(?<!not )[a-z]\.is_current\b/gu
 /** Who may: a flag of the context. */
 const authority =
-  /mindglue\.context_(?:sees_all|is_job)\(\)|\b[a-z]\.agent = mindglue\.context_agent\(\)|mindglue\.context_namespace\(\) is not null|coalesce\(\(mindglue\.verified_context\(\)\)\[3\] like '%\w%', false\)|\(mindglue\.verified_context\(\)\)\[1\] is not null|\b(?:parts|context)\[3\] = 'g'|\bheld\.includes_shared\b/gu
+  /mindglue\.context_(?:sees_all|is_job)\(\)|\b[a-z]\.agent = mindglue\.context_agent\(\)|mindglue\.context_namespace\(\) is not null|coalesce\(\(mindglue\.verified_context\(\)\)\[3\] like '%\w%', false\)|\(mindglue\.verified_context\(\)\)\[1\] is not null|\b(?:parts|context)\[3\] = '[dg]'|\bcontext\[1\] is null|\bcardinality\(parts\) = \d|\bheld\.includes_shared\b/gu
 
 export const functionGuards: readonly Guard[] = [
   { kind: 'scope in a function', pattern: scope, instead: 'true' },

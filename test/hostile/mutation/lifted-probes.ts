@@ -63,6 +63,19 @@ export function liftedProbes(world: World): readonly Probe[] {
     statement: insert(world, table, { namespace: world.homeId, document: '-2000', term: '79' }),
     expected: refused,
   }))
+  const changes = ofGrants.flatMap((table) =>
+    [
+      `update mindglue.${table} set namespace = ${world.homeId}`,
+      `delete from mindglue.${table}`,
+    ].map((change) => ({
+      about: [table],
+      name: `ada, without the policies of memories: ${change}`,
+      role: 'mindglue_app' as const,
+      context: ada?.signed ?? '',
+      statement: `${change} where ${stray[table]}`,
+      expected: { ...done, changed: {} },
+    })),
+  )
   // An id that another namespace has as well, where it is another agent's and trusted less.
   const versions = [
     { owner_agent: `'eve'`, version: '3' },
@@ -75,5 +88,5 @@ export function liftedProbes(world: World): readonly Probe[] {
     statement: version(world, 'fact', changes),
     expected: refused,
   }))
-  return [...reads, ...adds, ...versions]
+  return [...reads, ...adds, ...changes, ...versions]
 }

@@ -25,7 +25,7 @@ const gaveUp = '55P03'
 export function lockProbes(world: World): readonly LockProbe[] {
   const { hostile, homeId, leavingId } = world
   const job = (namespace: string) => hostile.agent(BigInt(namespace), 'job', 'aqj')
-  const nobody = { role: 'mindglue_app', context: '' } as const
+  const directory = { role: 'mindglue_app', context: world.directory } as const
   const mailLock = `hashtextextended('mindglue.account_mails:bob@example.org', 0)`
   const build = { role: 'mindglue_job', call: 'select vector_partition_build() as r' } as const
   const attempt = `select account_attempt(array['\\x01'::bytea], array[3], array[60]) > 0 as r`
@@ -36,7 +36,7 @@ export function lockProbes(world: World): readonly LockProbe[] {
   ].map(([table, condition]) => ({
     about: 'oauth_purge',
     name: `a purge waits for no row of ${table} that another one holds`,
-    ...nobody,
+    ...directory,
     held: `select from ${table} where ${condition} for update`,
     call: 'select oauth_purge(10) as r',
     expected: '2',
@@ -47,7 +47,7 @@ export function lockProbes(world: World): readonly LockProbe[] {
       // A new row asks for its foreign key; one that is there already is written without.
       about: 'oauth_artifact_put',
       name: 'what is kept again waits for whoever ends its consent',
-      ...nobody,
+      ...directory,
       held: `select from oauth_grants where id = '01890000-0000-7000-8000-00000000e001' for update`,
       call: `select oauth_artifact_put(decode(repeat('31', 32), 'hex'),
         '01890000-0000-7000-8000-00000000e001', '\\x00', 60, null, null) as r`,
@@ -56,7 +56,7 @@ export function lockProbes(world: World): readonly LockProbe[] {
     {
       about: 'account_mail_add',
       name: 'mails to one address are counted one after the other',
-      ...nobody,
+      ...directory,
       call: `select account_mail_add(decode(repeat('09', 32), 'hex'), 'reset', 'bob@example.org', 60, 5) as r`,
       asked: `select 1 where pg_try_advisory_xact_lock(${mailLock})`,
       expected: 'true',
@@ -64,7 +64,7 @@ export function lockProbes(world: World): readonly LockProbe[] {
     {
       about: 'account_attempt',
       name: 'an attempt waits for no old delay that another one holds',
-      ...nobody,
+      ...directory,
       held: `select from account_delays where key = '\\x03' for update`,
       call: attempt,
       expected: 'true',
@@ -72,7 +72,7 @@ export function lockProbes(world: World): readonly LockProbe[] {
     {
       about: 'account_attempt',
       name: 'attempts with one key are counted one after the other',
-      ...nobody,
+      ...directory,
       call: attempt,
       asked: `select 1 from account_delays where key = '\\x01' for update skip locked`,
       expected: 'true',

@@ -74,6 +74,40 @@ export class Model {
         return (
           (isOwn && has(context, 'a')) || isIn(columns, 'grantee', context.own ?? context.reader)
         )
+      case 'namespace_names':
+        return isDirectory(context) || has(context, 'j') || isOwn
+      case 'root_keys':
+        return isDirectory(context) || has(context, 'j')
+      case 'api_keys':
+      case 'account_invitations':
+        return isDirectory(context) || (isOwn && has(context, 'a'))
+      case 'account_members':
+        return (
+          isDirectory(context) ||
+          (isOwn && (has(context, 'a') || columns['agent'] === context.agent))
+        )
+      case 'accounts':
+        return (
+          isDirectory(context) ||
+          (has(context, 'a') && this.#isMember(context, columns['id'], () => true))
+        )
+      case 'oauth_grants':
+        return (
+          isDirectory(context) || (isOwn && (has(context, 'a') || this.#isPersonOf(context, row)))
+        )
+      case 'oauth_clients':
+        return (
+          isDirectory(context) ||
+          this.visible(context, 'oauth_grants').some(
+            ({ columns: { client } }) => client === columns['id'],
+          )
+        )
+      case 'account_sessions':
+      case 'account_networks':
+      case 'account_mails':
+      case 'account_delays':
+      case 'oauth_artifacts':
+        return isDirectory(context)
       case 'entities':
       case 'vector_partitions':
       case 'partitioned_embeddings':
@@ -84,15 +118,77 @@ export class Model {
   }
 
   #isChangeable(context: Context, table: string, row: Row, verb: 'update' | 'delete'): boolean {
+    if (isDirectoryTable(table)) return this.#isDirectoryChangeable(context, table, row, verb)
     if (context.own === undefined) return false
     const { columns } = row
     const isOwn = isIn(columns, 'namespace', context.own)
+    const isHidden = (by: readonly string[]) =>
+      !has(context, 'a') && !this.#memoryIsVisible(context, columns, by)
+    if (table === 'memory_keys' && isHidden(['id', 'version'])) return false
+    if (table === 'mentions' && Number(columns['document']) < 0 && isHidden(['document']))
+      return false
+    if (
+      table === 'entities' &&
+      verb === 'delete' &&
+      !has(context, 'a') &&
+      this.#isMentioned(columns)
+    )
+      return false
     if (table === 'memories') return isOwn && isAllowed(context, columns)
     if (table === 'grants') {
       const isParty = isOwn || isIn(columns, 'grantee', context.own)
       return isParty && has(context, 'a') && (verb === 'delete' || columns['revoked_at'] === null)
     }
     return isOwn && this.#isVisible(context, table, row)
+  }
+
+  /** The directory writes all of it; a namespace's administrators, members and jobs what is theirs. */
+  #isDirectoryChangeable(
+    context: Context,
+    table: string,
+    row: Row,
+    verb: 'update' | 'delete',
+  ): boolean {
+    if (isDirectory(context)) return true
+    const isSeen = this.#isVisible(context, table, row)
+    switch (table) {
+      case 'api_keys':
+      case 'account_invitations':
+      case 'oauth_grants':
+        return isSeen
+      case 'account_members':
+        return isSeen && has(context, 'a')
+      case 'namespace_names':
+        return isIn(row.columns, 'namespace', context.own)
+      case 'oauth_clients':
+        return isSeen && verb === 'update'
+      case 'root_keys':
+        return isSeen && verb === 'delete'
+      default:
+        return false
+    }
+  }
+
+  #isMember(
+    { own }: Context,
+    account: string | null | undefined,
+    is: (columns: Row['columns']) => boolean,
+  ): boolean {
+    return this.#rows('account_members').some(
+      ({ columns }) =>
+        isIn(columns, 'namespace', own) && columns['account'] === account && is(columns),
+    )
+  }
+
+  /** Whether the context's agent is the person whose row it is. */
+  #isPersonOf(context: Context, { columns }: Row): boolean {
+    return this.#isMember(context, columns['account'], ({ agent }) => agent === context.agent)
+  }
+
+  #isMentioned({ namespace, entity }: Row['columns']): boolean {
+    return this.#rows('mentions').some(
+      ({ columns }) => columns['namespace'] === namespace && columns['entity'] === entity,
+    )
   }
 
   #memoryIsVisible(context: Context, of: Row['columns'], by: readonly string[]): boolean {
@@ -114,6 +210,25 @@ export class Model {
   }
 }
 
+/** What belongs to no namespace, or is asked for before there is one. */
+export const directoryTables = [
+  'accounts',
+  'account_sessions',
+  'account_networks',
+  'account_mails',
+  'account_delays',
+  'account_members',
+  'account_invitations',
+  'api_keys',
+  'oauth_clients',
+  'oauth_grants',
+  'oauth_artifacts',
+  'root_keys',
+  'namespace_names',
+] as const
+const isDirectoryTable = (table: string): boolean => directoryTables.some((name) => name === table)
+
+const isDirectory = ({ own, flags }: Context): boolean => own === undefined && flags === 'd'
 const has = ({ flags }: Context, flag: string): boolean => flags.includes(flag)
 
 function isIn(

@@ -187,6 +187,8 @@ export async function contexts(): Promise<void> {
     Promise.resolve(),
   )
   holds('context of a reader', isSigned(/^7\|616461\|g\|\d{10}\|8\|x$/u))
+  await scope.withDirectory(() => Promise.resolve())
+  holds('context of the directory', isSigned(/^\|\|d\|\d{10}\|$/u))
   const stored = contextPads(randomBytes(32)).inner
   const owner = fakeSql(() => [{ inner_pad: stored }])
   const refused = await installContextKey(owner, key).then(

@@ -1,7 +1,8 @@
 /** Every context reads and writes every guarded table, in each role, and gets what the model says. */
 import { contextsOf, type Context } from './contexts.ts'
 import { insertProbes } from './insert-probes.ts'
-import { Model } from './model.ts'
+import { directoryTables, Model } from './model.ts'
+import { ownerProbes } from './owner-probes.ts'
 import { done, refused, type Expected, type Probe, type Role } from './probes.ts'
 import { appRights, jobRights } from './rights.ts'
 import type { Row, World } from './world.ts'
@@ -25,7 +26,8 @@ const jobWrites: Readonly<Record<string, string>> = {
 export function policyProbes(world: World): Probe[] {
   const model = new Model(world)
   const contexts = contextsOf(world)
-  return guardedTables(world).flatMap((table) => [
+  const ofDirectory = directoryTables.flatMap((table) => ownerProbes(world, model, contexts, table))
+  const ofNamespaces = guardedTables(world).flatMap((table) => [
     ...roles.flatMap(([role, rights]) =>
       contexts
         .filter((context) => role === 'mindglue_app' || isFew(context))
@@ -37,12 +39,19 @@ export function policyProbes(world: World): Probe[] {
     ),
     ...insertProbes(world, contexts, table),
   ])
+  return [...ofDirectory, ...ofNamespaces]
 }
 
 const isFew = ({ name }: Context): boolean =>
-  ['nobody', 'ada', 'root who sees quarantine', 'job', 'reader job', 'under grant all '].includes(
-    name,
-  )
+  [
+    'nobody',
+    'ada',
+    'root who sees quarantine',
+    'job',
+    'reader job',
+    'under grant all ',
+    'directory',
+  ].includes(name)
 
 /** Those with a namespace that the application or a job may touch, and each partition. */
 export function guardedTables(world: World): string[] {
@@ -52,7 +61,7 @@ export function guardedTables(world: World): string[] {
   )
 }
 
-interface Case {
+export interface Case {
   readonly world: World
   readonly model: Model
   readonly table: string
@@ -61,9 +70,10 @@ interface Case {
   readonly context: Context
 }
 
-const keysOf = (rows: readonly Row[]): string[] => rows.map(({ key }) => JSON.stringify({ key }))
+export const keysOf = (rows: readonly Row[]): string[] =>
+  rows.map(({ key }) => JSON.stringify({ key }))
 
-function named({ table, role, context }: Case, what: string) {
+export function named({ table, role, context }: Case, what: string) {
   return {
     about: [table],
     name: `${role} as ${context.name}: ${what} ${table}`,
@@ -79,7 +89,7 @@ function refusal({ context, rights }: Case, verb: string): Expected | undefined 
   return context.isFalse === true ? { state: 'MG001' } : undefined
 }
 
-function read(one: Case): Probe {
+export function read(one: Case): Probe {
   const { world, model, table, context } = one
   return {
     ...named(one, 'read'),
@@ -137,7 +147,7 @@ function writes(one: Case): Probe[] {
 
 const hasColumn = ({ role }: Case): boolean => role === 'mindglue_owner'
 
-const moved = (rows: readonly Row[]): Expected => (rows.length > 0 ? refused : done)
+export const moved = (rows: readonly Row[]): Expected => (rows.length > 0 ? refused : done)
 
 /** A namespace with memories is held by their foreign keys. */
 const heldBy = (table: string, rows: readonly Row[]): Expected | undefined =>

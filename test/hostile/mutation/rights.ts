@@ -77,6 +77,7 @@ const auditFunctions = ['audit_append', 'context_agent', 'context_namespace', 'c
 const publicFunctions = ['session_names_hidden']
 /** Nobody's: what triggers and other functions call with their owner's rights. */
 const innerFunctions = [
+  'context_is_directory',
   'keep_access',
   'keep_instructions',
   'keep_namespace',

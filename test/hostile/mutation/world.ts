@@ -4,7 +4,7 @@ import { jobPrincipal } from '../../../src/jobs/job-principal.ts'
 import { openHostileGrants, type HostileGrants } from '../../support/hostile-grants.ts'
 import { installCalls } from './lock-probes.ts'
 import { installReplay } from '../../support/replay.ts'
-import { raw } from '../../support/statements.ts'
+import { inAnHour, raw } from '../../support/statements.ts'
 
 /** A row's columns as text, and its primary key. */
 export interface Row {
@@ -16,6 +16,8 @@ export interface World extends HostileGrants {
   readonly homeId: string
   readonly readerId: string
   readonly leavingId: string
+  /** The context of the directory. */
+  readonly directory: string
   /** Rows of every table of the schema, as they lay when the world was made. */
   readonly rows: ReadonlyMap<string, readonly Row[]>
   /** SQL of a row's key in its table, of the row `t`. */
@@ -65,6 +67,7 @@ export async function openWorld(): Promise<World> {
     homeId: `${home.namespace}`,
     readerId: `${reader.namespace}`,
     leavingId: `${leaving.namespace}`,
+    directory: grants.hostile.sign('', '', 'd', inAnHour(), ''),
     undone,
     ...(await undone(readAll)),
   }
@@ -150,6 +153,10 @@ function furnish(
     insert into entities select ${reader}, entity, name, kind, key_id, epoch, key_token from entities
       where namespace = ${home};
     insert into mentions select m.namespace, 77, m.document from memories m where m.namespace = ${reader};
+    -- One that is mentioned in another namespace alone.
+    insert into entities select namespace, 900, '\\x39', kind, key_id, epoch, key_token from entities
+      where namespace = ${home} limit 1;
+    insert into mentions select m.namespace, 900, m.document from memories m where m.namespace = ${reader};
     -- Documents and an id that are another namespace's private memory, and nobody's here.
     insert into memories select (jsonb_populate_record(m, jsonb_build_object('id', '${strayId}',
       'document', -2000, 'access', 'private', 'dedupe_key', '\\xee'))).* from memories m
@@ -184,7 +191,8 @@ function furnish(
     )}
     insert into accounts (id, email, password_hash, totp_generation, totp_step) values
       ('01890000-0000-7000-8000-00000000a001', 'ada@example.org', 'hash', 1, 5),
-      ('01890000-0000-7000-8000-00000000a002', 'bob@example.org', 'hash', 1, 5);
+      ('01890000-0000-7000-8000-00000000a002', 'bob@example.org', 'hash', 1, 5),
+      ('01890000-0000-7000-8000-00000000a003', 'zoe@example.org', 'hash', 1, 5);
     insert into account_sessions (id, account, expires_at) values
       ('01890000-0000-7000-8000-00000000b001', '01890000-0000-7000-8000-00000000a001', now() + interval '1 hour'),
       ('01890000-0000-7000-8000-00000000b002', '01890000-0000-7000-8000-00000000a002', now() + interval '1 hour'),
@@ -202,6 +210,7 @@ function furnish(
     insert into account_members (namespace, account, agent, role, added_by) values
       (${home}, '01890000-0000-7000-8000-00000000a001', 'ada', 'member', 'root'),
       (${reader}, '01890000-0000-7000-8000-00000000a001', 'ada', 'reader', 'root'),
+      (${leaving}, '01890000-0000-7000-8000-00000000a001', 'annie', 'reader', 'root'),
       (${reader}, '01890000-0000-7000-8000-00000000a002', 'bob', 'admin', 'root');
     insert into account_invitations (code_hash, namespace, email, agent, role, invited_by, expires_at) values
       (decode(repeat('11', 32), 'hex'), ${home}, 'carl@example.org', 'carl', 'member', 'root', now() + interval '1 hour'),
