@@ -78,6 +78,13 @@ export function clientCases(): readonly Case[] {
     ['ada', end(ada, 'c-2'), none],
     ['ada', end(bob), none],
     ['root', end(ada), none],
+    // What somebody else let in, in the same namespace.
+    ['readerBob', end(ada), none],
+    [
+      'readerBob',
+      end(bob),
+      { ...found(...idsOf('e003')), changed: { oauth_grants: 1, oauth_artifacts: 1 } },
+    ],
     ['annie', end(ada), none],
     ['nobody', end(ada), none],
     directory(end(ada), none),

@@ -30,6 +30,7 @@ export function functionProbes(world: World): FunctionProbes {
     annie: ['mindglue_app', as(homeId, 'annie', '-')],
     eve: ['mindglue_app', as(homeId, 'eve', '-')],
     root: ['mindglue_app', as(homeId, 'root', 'aq')],
+    readerBob: ['mindglue_app', as(readerId, 'bob', '-')],
     readerRoot: ['mindglue_app', as(readerId, 'root', 'aq')],
     granted: ['mindglue_app', world.named('all')],
     job: ['mindglue_job', as(homeId, 'job', 'aqj')],

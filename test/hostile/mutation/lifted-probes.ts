@@ -63,7 +63,7 @@ export function liftedProbes(world: World): readonly Probe[] {
     statement: insert(world, table, { namespace: world.homeId, document: '-2000', term: '79' }),
     expected: refused,
   }))
-  const changes = ofGrants.flatMap((table) =>
+  const written = ofGrants.flatMap((table) =>
     [
       `update mindglue.${table} set namespace = ${world.homeId}`,
       `delete from mindglue.${table}`,
@@ -88,5 +88,5 @@ export function liftedProbes(world: World): readonly Probe[] {
     statement: version(world, 'fact', changes),
     expected: refused,
   }))
-  return [...reads, ...adds, ...changes, ...versions]
+  return [...reads, ...adds, ...written, ...versions]
 }

@@ -3,7 +3,7 @@ import type { Context } from './contexts.ts'
 import { uuid } from './function-cases.ts'
 import { insert } from './insert-probes.ts'
 import type { Model } from './model.ts'
-import { keysOf, moved, named, read, type Case } from './policy-probes.ts'
+import { keysOf, moved, named, read, type Case } from './policy-cases.ts'
 import { done, refused, type Expected, type Probe } from './probes.ts'
 import type { World } from './world.ts'
 

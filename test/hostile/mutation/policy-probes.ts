@@ -3,6 +3,7 @@ import { contextsOf, type Context } from './contexts.ts'
 import { insertProbes } from './insert-probes.ts'
 import { directoryTables, Model } from './model.ts'
 import { ownerProbes } from './owner-probes.ts'
+import { keysOf, moved, named, read, refusal, type Case } from './policy-cases.ts'
 import { done, refused, type Expected, type Probe, type Role } from './probes.ts'
 import { appRights, jobRights } from './rights.ts'
 import type { Row, World } from './world.ts'
@@ -61,43 +62,6 @@ export function guardedTables(world: World): string[] {
   )
 }
 
-export interface Case {
-  readonly world: World
-  readonly model: Model
-  readonly table: string
-  readonly role: Role
-  readonly rights: string
-  readonly context: Context
-}
-
-export const keysOf = (rows: readonly Row[]): string[] =>
-  rows.map(({ key }) => JSON.stringify({ key }))
-
-export function named({ table, role, context }: Case, what: string) {
-  return {
-    about: [table],
-    name: `${role} as ${context.name}: ${what} ${table}`,
-    role,
-    context: context.signed,
-  }
-}
-
-/** What is refused whatever the rows are. */
-function refusal({ context, rights }: Case, verb: string): Expected | undefined {
-  const [verbs = '', more = ''] = rights.split(' ')
-  if (!verbs.includes(verb) && !more.startsWith(verb)) return refused
-  return context.isFalse === true ? { state: 'MG001' } : undefined
-}
-
-export function read(one: Case): Probe {
-  const { world, model, table, context } = one
-  return {
-    ...named(one, 'read'),
-    statement: `select ${world.keys.get(table)} as key from mindglue.${table} t`,
-    expected: refusal(one, 's') ?? { ...done, rows: keysOf(model.visible(context, table)) },
-  }
-}
-
 function writes(one: Case): Probe[] {
   const { world, model, table, role, context } = one
   const own = context.own ?? world.homeId
@@ -146,8 +110,6 @@ function writes(one: Case): Probe[] {
 }
 
 const hasColumn = ({ role }: Case): boolean => role === 'mindglue_owner'
-
-export const moved = (rows: readonly Row[]): Expected => (rows.length > 0 ? refused : done)
 
 /** A namespace with memories is held by their foreign keys. */
 const heldBy = (table: string, rows: readonly Row[]): Expected | undefined =>
