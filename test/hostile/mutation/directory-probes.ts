@@ -11,8 +11,7 @@ export function directoryCases(world: World): readonly Case[] {
   const event = `select audit_append(${uuid('aaaa')}, 'stdio', 'store', 'ok', ${uuid('aaab')}, '{}', 0, '') as r`
   const grantedHome = 'select context_granted_home()::text as r'
   const find = (name: string) => `select namespace_find('${name}')::text as r`
-  const register = (name: string, namespace: string) =>
-    `select namespace_register('${name}', ${namespace})::text as r`
+  const register = (name: string) => `select namespace_register('${name}') as r`
   const rootKeys = 'select key_id as r from root_keys_known() where key_id > 97 and key_id < 100'
   const keys = ['{"r":98}', '{"r":99}']
   const all = [world.homeId, world.readerId, world.leavingId].map((r) => JSON.stringify({ r }))
@@ -48,10 +47,15 @@ export function directoryCases(world: World): readonly Case[] {
     ['ghostAppJob', find('reader'), rowOf(world.readerId)],
     ['ada', find('home'), rowOf(world.homeId), rowOf(world.homeId)],
     ['ada', find('reader'), nothing(null), rowOf(world.readerId)],
-    ['directory', register('home', '5'), nothing(null)],
-    ['directory', register('reader', world.homeId), nothing(null)],
-    ['directory', register('home', world.homeId), nothing(world.homeId)],
-    ['directory', register('new', '5'), { ...rowOf('5'), changed: { namespace_names: 1 } }],
+    // For its own namespace alone, and no name of another one.
+    ['ghostEve', register('new'), { ...rowOf(true), changed: { namespace_names: 1 } }],
+    ['ghostEve', register('reader'), nothing(false)],
+    ['ada', register('home'), nothing(false)],
+    ['ada', register('new'), { state: '23505' }],
+    ['granted', register('new'), nothing(false)],
+    ['directory', register('home'), nothing(false)],
+    ['directory', register('new'), nothing(false)],
+    ['nobody', register('new'), nothing(false)],
     ['directory', `select root_key_add(5, '\\x00') as r`, wrote({ root_keys: 1 })],
     ['directory', rootKeys, { ...done, rows: keys }],
     ['ghostAppJob', rootKeys, { ...done, rows: keys }],

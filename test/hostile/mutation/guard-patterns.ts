@@ -23,7 +23,7 @@ export const policyGuards: readonly Guard[] = [contextAtom, rowAtom, listAtom].m
 }))
 
 const scope =
-  /\bin_namespace = mindglue\.context_namespace\(\)|\b[a-z]\.(?:namespace|grantee) = (?:mindglue\.context_namespace\(\)|own|home|surrogate|new\.namespace|context\[\d\]::bigint|%s|[a-z]\.namespace|used\.namespace)(?!\w)/gu
+  /\bin_namespace = mindglue\.context_namespace\(\)|\b[a-z]\.(?:namespace|grantee) = (?:mindglue\.context_namespace\(\)|own|home|new\.namespace|context\[\d\]::bigint|%s|[a-z]\.namespace|used\.namespace)(?!\w)/gu
 /** A column of a row compared with anything but a namespace. */
 const comparison =
   /\b[a-z]\.(?!namespace\b|grantee\b)\w+ (?:=|<>|<=?|>=?) (?:any \(\w+\)|context\[\d\]::\w+|clock_timestamp\(\)|\d+|[a-z_]+(?:\.\w+)?)(?![\w(.]| for (?:key share|update|share))|\b[a-z]\.\w+ is (?:not )?null|\b(?<!not )[a-z]\.is_current\b/gu
@@ -60,6 +60,7 @@ export const functionGuards: readonly Guard[] = [
     instead: 'false',
   },
   { kind: 'refusal in a function', pattern: /\braise exception [^;]*;/gu, instead: 'null;' },
+  { kind: 'authority in a function', pattern: /\bif own is null\b/gu, instead: 'if false' },
   // What a new partition is guarded by.
   {
     kind: 'guard of a partition',
