@@ -21,8 +21,8 @@ const seed = Number(process.env['SEED'] ?? 0) >>> 0
 const report = new Report()
 /** Of each kind in a sample. */
 const databaseMax = 3
-const scopesMax = 12
-const bindingsMax = 6
+const scopesMax = 8
+const bindingsMax = 4
 
 /** At most `count`, evenly spread over the list; each seed begins one further. */
 function spread<T>(list: readonly T[], count: number): readonly T[] {
