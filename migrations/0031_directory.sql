@@ -92,6 +92,25 @@ create policy used_clients on oauth_clients for update using (exists (
   select from oauth_grants g
   where g.namespace = (select context_namespace()) and g.client = oauth_clients.id));
 
+-- An administrator is told the addresses of members, of which these two know more.
+create or replace function account_find(wanted_email text, from_network bytea)
+returns table (id uuid, password_hash text, totp_generation integer, is_known_network boolean)
+language sql stable security definer set search_path = pg_catalog
+as $$
+  select a.id, a.password_hash, a.totp_generation,
+    exists (select from mindglue.account_networks n
+      where n.account = a.id and n.network = from_network)
+  from mindglue.accounts a
+  where a.email = wanted_email and (select mindglue.context_is_directory())
+$$;
+create or replace function account_read(wanted uuid)
+returns table (email text, password_hash text, totp_generation integer, created_at timestamptz)
+language sql stable security definer set search_path = pg_catalog
+as $$
+  select a.email, a.password_hash, a.totp_generation, a.created_at
+  from mindglue.accounts a where a.id = wanted and (select mindglue.context_is_directory())
+$$;
+
 -- Jobs walk over the namespaces and let a root key go.
 create policy jobs on namespace_names for select using ((select context_is_job()));
 create policy jobs on root_keys for select using ((select context_is_job()));

@@ -52,6 +52,7 @@ beforeAll(async () => {
     'an administrator': statements.agent(namespace, 'eve', 'aq'),
     'a job': statements.agent(namespace, 'eve', 'aqj'),
     "the victim's agent": statements.agent(victim, 'eve', '-'),
+    "the victim's administrator": statements.agent(victim, 'root', 'aq'),
   }
 })
 afterAll(() => memory.close())
@@ -114,6 +115,7 @@ const open: ReadonlySet<string> = new Set([
   "finds a namespace under the victim's agent",
 ])
 const names = ['no context', 'an agent', 'an administrator', 'a job', "the victim's agent"]
+const ownAdministrator = "the victim's administrator"
 const cases = Object.entries(attacks).flatMap(([what, text]) =>
   names.map((name) => ({ what: `${what} under ${name}`, text, name })),
 )
@@ -123,6 +125,21 @@ test.each(cases.filter(({ what }) => !open.has(what)))(
   async ({ text, name }) => {
     const before = await everything()
     expect(isSilent(await attempt(text(), contexts[name] ?? 'none'))).toBe(true)
+    expect(await everything()).toEqual(before)
+  },
+)
+
+test.each([
+  'finds an account',
+  'reads the hash of a password',
+  'sets a password',
+  'finds a session',
+])(
+  'a statement that %s is told nothing under the administrator of a namespace that the account is in',
+  async (what) => {
+    const before = await everything()
+    const text = attacks[what]?.() ?? ''
+    expect(isSilent(await attempt(text, contexts[ownAdministrator] ?? 'none'))).toBe(true)
     expect(await everything()).toEqual(before)
   },
 )

@@ -43,6 +43,9 @@ export function accountCases(world: World): readonly Case[] {
       `select is_known_network as r from account_find('ada@example.org', '\\x02')`,
       rowOf(false),
     ),
+    // An administrator is told who its members are, and no more of them.
+    ['root', `select password_hash as r from account_read(${ada})`, none],
+    ['root', `select password_hash as r from account_find('ada@example.org', null)`, none],
     directory(call(`rehash(${ada}, 'hash', 'new')`), wrote({ accounts: 1 })),
     directory(call(`rehash(${ada}, 'other', 'new')`), wrote({})),
     directory(call(`change_password(${ada}, 'hash', 'new')`), {
