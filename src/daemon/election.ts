@@ -105,7 +105,11 @@ async function claimTakeover(
     }
     const claimant = readLock(claim)
     if (claimant === undefined) return { kind: 'outdated' }
-    if (await isAlive(claimant, paths, record)) return { kind: 'held', holder: claimant }
+    if (await isAlive(claimant, paths, record)) {
+      // Else it claims what was taken meanwhile, and withdraws: it is not the one who holds the lock.
+      const isOpen = readLock(paths.lock)?.token === deadToken
+      return isOpen ? { kind: 'held', holder: claimant } : { kind: 'outdated' }
+    }
     token = claimant.token
   }
   return { kind: 'outdated' }

@@ -211,7 +211,7 @@ async function openTables(sql: Sql, everybody: string): Promise<readonly Finding
       exists (select from pg_policy p where p.polrelid = c.oid) as has_policy
     from pg_class c
     where ${ours} and not (c.relrowsecurity and c.relforcerowsecurity)
-      and (exists (select from pg_policy p where p.polrelid = c.oid)
+      and (not c.relispartition and exists (select from pg_policy p where p.polrelid = c.oid)
         or exists (select from ${bound} b
           where has_table_privilege(b.role, c.oid, 'delete')
             or has_any_column_privilege(b.role, c.oid, 'select, insert, update')))

@@ -176,7 +176,7 @@ function send({ path, method, requestBody }: Called, given: Given): Promise<Rest
     headers: { authorization: `Bearer ${key}` },
     ...(requestBody !== undefined && { body: JSON.stringify(given.body ?? {}) }),
   })
-  if (query.length < headBytesMax) return reply
+  if (address.length + query.length < headBytesMax - 1_000) return reply
   // Node answers 431 while the rest is still on its way, and may reset the connection before that is read.
   return reply.catch((error: unknown) => {
     if (!(error instanceof Error && 'code' in error && error.code === 'ECONNRESET')) throw error
