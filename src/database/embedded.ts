@@ -234,30 +234,25 @@ class EngineDatabase implements EmbeddedDatabase {
     work: (sql: Sql, statements: Statements) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    let isFinal = (): boolean => false
+    let transaction: Transaction | undefined
     return this.#exclusive(
       (statements) => {
-        const transaction = new Transaction(statements, dialect)
-        isFinal = () => transaction.committing
+        transaction = new Transaction(statements, dialect)
         return transaction.run(begin, (sql) => work(sql, statements))
       },
-      { signal, isFinal: () => isFinal() },
+      { signal, isFinal: () => transaction?.committing === true },
     )
   }
 
   /** One turn on the engine; the turn ends early when its owner aborts or pauses for too long. */
   async #exclusive<T>(
     work: (statements: Statements) => Promise<T>,
-    { signal, isFinal }: Omit<TurnLimits, 'idleTimeoutMs'> = {
-      signal: undefined,
-      isFinal: () => false,
-    },
+    limits: Omit<TurnLimits, 'idleTimeoutMs'> = {},
   ): Promise<T> {
-    const release = await this.#queue.enter(signal)
+    const release = await this.#queue.enter(limits.signal)
     const turn = new Turn(this.#statements, {
       idleTimeoutMs: this.#options.idleInTransactionTimeoutMs ?? idleTimeoutMsDefault,
-      signal,
-      isFinal,
+      ...limits,
     })
     try {
       return await turn.run(work)

@@ -58,7 +58,7 @@ export async function openPostgres(options: PostgresOptions): Promise<PostgresDa
   return database
 }
 
-interface TurnLimits {
+interface ConnectionLimits {
   readonly statementTimeoutMs: number
   readonly signal?: AbortSignal | undefined
   /** From when on the signal no longer interrupts; never, when left out. */
@@ -159,7 +159,7 @@ class PooledDatabase implements PostgresDatabase {
   }
 
   async #withConnection<T>(
-    { signal, statementTimeoutMs, isFinal = () => false }: TurnLimits,
+    { signal, statementTimeoutMs, isFinal = () => false }: ConnectionLimits,
     work: (connection: PostgresConnection) => Promise<T>,
   ): Promise<T> {
     const release = await this.#queue.enter(signal)

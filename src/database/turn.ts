@@ -6,9 +6,9 @@ import type { Statements } from './session.ts'
 
 export interface TurnLimits {
   readonly idleTimeoutMs: number
-  readonly signal: AbortSignal | undefined
+  readonly signal?: AbortSignal | undefined
   /** From when on neither of them ends the turn: COMMIT is on its way. */
-  readonly isFinal: () => boolean
+  readonly isFinal?: () => boolean
 }
 
 /**
@@ -71,7 +71,7 @@ export class Turn {
   }
 
   #end(reason: string): void {
-    if (this.#limits.isFinal()) return
+    if (this.#limits.isFinal?.() === true) return
     this.#ended ??= tooSlow(reason)
     this.#reject(this.#ended)
   }
