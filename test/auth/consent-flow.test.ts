@@ -1,10 +1,10 @@
 /** The official client against our own authorization server, with a person at the forms or in a real browser. */
-import { chromium, type Browser as Chromium } from 'playwright-core'
+import type { Browser as Chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
 import { backTo, Browser, joined, password } from '../support/authorization.ts'
-import { chromiumPath } from '../support/chromium.ts'
+import { chromiumPath, launchChromium } from '../support/chromium.ts'
 import { callTool } from '../support/keys.ts'
 import { serveLoopback } from '../support/loopback.ts'
 import { oauthClient, type Person } from '../support/oauth-client.ts'
@@ -76,11 +76,7 @@ test('the official client: discovery, registration, consent, call, step-up, refr
 describe.skipIf(chromiumPath === undefined)('in a real browser', () => {
   let browser: Chromium
   beforeAll(async () => {
-    browser = await chromium.launch({
-      ...(chromiumPath !== undefined && { executablePath: chromiumPath }),
-      // The tests may run as root, whom its sandbox does not serve.
-      args: ['--no-sandbox'],
-    })
+    browser = await launchChromium()
   }, 120_000)
   afterAll(() => browser.close())
 

@@ -1,5 +1,5 @@
 /** The page of the programs that a person let in: shows them, shuts them out, and does so for nobody else. */
-import { chromium, type Browser as Chromium } from 'playwright-core'
+import type { Browser as Chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
 import {
@@ -15,7 +15,7 @@ import {
   tokensOf,
   type Page,
 } from '../support/authorization.ts'
-import { chromiumPath } from '../support/chromium.ts'
+import { chromiumPath, launchChromium } from '../support/chromium.ts'
 import { callTool } from '../support/keys.ts'
 import { until } from '../support/until.ts'
 
@@ -258,11 +258,7 @@ test('the page is never framed, runs nothing, sends its forms to itself and is n
 describe.skipIf(chromiumPath === undefined)('in a real browser', () => {
   let browser: Chromium
   beforeAll(async () => {
-    browser = await chromium.launch({
-      ...(chromiumPath !== undefined && { executablePath: chromiumPath }),
-      // The tests may run as root, whom its sandbox does not serve.
-      args: ['--no-sandbox'],
-    })
+    browser = await launchChromium()
   }, 120_000)
   afterAll(() => browser.close())
 
