@@ -95,7 +95,7 @@ export function listMemberships(sql: Sql, account: string): Promise<Membership[]
  * administrator's; nothing when it is a member already.
  */
 export async function ownNamespace(tx: NamespaceTransaction, account: string) {
-  await tx`select account_own(${account}::uuid, ${tx.namespace}::bigint, ${tx.agent})`
+  await tx`select account_own(${account}::uuid)`
 }
 
 export interface Entry {

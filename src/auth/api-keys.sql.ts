@@ -43,17 +43,14 @@ export async function countApiKeys(tx: NamespaceTransaction): Promise<number> {
   return row?.count ?? 0
 }
 
-/**
- * Adds a key to the transaction's namespace; undefined when its context is no administrator's. The `false`
- * is for a column of tools for administrators, of which there are none.
- */
+/** Adds a key to the transaction's namespace; undefined when its context is no administrator's. */
 export async function insertApiKey(
   tx: NamespaceTransaction,
   key: NewApiKey,
 ): Promise<Date | undefined> {
   const [row] = await tx<{ created_at: Date | null }>`
     select api_key_issue(${key.id}::uuid, ${key.agent}, ${key.label}, ${key.scopes}, ${key.tools},
-      false, ${key.requestsPerMinute}::int, ${key.secretHash}, ${key.expiresAt})
+      ${key.requestsPerMinute}::int, ${key.secretHash}, ${key.expiresAt})
       as created_at`
   return row?.created_at ?? undefined
 }

@@ -277,7 +277,7 @@ const fruitless: readonly (readonly [what: string, statement: () => string])[] =
   [
     'a key made',
     () => `select 1 where api_key_issue('01890000-0000-7000-8000-0000000000aa', 'ada', '', 'admin',
-    null, true, null, decode(repeat('00', 32), 'hex'), null) is not null`,
+    null, null, decode(repeat('00', 32), 'hex'), null) is not null`,
   ],
   [
     'queries of other roles',

@@ -9,7 +9,7 @@ export function accountCases(world: World): readonly Case[] {
     `select namespace::text || agent as r from account_enter(${uuid(session)}, ${account}, '${name}')`
   const accept = (code: string, account: string) =>
     `select account_accept(${hash(code)}, ${account}) as r`
-  const own = (namespace: string) => `select account_own(${bob}, ${namespace}, 'bob') as r`
+  const own = `select account_own(${bob}) as r`
   const call = (text: string): string => `select account_${text} as r`
   const directory = (text: string, expected: Expected): Case => ['directory', text, expected]
   return [
@@ -101,11 +101,10 @@ export function accountCases(world: World): readonly Case[] {
         account_session_add(gen_random_uuid(), ${ada}, int4send(n), 60)`,
       { ...rowOf(20), changed: { account_sessions: 21, account_networks: 22 } },
     ),
-    ['root', own(world.homeId), wrote({ account_members: 1 })],
-    ['root', own(world.readerId), wrote({})],
-    ['ada', own(world.homeId), wrote({})],
-    ['nobody', own(world.homeId), wrote({})],
-    directory(own(world.homeId), wrote({})),
+    ['root', own, wrote({ account_members: 1 })],
+    ['ada', own, wrote({})],
+    ['nobody', own, wrote({})],
+    directory(own, wrote({})),
     directory(call(`attempt_right(array['\\x01'::bytea])`), wrote({ account_delays: 1 })),
     directory(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 3)`), {
       ...rowOf(true),

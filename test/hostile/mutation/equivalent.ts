@@ -25,11 +25,6 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     kind: 'authority in a function',
-    name: 'api_key_issue, 1. mindglue.context_namespace() is not null',
-    why: 'a context that sees all, which is asked as well, is of an agent and so has a namespace',
-  },
-  {
-    kind: 'authority in a function',
     name: `live_grant, 1. context[3] = 'g'`,
     why: 'a context of an agent has three parts: it names no grant, and no row compares equal with null',
   },

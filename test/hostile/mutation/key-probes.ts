@@ -7,7 +7,7 @@ export function keyCases(): readonly Case[] {
     `select rotated_at is not null as r from api_key_rotate(${uuid(key)}, ${hash('aa')}, 60)`
   const revoke = (key: string) => `select api_key_revoke(${uuid(key)}) is not null as r`
   const find = (key: string) => `select agent as r from api_key_find(${uuid(key)})`
-  const issue = `select api_key_issue(${uuid('c009')}, 'ada', '', 'read', null, false, null,
+  const issue = `select api_key_issue(${uuid('c009')}, 'ada', '', 'read', null, null,
     ${hash('09')}, null) is not null as r`
   const ids = `select id as r from api_key_list(null, 500)`
   const grace = `select previous_until is null as r from api_key_list(null, 500)`
