@@ -14,6 +14,7 @@ export function toolError(thrown: unknown, requestId: string): CallToolResult {
   const error = toAppError(thrown)
   const said = cleanLine(error.publicMessage)
   const issues = issuesOf(error.details?.['issues'])
+  const outcome = error.details?.['outcome']
   const retry =
     error.retryAfterSeconds === undefined
       ? 'The same call may succeed later.'
@@ -21,7 +22,8 @@ export function toolError(thrown: unknown, requestId: string): CallToolResult {
   const lines = [
     `${error.code}: ${said}`,
     ...issues.map(({ path, message }) => `- ${path === '' ? 'arguments' : path}: ${message}`),
-    ...(error.retryable ? [retry] : []),
+    // Where nobody knows whether it was done, the message says what to look at first.
+    ...(error.retryable && outcome === undefined ? [retry] : []),
     `request ${requestId}`,
   ]
   return {
@@ -33,6 +35,7 @@ export function toolError(thrown: unknown, requestId: string): CallToolResult {
         message: said,
         retryable: error.retryable,
         request_id: requestId,
+        ...(typeof outcome === 'string' && { outcome }),
         ...(error.retryAfterSeconds !== undefined && {
           retry_after_seconds: error.retryAfterSeconds,
         }),
