@@ -26,7 +26,9 @@ const usesDatabase = readdirSync('test', { recursive: true, encoding: 'utf8' })
 const leftOutOfEmbedded =
   TEST_DATABASE_URL === undefined || process.env['FULL'] === '1'
     ? []
-    : usesDatabase.filter((path) => /^test\/(?:auth|http|sidecar|telemetry)\//u.test(path))
+    : usesDatabase.filter((path) =>
+        /^test\/(?:(?:accounts|auth|http|sidecar|telemetry)\/|hostile\/consent)/u.test(path),
+      )
 
 /**
  * One engine's share; the other engine's own file is not in it. `sequence.groupOrder` keeps two
