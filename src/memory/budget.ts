@@ -159,28 +159,31 @@ function fit<Hit extends BudgetHit, Shown extends TextHit, F extends Frame>(
   }
   const whole = fill(hits, shape, minus(maxTokens, frameCost(kept)), cursorAfter !== undefined)
   const isWhole = whole.left.length === 0 && whole.end === last
-  // Only what leaves something out needs room to say so.
-  const { taken, left, end, sum } = isWhole
-    ? whole
-    : fill(
-        hits,
-        shape,
-        minus(maxTokens, frameCost({ ...kept, left_out: 999 })),
-        cursorAfter !== undefined,
-      )
-  const named = [...new Set(left.map(({ id }) => id))].slice(0, namedMax)
-  const answerWith = (names: readonly string[]) => ({
-    ...frame,
-    ...(left.length > 0 && { left_out: left.length }),
-    ...(names.length > 0 && { left_out_ids: [...names] }),
-    ...(cursorAfter && end && end !== last && { next_cursor: cursorAfter(end) }),
-  })
-  // As many names as there is still room for.
-  for (let count = named.length; ; count -= 1) {
-    const answer = answerWith(named.slice(0, count))
-    const around = frameCost({ ...answer, tokens: tokensMost })
-    const tokens = Math.max(sum.json + around.json, sum.text + around.text)
-    if (tokens <= maxTokens || count === 0) return { hits: taken, frame: { ...answer, tokens } }
+  for (let over = 0; ;) {
+    // Only what leaves something out needs room to say so.
+    const room = minus(maxTokens - over, frameCost({ ...kept, left_out: 999 }))
+    const { taken, left, end, sum } = isWhole
+      ? whole
+      : fill(hits, shape, room, cursorAfter !== undefined)
+    const answerWith = (names: readonly string[]) => ({
+      ...frame,
+      ...(left.length > 0 && { left_out: left.length }),
+      ...(names.length > 0 && { left_out_ids: [...names] }),
+      ...(cursorAfter && end && end !== last && { next_cursor: cursorAfter(end) }),
+    })
+    const costWith = (names: readonly string[]) => {
+      const around = frameCost({ ...answerWith(names), tokens: tokensMost })
+      return Math.max(sum.json + around.json, sum.text + around.text)
+    }
+    // As many names as there is still room for.
+    const named = [...new Set(left.map(({ id }) => id))].slice(0, namedMax)
+    while (named.length > 0 && costWith(named) > maxTokens) named.pop()
+    const tokens = costWith(named)
+    if (tokens <= maxTokens || taken.length === 0) {
+      return { hits: taken, frame: { ...answerWith(named), tokens } }
+    }
+    // Room was kept for the cursor of the last hit, and that of another may count for more.
+    over += tokens - maxTokens
   }
 }
 
