@@ -155,6 +155,10 @@ function refuseContradictions(config: Config): void {
         'make one with: openssl rand -base64 32',
     )
   }
+  if (config.metricsKey !== undefined && config.metricsKey === config.apiKey) {
+    const [metrics, api] = [settings.metricsKey.name, settings.apiKey.name]
+    throw misconfigured(metrics, `${metrics} travels in plain HTTP and must differ from ${api}.`)
+  }
   if ((config.tlsCert === undefined) !== (config.tlsKey === undefined)) {
     const [cert, key] = [settings.tlsCert.name, settings.tlsKey.name]
     throw misconfigured(cert, `${cert} and ${key} belong together; set both.`)
