@@ -301,6 +301,7 @@ async function assemble(parts: Parts): Promise<App> {
       sealedVectors,
       briefTokens: config.briefTokens,
       apiKeyPepper: config.apiKeyPepper,
+      requestsPerMinuteLeast: config.redisUrl === undefined ? config.replicas : 1,
       plans,
       hasLimits: quotas !== undefined,
     }),

@@ -197,6 +197,15 @@ function refuseContradictions(config: Config): void {
         'set both, or neither for the embedded database.',
     )
   }
+  const fewest = Math.min(...Object.values(config.planRequests))
+  if (config.limits !== 'off' && config.redisUrl === undefined && fewest < config.replicas) {
+    const name = settings.planRequests.name
+    throw misconfigured(
+      name,
+      `${name} has a plan with fewer requests than ${settings.replicas.name} says processes, and without ` +
+        `${settings.redisUrl.name} each of them lets one through: set it, or allow more requests.`,
+    )
+  }
   if (config.rootKey !== undefined && config.rootKeyCommand !== undefined) {
     throw misconfigured(
       settings.rootKey.name,

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createFailedKeys } from '../../src/auth/failed-keys.ts'
+import { keyIssueOperation } from '../../src/auth/key-operations.ts'
 import { hasLimits } from '../../src/auth/open-limits.ts'
 import { createRateLimiter } from '../../src/auth/rate-limit.ts'
 import { rateLimitFields } from '../../src/auth/request-limits.ts'
@@ -144,6 +145,19 @@ test('a key with a limit of its own keeps both, and is told of the tighter', asy
   const other = await callTool(running, wide.key, 'recall')
   expect(await other.text()).not.toContain('rate_limited')
   expect(other.headers.get('ratelimit')).toMatch(new RegExp(`^"namespace";r=${requests - 3};`, 'u'))
+})
+
+test('a key is not issued with a limit that the processes cannot share without Redis', async () => {
+  const { app } = running
+  const operator = await app.principal({ namespaceName: 'few', agent: 'ada', channel: 'cli' })
+  const issue = keyIssueOperation({ requestsPerMinuteLeast: 8 })
+  const issued = (requestsPerMinute: number) =>
+    app.execute(issue, operator, { agent: 'ada', requests_per_minute: requestsPerMinute })
+  await expect(issued(7)).rejects.toMatchObject({
+    code: 'invalid_input',
+    publicMessage: expect.stringContaining('allow 8 or more, or set REDIS_URL') as unknown,
+  })
+  expect(await issued(8)).toHaveProperty('key')
 })
 
 describe('wrong keys of one address', () => {
