@@ -233,7 +233,8 @@ function refuseForeign(context: Route, options: AllowedNames): void {
 
 /**
  * Beyond this machine nobody speaks plain HTTP: a connection comes over TLS, from this machine, or from a
- * proxy that did the encrypting. What a proxy says of its own client is believed.
+ * proxy that did the encrypting. What a proxy says of its own client is believed: the last value, since those
+ * before it may be what the client itself wrote. One that says nothing was named as one that encrypts.
  */
 function requireEncryption(
   { proxies = [] }: Pick<EntranceOptions, 'proxies'>,
@@ -244,10 +245,10 @@ function requireEncryption(
     const peer = withoutMapping(context.env.incoming.socket.remoteAddress ?? '')
     const isProxied = peer !== '' && isProxy(peer)
     const outside = isProxied
-      ? context.req.header('x-forwarded-proto')?.split(',', 1)[0]?.trim().toLowerCase()
+      ? context.req.header('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase()
       : undefined
     const isStranger = speech === 'proxied' && !isProxied && !isOwn(peer)
-    if (isStranger || outside === 'http') {
+    if (isStranger || (outside !== undefined && outside !== 'https')) {
       throw new AppError('insufficient_scope', 'This server is reached over HTTPS only.')
     }
     context.set('isEncrypted', speech === 'tls' || outside === 'https')
