@@ -73,19 +73,51 @@ describe('a memory', () => {
     expect(codeOf(await call('GET', address))).toBe('not_found')
     const restored = await call('POST', `${address}/restore`, { restore_version: 1 })
     expect(restored.headers['etag']).toBe('"4"')
-    expect((await call('POST', `${address}/pin`, { pin: true })).headers['etag']).toBe('"4"')
+    expect((await call('POST', `${address}/pin`, { pin: true })).headers['etag']).toBe('"4-pinned"')
     expect((await call('GET', address)).body).toMatchObject({ pinned: true, version: 4 })
     const history = await call('GET', `${address}/history`)
     expect(history.body).toHaveProperty('results.length', 4)
     expect((await call('DELETE', address)).body).toMatchObject({ memories: 1, versions: 4 })
   })
 
-  test('that was there already is answered with 200 and its own address', async () => {
+  test('has another tag whenever it reads otherwise, and the same from every answer about it', async () => {
+    const own = await freshClient()
+    const expiring = { content: 'The offer holds.', expires_at: '2099-01-01T00:00:00Z' }
+    const made = await own('POST', '/memory', expiring)
+    const address = String(made.headers['location'])
+    const seen = new Map<unknown, unknown>()
+    const look = async ({ headers: { etag } }: RestReply) => {
+      const read = await own('GET', address)
+      expect(etag).toBe(read.headers['etag'])
+      expect(seen.get(etag) ?? read.body).toEqual(read.body)
+      seen.set(etag, read.body)
+      return String(etag)
+    }
+    await look(made)
+    for (const [way, body] of [
+      ['pin', { pin: true }],
+      ['feedback', { feedback: 'helpful' }],
+      ['pin', { pin: false }],
+    ] as const) {
+      await look(await own('POST', `${address}/${way}`, body))
+    }
+    expect(seen.size).toBe(3)
+    await own('POST', `${address}/pin`, { pin: true })
+    const change = (body: object, tag: string) => own('PATCH', address, body, { 'if-match': tag })
+    const pinned = await look(await change({ content: 'The offer stands.' }, '"1-pinned"'))
+    expect(pinned).toBe('"2-pinned"')
+    expect(codeOf(await change({ tags: ['late'] }, '"1-pinned"'))).toBe('precondition_failed')
+    await look(await change({ access: 'private' }, pinned))
+    expect(seen.size).toBe(5)
+  })
+
+  test('that was there already is answered with 200 and its own address, and no tag', async () => {
     const content = 'Grace takes the 7:12 train.'
     const first = await call('POST', '/memory', { content })
     const second = await call('POST', '/memory', { content })
     expect([first.status, second.status]).toEqual([201, 200])
     expect(second.headers['location']).toBe(first.headers['location'])
+    expect(second.headers['etag']).toBeUndefined()
   })
 
   test('is stored once for one Idempotency-Key, and the key is refused for another request', async () => {
@@ -232,8 +264,10 @@ describe('a version that is meant', () => {
 
   test('is named with If-Match; another one is a failed precondition', async () => {
     expect(await (await patch('"3"')).json()).toEqual({ version: 4 })
-    expect((await patch('*')).status).toBe(200)
-    for (const tag of ['"2"', 'W/"3"', '3', '"x"', '"3", "4"']) {
+    for (const tag of ['*', '"3-pinned"', '"3-until-4070908800000"']) {
+      expect((await patch(tag)).status).toBe(200)
+    }
+    for (const tag of ['"2"', '"2-pinned"', 'W/"3"', '3', '"x"', '"3", "4"', '"3-x"']) {
       await expect(patch(tag)).rejects.toMatchObject({
         code: 'precondition_failed',
         httpStatus: 412,
