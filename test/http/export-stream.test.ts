@@ -16,13 +16,15 @@ describe('a streamed export', () => {
     ...(next && { next_cursor: next }),
   })
   /** A call whose pages are these, one after the other; an error is thrown in its place. */
-  const callOf = (pages: unknown[], key = { isCurrent: true }): RouteCall => ({
+  const callOf = (
+    pages: (ReturnType<typeof page> | Error | (() => never))[],
+    key = { isCurrent: true },
+  ): RouteCall => ({
     execute: answering(() => {
       const next = pages.shift()
       if (next instanceof Error) throw next
       // What is no page happens before the next one is read.
-      if (typeof next === 'function') return next() as unknown
-      return next
+      return typeof next === 'function' ? next() : next
     }),
     principal: testPrincipal(),
     input: {},
@@ -46,7 +48,7 @@ describe('a streamed export', () => {
 
   test('reads no page with a key that was revoked while it waited for its limit', async () => {
     const key = { isCurrent: true }
-    const revokedMeanwhile = () => {
+    const revokedMeanwhile = (): never => {
       key.isCurrent = false
       throw new AppError('rate_limited', 'Wait.', { retryAfterSeconds: 0.01 })
     }
