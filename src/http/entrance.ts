@@ -44,6 +44,8 @@ export interface Caller {
 /** Paths that ask for no key or token in front: what is behind them finds out who calls. */
 export interface OpenRoute {
   readonly paths: readonly string[]
+  /** Those of them that programs call as they call `/mcp`: from pages of this machine as well. */
+  readonly protocolPaths?: readonly string[]
   /** Gets a body of 64 KiB at most. */
   handle(request: Request, caller: Caller): Promise<Response>
 }
@@ -110,10 +112,11 @@ export function createEntrance(given: EntranceOptions, speech: Speech): Hono<Env
     await next()
   })
   app.use('*', requireEncryption(options, speech))
+  const mayRead = createReaders(options)
   app.use(
     '*',
     cors({
-      origin: (origin, context) => (mayRead(context, origin, options) ? origin : null),
+      origin: (origin, context) => (mayRead(origin, context.req.path) ? origin : null),
       allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
       exposeHeaders: exposedHeaders,
       maxAge: 600,
@@ -257,14 +260,21 @@ function requireEncryption(
 }
 
 /**
- * CORS is closed: a listed origin may read. Those of this machine may read protocol answers, which is how
- * inspectors in a browser work; pages there that nobody listed get nothing of REST.
+ * CORS is closed: a listed origin may read. Those of this machine may read protocol answers, the way to a token
+ * included, which is how inspectors in a browser work; pages there that nobody listed get nothing of REST.
  */
-function mayRead(context: Context, origin: string, options: EntranceOptions): boolean {
-  if (isListedOrigin(origin, options)) return true
-  const { path } = context.req
-  const mount = options.mounts.find((entry) => entry.path === path || entry.path === '*')
-  return mount?.channel !== 'rest' && isAllowedOrigin(origin, options)
+function createReaders(options: EntranceOptions): (origin: string, path: string) => boolean {
+  const { mounts, openRoutes = [], protectedResource } = options
+  const protocolPaths = new Set([
+    ...(protectedResource?.pages ?? []).map((page) => page.path),
+    ...openRoutes.flatMap((route) => route.protocolPaths ?? []),
+  ])
+  return (origin, path) => {
+    if (isListedOrigin(origin, options)) return true
+    const mount = mounts.find((entry) => entry.path === path || entry.path === '*')
+    const isProtocol = protocolPaths.has(path) || mount?.channel !== 'rest'
+    return isProtocol && isAllowedOrigin(origin, options)
+  }
 }
 
 function failure(error: unknown, context: Route, options: EntranceOptions): Response {

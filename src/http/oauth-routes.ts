@@ -58,6 +58,12 @@ export function oauthRoutes(options: OAuthRoutesOptions): OpenRoute {
 
   return {
     paths: [...oauthPaths.metadata, '/oauth/*'],
+    protocolPaths: [
+      ...oauthPaths.metadata,
+      oauthPaths.register,
+      oauthPaths.token,
+      oauthPaths.revoke,
+    ],
     async handle(request, caller) {
       const { pathname } = new URL(request.url)
       const { method } = request
