@@ -202,10 +202,12 @@ describe('wrong keys of one address', () => {
     expect(await status(running.apiKey, address)).toBe(429)
   })
 
-  test('a network of IPv6 is one address, two networks are two', () => {
-    const limiter = createRateLimiter({ scripts: undefined, replicas: 1 })
-    const failed = createFailedKeys(limiter, 1)
-    const isRefused = (address: string) => {
+  const counting = (perMinute: number) => {
+    const failed = createFailedKeys(
+      createRateLimiter({ scripts: undefined, replicas: 1 }),
+      perMinute,
+    )
+    const isRefused = (address: string | undefined) => {
       try {
         failed.refuse(address)
         return false
@@ -213,7 +215,22 @@ describe('wrong keys of one address', () => {
         return true
       }
     }
-    void failed.count('2001:db8:1:2::a')
+    return { failed, isRefused }
+  }
+
+  test('that is not known are counted together, ten times as wide', async () => {
+    const { failed, isRefused } = counting(2)
+    for (let wrong = 0; wrong < 20; wrong++) {
+      expect(isRefused(undefined)).toBe(false)
+      await failed.count(undefined)
+    }
+    expect(isRefused(undefined)).toBe(true)
+    expect(isRefused('198.51.100.10')).toBe(false)
+  })
+
+  test('a network of IPv6 is one address, two networks are two', async () => {
+    const { failed, isRefused } = counting(1)
+    await failed.count('2001:db8:1:2::a')
     expect(isRefused('2001:db8:1:2:ffff::b')).toBe(true)
     expect(isRefused('2001:0db8:0001:0002::c')).toBe(true)
     expect(isRefused('2001:db8:1:3::a')).toBe(false)
