@@ -52,10 +52,12 @@ export function protectedResourceOf(
     challenge(error, principal) {
       const resourceMetadata = `${publicUrl}${wellKnown}/mcp`
       if (error.code === 'unauthenticated') return { resourceMetadata, scope: askedFor(first) }
-      const needed = allScopes.find((scope) => scope === error.details?.['scope'])
+      const said = error.details?.['scope']
+      const named = typeof said === 'string' ? said.split(' ') : []
+      const needed = allScopes.filter((scope) => named.includes(scope))
       // Nothing changes an API key's scopes. A token's new ones come beside the old, or they would be lost.
-      if (needed === undefined || principal?.credential?.kind !== 'access-token') return {}
-      return { resourceMetadata, scope: askedFor(new Set([...principal.scopes, needed])) }
+      if (needed.length === 0 || principal?.credential?.kind !== 'access-token') return {}
+      return { resourceMetadata, scope: askedFor(new Set([...principal.scopes, ...needed])) }
     },
   }
 }
