@@ -22,35 +22,14 @@ const defaultPage = 100
 export function createRoutes(operations: Operations): readonly Route[] {
   const table: Record<keyof Operations, readonly Route[]> = {
     store: storeRoutes(operations),
-    edit: [
-      route('editMemory', 'PATCH', '/memory/{id}', operations.edit, {
-        path: memoryInPath,
-        reply: changed,
-      }),
-    ],
-    retire: [
-      route('retireMemory', 'POST', '/memory/{id}/retire', operations.retire, {
-        path: memoryInPath,
-        reply: changed,
-      }),
-    ],
+    edit: [route('editMemory', 'PATCH', '/memory/{id}', operations.edit, memoryChange)],
+    retire: [route('retireMemory', 'POST', '/memory/{id}/retire', operations.retire, memoryChange)],
     restore: [
-      route('restoreMemory', 'POST', '/memory/{id}/restore', operations.restore, {
-        path: memoryInPath,
-        reply: changed,
-      }),
+      route('restoreMemory', 'POST', '/memory/{id}/restore', operations.restore, memoryChange),
     ],
-    pin: [
-      route('pinMemory', 'POST', '/memory/{id}/pin', operations.pin, {
-        path: memoryInPath,
-        reply: changed,
-      }),
-    ],
+    pin: [route('pinMemory', 'POST', '/memory/{id}/pin', operations.pin, memoryChange)],
     feedback: [
-      route('rateMemory', 'POST', '/memory/{id}/feedback', operations.feedback, {
-        path: memoryInPath,
-        reply: changed,
-      }),
+      route('rateMemory', 'POST', '/memory/{id}/feedback', operations.feedback, memoryChange),
     ],
     recall: recallRoutes(operations),
     brief: [route('readBrief', 'GET', '/brief', operations.brief)],
@@ -156,6 +135,7 @@ export function createRoutes(operations: Operations): readonly Route[] {
 const keyInPath = { id: z.string().max(128).describe('Id of the key, as the list shows it') }
 const memberInPath = { email: emailAddress.describe('Address of the person') }
 const memoryInPath = { id: memoryId }
+const memoryChange = { path: memoryInPath, sends: ['ETag'], reply: changed } as const
 
 function storeRoutes({ store }: Pick<Operations, 'store'>): readonly Route[] {
   return [
@@ -166,6 +146,7 @@ function storeRoutes({ store }: Pick<Operations, 'store'>): readonly Route[] {
       without: ['memories'],
       required: ['content'],
       statuses: [201, 200],
+      sends: ['ETag', 'Location'],
       reply: ({ results }) => {
         const [stored] = results
         if (stored === undefined) throw new TypeError('a store answered with nothing')
@@ -201,6 +182,7 @@ function recallRoutes({ recall }: Pick<Operations, 'recall'>): readonly Route[] 
       path: memoryInPath,
       fromPath: ({ id }) => ({ ids: [id] }),
       response: results.element,
+      sends: ['ETag', 'Link'],
       reply: (output) => {
         const [memory] = output.results
         if (memory === undefined) throw notFound()
