@@ -2,14 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { AppError } from '../../src/errors.ts'
-import { createRest } from '../../src/http/rest.ts'
-import { route } from '../../src/http/route.ts'
 import { allScopes } from '../../src/principal.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
-import { answering } from '../support/answering.ts'
 import { callTool, issueKey } from '../support/keys.ts'
-import { testPrincipal } from '../support/principal.ts'
 import { restClient, sendRest, type RestReply } from '../support/rest.ts'
 
 let app: TestApp
@@ -78,37 +73,6 @@ describe('a memory', () => {
     const history = await call('GET', `${address}/history`)
     expect(history.body).toHaveProperty('results.length', 4)
     expect((await call('DELETE', address)).body).toMatchObject({ memories: 1, versions: 4 })
-  })
-
-  test('has another tag whenever it reads otherwise, and the same from every answer about it', async () => {
-    const own = await freshClient()
-    const expiring = { content: 'The offer holds.', expires_at: '2099-01-01T00:00:00Z' }
-    const made = await own('POST', '/memory', expiring)
-    const address = String(made.headers['location'])
-    const seen = new Map<unknown, unknown>()
-    const look = async ({ headers: { etag } }: RestReply) => {
-      const read = await own('GET', address)
-      expect(etag).toBe(read.headers['etag'])
-      expect(seen.get(etag) ?? read.body).toEqual(read.body)
-      seen.set(etag, read.body)
-      return String(etag)
-    }
-    await look(made)
-    for (const [way, body] of [
-      ['pin', { pin: true }],
-      ['feedback', { feedback: 'helpful' }],
-      ['pin', { pin: false }],
-    ] as const) {
-      await look(await own('POST', `${address}/${way}`, body))
-    }
-    expect(seen.size).toBe(3)
-    await own('POST', `${address}/pin`, { pin: true })
-    const change = (body: object, tag: string) => own('PATCH', address, body, { 'if-match': tag })
-    const pinned = await look(await change({ content: 'The offer stands.' }, '"1-pinned"'))
-    expect(pinned).toBe('"2-pinned"')
-    expect(codeOf(await change({ tags: ['late'] }, '"1-pinned"'))).toBe('precondition_failed')
-    await look(await change({ access: 'private' }, pinned))
-    expect(seen.size).toBe(5)
   })
 
   test('that was there already is answered with 200 and its own address, and no tag', async () => {
@@ -225,59 +189,6 @@ describe('a streamed export', () => {
     const reply = await reader('GET', '/memory/export', undefined, accept)
     expect(codeOf(reply)).toBe('insufficient_scope')
     expect(reply.headers['www-authenticate']).toContain('scope="memory:export"')
-  })
-})
-
-describe('a version that is meant', () => {
-  const input = z.strictObject({ id: z.uuid(), expected_version: z.int().optional() })
-  const output = z.object({ version: z.int() })
-  /** An operation on the third version of a memory, as a route with its id in the path. */
-  const rest = () => {
-    const operation = {
-      name: 'store' as const,
-      title: 'Change',
-      description: 'Changes.',
-      scope: 'memory:write' as const,
-      effect: 'write' as const,
-      input,
-      output,
-      isIdempotent: () => false,
-      prepare: () => Promise.resolve(undefined),
-      commit: () => Promise.reject(new Error('is not run')),
-    }
-    const execute = answering((given) => {
-      if ((input.parse(given).expected_version ?? 3) === 3) return { version: 4 }
-      throw new AppError('conflict', 'It is at version 3.', { details: { version: 3 } })
-    })
-    const routes = [route('change', 'PATCH', '/memory/{id}', operation, { path: { id: z.uuid() } })]
-    const { operations } = app.app
-    return createRest({ execute, operations, isCurrent: () => Promise.resolve(true) }, routes).mount
-  }
-  const patch = (tag: string) =>
-    rest().handle(
-      new Request(`http://localhost/memory/${randomUUID()}`, {
-        method: 'PATCH',
-        headers: { 'if-match': tag },
-      }),
-      testPrincipal(),
-    )
-
-  test('is named with If-Match; another one is a failed precondition', async () => {
-    expect(await (await patch('"3"')).json()).toEqual({ version: 4 })
-    for (const tag of ['*', '"3-pinned"', '"3-until-4070908800000"']) {
-      expect((await patch(tag)).status).toBe(200)
-    }
-    for (const tag of ['"2"', '"2-pinned"', 'W/"3"', '3', '"x"', '"3", "4"', '"3-x"']) {
-      await expect(patch(tag)).rejects.toMatchObject({
-        code: 'precondition_failed',
-        httpStatus: 412,
-      })
-    }
-  })
-
-  test('is not ignored where nothing looks at it', async () => {
-    const reply = await call('DELETE', '/memory?session=x', undefined, { 'if-match': '"1"' })
-    expect(codeOf(reply)).toBe('unsupported')
   })
 })
 
