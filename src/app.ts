@@ -2,6 +2,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { openAccounts, type OpenedAccounts } from './accounts/open-accounts.ts'
 import type { Authenticator } from './auth/authenticate.ts'
+import type { FailedKeys } from './auth/failed-keys.ts'
 import { openAuthenticator, writeKeyUses } from './auth/issued-keys.ts'
 import { openLimits, type OpenedLimits } from './auth/open-limits.ts'
 import { openTokens, type OpenedTokens } from './auth/open-tokens.ts'
@@ -80,6 +81,8 @@ export interface App {
   readonly charge: Charge
   /** Who holds a credential that came over HTTP. */
   readonly authenticator: Authenticator
+  /** Bounds wrong keys of one address, wherever they are sent. */
+  readonly failedKeys: FailedKeys
   /** Access tokens of the configured issuer; undefined where there is none. */
   readonly tokens: OpenedTokens | undefined
   /** Accounts of people; undefined where there are none. */
@@ -298,6 +301,7 @@ async function assemble(parts: Parts): Promise<App> {
       sealedVectors,
       briefTokens: config.briefTokens,
       apiKeyPepper: config.apiKeyPepper,
+      requestsPerMinuteLeast: config.redisUrl === undefined ? config.replicas : 1,
       plans,
       hasLimits: quotas !== undefined,
     }),
@@ -313,6 +317,7 @@ async function assemble(parts: Parts): Promise<App> {
     authorize: createAuthorize({ scope, namespaces, log, metrics, limits }),
     charge: createCharge({ namespaces, limits }),
     authenticator,
+    failedKeys,
     tokens,
     accounts,
     rateLimitFields: (who) => limits.headers(who),

@@ -155,6 +155,10 @@ function refuseContradictions(config: Config): void {
         'make one with: openssl rand -base64 32',
     )
   }
+  if (config.metricsKey !== undefined && config.metricsKey === config.apiKey) {
+    const [metrics, api] = [settings.metricsKey.name, settings.apiKey.name]
+    throw misconfigured(metrics, `${metrics} travels in plain HTTP and must differ from ${api}.`)
+  }
   if ((config.tlsCert === undefined) !== (config.tlsKey === undefined)) {
     const [cert, key] = [settings.tlsCert.name, settings.tlsKey.name]
     throw misconfigured(cert, `${cert} and ${key} belong together; set both.`)
@@ -191,6 +195,15 @@ function refuseContradictions(config: Config): void {
       settings.databaseUrl.name,
       `${settings.migrationDatabaseUrl.name} is set without ${settings.databaseUrl.name}; ` +
         'set both, or neither for the embedded database.',
+    )
+  }
+  const fewest = Math.min(...Object.values(config.planRequests))
+  if (config.limits !== 'off' && config.redisUrl === undefined && fewest < config.replicas) {
+    const name = settings.planRequests.name
+    throw misconfigured(
+      name,
+      `${name} has a plan with fewer requests than ${settings.replicas.name} says processes, and without ` +
+        `${settings.redisUrl.name} each of them lets one through: set it, or allow more requests.`,
     )
   }
   if (config.rootKey !== undefined && config.rootKeyCommand !== undefined) {

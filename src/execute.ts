@@ -104,7 +104,7 @@ export function createExecute(dependencies: ExecuteDependencies): Execute {
       }
       requireRight(operation, principal)
       const parsed = parseInput(operation, input)
-      if (operation.quarantine?.(parsed) === 'shown') requireScope('admin', principal)
+      if (operation.quarantine?.(parsed) === 'shown') requireScopes(['admin'], principal)
       const request = { operation, principal, input: parsed, options, stageMs }
       const committed = await run(dependencies, request, settings)
       if (committed.unreadable) {
@@ -194,16 +194,21 @@ function ownName(part: PropertyKey): string {
 }
 
 /** A scope says what a principal may do; a key can be narrowed further, to the tools that it is for. */
-function requireRight({ name, scope, tool = name }: NeededOperation, principal: Principal): void {
-  requireScope(scope, principal)
+function requireRight(
+  { name, scope, tool = name, furtherScopes = [] }: NeededOperation,
+  principal: Principal,
+): void {
+  requireScopes([scope, ...furtherScopes], principal)
   if (mayUseTool(principal, tool)) return
   throw new AppError('insufficient_scope', 'This API key is for other operations only.')
 }
 
-function requireScope(scope: Scope, principal: Principal): void {
-  if (principal.scopes.has(scope) || principal.scopes.has('admin')) return
-  throw new AppError('insufficient_scope', `This needs the scope ${scope}.`, {
-    details: { challenge: 'insufficient_scope', scope },
+/** Names all that are missing, so that a client asks a person once. */
+function requireScopes(needed: readonly Scope[], { scopes }: Principal): void {
+  const missing = scopes.has('admin') ? [] : needed.filter((scope) => !scopes.has(scope))
+  if (missing.length === 0) return
+  throw new AppError('insufficient_scope', `This needs the scope ${missing.join(' and ')}.`, {
+    details: { challenge: 'insufficient_scope', scope: missing.join(' ') },
   })
 }
 

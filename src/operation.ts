@@ -195,4 +195,7 @@ export interface Operation<
 }
 
 /** What a caller must be allowed before an operation runs. */
-export type NeededOperation = Pick<Operation, 'name' | 'scope' | 'tool'>
+export interface NeededOperation extends Pick<Operation, 'name' | 'scope' | 'tool'> {
+  /** Scopes that what was asked for needs besides. */
+  readonly furtherScopes?: readonly Scope[]
+}

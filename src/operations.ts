@@ -49,6 +49,8 @@ export interface OperationDependencies extends OpenedBefore, UsageDependencies {
   readonly briefTokens?: number | undefined
   /** Key of the stored hashes of API keys; undefined: plain SHA-256. */
   readonly apiKeyPepper?: string | undefined
+  /** The smallest limit of an API key that can be kept; 1 when left out. */
+  readonly requestsPerMinuteLeast?: number | undefined
 }
 
 /** Built once by the composition root; transports, tools and commands are made from this record. */

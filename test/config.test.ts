@@ -111,6 +111,15 @@ describe('refusals', () => {
     [{ MINDGLUE_API_KEY: 'short' }, /shorter than 24 characters; make one with/u],
     [{ MINDGLUE_HTTP_HOST: '0.0.0.0' }, /so MINDGLUE_API_KEY must be set/u],
     [{ MINDGLUE_HTTP_HOST: '0.0.0.0', MINDGLUE_API_KEY: longKey }, /only HTTPS is served/u],
+    [{ MINDGLUE_METRICS_KEY: 'short' }, /shorter than 24 characters; make one with/u],
+    [
+      { MINDGLUE_METRICS_KEY: longKey, MINDGLUE_API_KEY: longKey },
+      /must differ from MINDGLUE_API/u,
+    ],
+    [
+      { MINDGLUE_REPLICAS: '61' },
+      /MINDGLUE_PLAN_REQUESTS has a plan with fewer requests than MIND/u,
+    ],
     [{ MINDGLUE_TLS_CERT: '/x.pem' }, /belong together/u],
     [{ MIGRATION_DATABASE_URL: 'postgres://a@db/x' }, /without DATABASE_URL/u],
     [{ MINDGLUE_OAUTH_ISSUER: 'https://id.example' }, /needs MINDGLUE_PUBLIC_URL/u],
@@ -154,6 +163,12 @@ describe('refusals', () => {
       oauthIssuer: 'https://id.example/tenant/',
       oauthScopeNames: ['Memory.Read=memory:read'],
     })
+  })
+
+  test('more processes than requests of a plan are accepted with Redis, or without limits', () => {
+    for (const more of [{ REDIS_URL: 'redis://cache' }, { MINDGLUE_LIMITS: 'off' }]) {
+      expect(loadConfig({ MINDGLUE_REPLICAS: '61', ...more }).replicas).toBe(61)
+    }
   })
 
   test('listening beyond loopback is accepted with a key', () => {

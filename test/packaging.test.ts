@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { loadConfig } from '../src/config.ts'
+import { trustedProxies } from '../src/http/client-address.ts'
 import { version } from '../src/version.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -153,6 +154,11 @@ const composition = z
         healthcheck: z.looseObject({ test: z.array(z.string()).optional() }).optional(),
       }),
     ),
+    networks: z.object({
+      default: z.object({
+        ipam: z.object({ config: z.tuple([z.object({ subnet: z.string(), gateway: z.ipv4() })]) }),
+      }),
+    }),
     volumes: z.record(z.string(), z.null()),
   })
   .parse(parse(read('compose.yaml')))
@@ -178,6 +184,12 @@ describe('compose.yaml', () => {
     const ports = Object.values(services).flatMap((service) => service.ports)
     expect(ports.length).toBeGreaterThan(0)
     for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/u)
+  })
+
+  test('believes the gateway of its own network on who calls, and nobody else', () => {
+    const [{ subnet, gateway }] = composition.networks.default.ipam.config
+    expect(services['server']?.environment['MINDGLUE_BEHIND_PROXY']).toBe(gateway)
+    expect(trustedProxies([subnet])(gateway)).toBe(true)
   })
 
   test('gives the administrator to the migration alone', () => {

@@ -38,25 +38,27 @@ const place = { free: 30, secondsMax: 900 }
 const account = { free: 100, secondsMax: 60 }
 /** Clients of one place: many people's come from one address of a hosted one, so it is thirty a minute at least. */
 const client = { free: 60, secondsMax: 2 }
+/** All places together whose address is not known: ten times one place, and never long for who is no guesser. */
+const unknownPlaces = { free: 300, secondsMax: 60 }
 
 export function createAttempts(
   inDirectory: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>,
 ): Attempts {
   const take = async (limits: readonly AttemptLimit[]): Promise<Attempt> => {
-    const wait = limits.length === 0 ? 0 : await inDirectory((sql) => takeAttempt(sql, limits))
+    const wait = await inDirectory((sql) => takeAttempt(sql, limits))
     if (wait > 0) {
       const retryAfterSeconds = Math.ceil(wait)
       const text = `Too many attempts. Wait ${retryAfterSeconds} s.`
       throw new AppError('rate_limited', text, { retryAfterSeconds })
     }
     return {
-      right: async () => {
-        if (limits.length > 0) await inDirectory((sql) => forgiveAttempt(sql, limits))
-      },
+      right: async () => await inDirectory((sql) => forgiveAttempt(sql, limits)),
     }
   }
   const at = (from: string | undefined, kind: string): AttemptLimit[] =>
-    from === undefined ? [] : [{ key: keyOf(kind, addressGroup(from)), ...place }]
+    from === undefined
+      ? [{ key: keyOf(kind, ''), ...unknownPlaces }]
+      : [{ key: keyOf(kind, addressGroup(from)), ...place }]
   return {
     forLogIn: (email, from, isKnown) => {
       const where = from === undefined ? '' : addressGroup(from)

@@ -11,17 +11,25 @@ export interface FailedKeys {
   count(address: string | undefined): Promise<void>
 }
 
+/**
+ * Where nobody's address is known everybody shares one limit, so many times as wide: no guesser goes on without end,
+ * and it takes more to shut the others out for a minute than one mistyped script.
+ */
+const everybodyFactor = 10
+
 /** `perMinute`: wrong keys of one address; an IPv6 network of 64 bits is one address. */
 export function createFailedKeys(
   limiter: RateLimiter,
   perMinute: number,
   onRefusal: () => void = () => undefined,
 ): FailedKeys {
-  const limit = { name: 'address', id: '', requests: perMinute } as const
+  const one = { name: 'address', id: '', requests: perMinute } as const
+  const everybody = { ...one, requests: everybodyFactor * perMinute }
+  const groupOf = (address: string | undefined) =>
+    address === undefined ? 'everybody' : addressGroup(address)
   return {
     refuse(address) {
-      if (address === undefined) return
-      const waitMs = limiter.refusedForMs(addressGroup(address), limit)
+      const waitMs = limiter.refusedForMs(groupOf(address), one)
       if (waitMs === 0) return
       onRefusal()
       const retryAfterSeconds = Math.ceil(waitMs / 1000)
@@ -32,7 +40,7 @@ export function createFailedKeys(
       )
     },
     async count(address) {
-      if (address !== undefined) await limiter.take(addressGroup(address), [limit])
+      await limiter.take(groupOf(address), [address === undefined ? everybody : one])
     },
   }
 }

@@ -91,6 +91,8 @@ const issueOutput = z.object({
 export interface KeyOperationDependencies {
   /** Key of the stored hashes; undefined: SHA-256. */
   readonly apiKeyPepper?: string | undefined
+  /** The smallest limit of a key that can be kept: processes that share it without Redis. */
+  readonly requestsPerMinuteLeast?: number | undefined
 }
 
 interface NewSecret {
@@ -106,6 +108,7 @@ function newSecret(id: string, pepper: string | undefined): NewSecret {
 
 export function keyIssueOperation({
   apiKeyPepper,
+  requestsPerMinuteLeast = 1,
 }: KeyOperationDependencies): Operation<typeof issueInput, typeof issueOutput, NewSecret> {
   return {
     name: 'key.issue',
@@ -122,6 +125,13 @@ export function keyIssueOperation({
       const expiresAt = input.expires_at === undefined ? null : new Date(input.expires_at)
       if (expiresAt !== null && expiresAt <= now) {
         throw new AppError('invalid_input', 'expires_at has passed; give a time to come.')
+      }
+      if ((input.requests_per_minute ?? Infinity) < requestsPerMinuteLeast) {
+        throw new AppError(
+          'invalid_input',
+          `${requestsPerMinuteLeast} server processes share a limit without Redis, each with one request at least: ` +
+            `allow ${requestsPerMinuteLeast} or more, or set REDIS_URL.`,
+        )
       }
       if ((await countApiKeys(tx)) >= keysMax) {
         const message = `This namespace has ${keysMax} keys in force; revoke those that nobody uses.`

@@ -27,6 +27,7 @@ export class SlidingWindow {
   #entries: Entry[] = []
   #view: View | undefined
   #refusedUntil = 0
+  #admittedAt = -Infinity
   #asking = 0
   #newsUntil = 0
 
@@ -47,6 +48,7 @@ export class SlidingWindow {
 
   admit(entry: Entry): void {
     this.#entries.push(entry)
+    this.#admittedAt = entry.at
   }
 
   /** A question to Redis that may end in an admission counts as one until it is answered. */
@@ -84,13 +86,14 @@ export class SlidingWindow {
    */
   waitAlone(at: number, replicas: number): number {
     const own = this.#ownSinceView(at)
-    if (own.length + this.#asking < this.#share(at, replicas)) return 0
+    const restMs = this.#restMs(at, replicas)
+    if (own.length + this.#asking < this.#share(at, replicas)) return restMs
     const leaving = [
       ...own.slice(0, 1).map((entry) => entry.at + this.#windowMs),
       ...this.#inherited(at).map(({ until }) => until),
     ]
     // Nothing is there and nothing will leave: a limit of no request at all.
-    return Math.max(1, Math.min(...leaving, at + this.#windowMs) - at)
+    return Math.max(1, restMs, Math.min(...leaving, at + this.#windowMs) - at)
   }
 
   standing(at: number, replicas: number): { remaining: number; resetMs: number } {
@@ -103,6 +106,8 @@ export class SlidingWindow {
       const resetMs = Math.max(0, this.#view.resetMs - (at - this.#view.at))
       return { remaining: Math.max(0, this.#limit - used), resetMs: used === 0 ? 0 : resetMs }
     }
+    const restMs = this.#restMs(at, replicas)
+    if (restMs > 0) return { remaining: 0, resetMs: restMs }
     const remaining = Math.max(0, this.#share(at, replicas) - own.length)
     return { remaining, resetMs: oldest === undefined ? 0 : oldest.at + this.#windowMs - at }
   }
@@ -146,6 +151,15 @@ export class SlidingWindow {
     return view.slots
       .map((count, slot) => ({ count, until: view.at + this.#windowMs - slot * width }))
       .filter(({ count, until }) => count > 0 && until > at)
+  }
+
+  /**
+   * Where there are more processes than requests in a window, each has less than one: it admits one, then rests for
+   * as many windows as that is worth, so that all together keep to the limit over time.
+   */
+  #restMs(at: number, replicas: number): number {
+    if (this.#limit === 0 || this.#limit >= replicas) return 0
+    return Math.max(0, this.#admittedAt + (this.#windowMs * replicas) / this.#limit - at)
   }
 
   /** One process' part, rounded down, but never nothing where nothing is used. */

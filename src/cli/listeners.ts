@@ -31,7 +31,8 @@ export async function openListeners(app: App, version: string): Promise<Listener
     host: config.sidecarHost,
     port: config.sidecarPort,
     allowedHosts: config.allowedHosts,
-    apiKey: config.apiKey,
+    metricsKey: config.metricsKey,
+    failedKeys: app.failedKeys,
     metrics,
     log,
     readiness: () => app.readiness(),
@@ -63,7 +64,12 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
   const endpoint = createProductEndpoint(host, {
     onError: (error) => log.debug('protocol request refused', { transport: 'mcp-http', error }),
   })
-  const rest = createRest({ ...app, isCurrent: (who) => app.authenticator.isCurrent(who) })
+  const protectedResource = protectedResourceOf(config)
+  const rest = createRest({
+    ...app,
+    isCurrent: (who) => app.authenticator.isCurrent(who),
+    issuer: protectedResource?.issuer,
+  })
   const { tlsCert: certificateFile, tlsKey: keyFile } = config
   return await createListener({
     host: config.httpHost,
@@ -88,7 +94,7 @@ export async function openProductListener(app: App, host: McpHost = app): Promis
     bodyBytesMax: config.bodyBytesMax,
     drainSeconds: config.drainSeconds,
     authenticator: app.authenticator,
-    protectedResource: protectedResourceOf(config),
+    protectedResource,
     openRoutes: await openRoutesOf(app),
     proxies: config.behindProxy,
     principalFields: (principal) => app.rateLimitFields(principal),

@@ -45,7 +45,8 @@ export const limitSettings = {
   replicas: withDefault('MINDGLUE_REPLICAS', integer(1, 1000), 1, {
     group: 'limits',
     description:
-      'Server processes on one database: while there is no Redis to count for all, each keeps to its part.',
+      'Server processes on one database: while there is no Redis to count for all, each keeps to its part. ' +
+      'Without Redis no plan and no key may have fewer requests a minute.',
     unit: 'processes',
   }),
   failedKeysPerMinute: withDefault('MINDGLUE_FAILED_KEYS_PER_MINUTE', integer(1, 100_000), 20, {

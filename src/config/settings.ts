@@ -307,11 +307,18 @@ export const settings = {
   sidecarHost: withDefault('MINDGLUE_SIDECAR_HOST', hostName, '127.0.0.1', {
     group: 'sidecar',
     description:
-      'Address of the sidecar. Beyond loopback `/metrics` asks for `MINDGLUE_API_KEY` as bearer.',
+      'Address of the sidecar. Beyond loopback `/metrics` asks for `MINDGLUE_METRICS_KEY`, which must be ' +
+      'set then; health asks for nothing.',
   }),
   sidecarPort: withDefault('MINDGLUE_SIDECAR_PORT', integer(0, 65_535), 7338, {
     group: 'sidecar',
     description: 'Port of the sidecar; 0 takes a free one.',
+  }),
+  metricsKey: secretSetting('MINDGLUE_METRICS_KEY', bearerKey, {
+    group: 'sidecar',
+    description:
+      'Bearer key that opens `/metrics` beyond loopback, and nothing else: the sidecar speaks plain HTTP. ' +
+      'Not `MINDGLUE_API_KEY` again.',
   }),
   metricsNamespaces: withDefault<readonly string[]>(
     'MINDGLUE_METRICS_NAMESPACES',

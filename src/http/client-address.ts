@@ -30,9 +30,15 @@ export function clientAddress(
   const peer = remote === undefined ? undefined : withoutMapping(remote)
   if (peer === undefined) return undefined
   if (!isProxy(peer)) return forwarded !== undefined && isOwn(peer) ? undefined : peer
-  const hops = (forwarded ?? '').split(',').map((hop) => withoutMapping(hop.trim()))
+  const hops = (forwarded ?? '').split(',').map((hop) => withoutMapping(withoutPort(hop.trim())))
   const client = hops.toReversed().find((hop) => isIP(hop) === 0 || !isProxy(hop))
   return client !== undefined && isIP(client) !== 0 ? client : undefined
+}
+
+/** Some proxies name the port as well: `192.0.2.1:4711`, `[2001:db8::1]:4711` (as RFC 7239 §6 writes them). */
+function withoutPort(hop: string): string {
+  const parts = /^(?:(?<v4>[\d.]+):\d{1,5}|\[(?<v6>[\da-f:.]+)\](?::\d{1,5})?)$/iu.exec(hop)?.groups
+  return parts?.['v4'] ?? parts?.['v6'] ?? hop
 }
 
 /** True for an address of this machine. */

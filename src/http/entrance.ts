@@ -44,6 +44,8 @@ export interface Caller {
 /** Paths that ask for no key or token in front: what is behind them finds out who calls. */
 export interface OpenRoute {
   readonly paths: readonly string[]
+  /** Those of them that programs call as they call `/mcp`: from pages of this machine as well. */
+  readonly protocolPaths?: readonly string[]
   /** Gets a body of 64 KiB at most. */
   handle(request: Request, caller: Caller): Promise<Response>
 }
@@ -110,10 +112,11 @@ export function createEntrance(given: EntranceOptions, speech: Speech): Hono<Env
     await next()
   })
   app.use('*', requireEncryption(options, speech))
+  const mayRead = createReaders(options)
   app.use(
     '*',
     cors({
-      origin: (origin, context) => (mayRead(context, origin, options) ? origin : null),
+      origin: (origin, context) => (mayRead(origin, context.req.path) ? origin : null),
       allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
       exposeHeaders: exposedHeaders,
       maxAge: 600,
@@ -233,7 +236,8 @@ function refuseForeign(context: Route, options: AllowedNames): void {
 
 /**
  * Beyond this machine nobody speaks plain HTTP: a connection comes over TLS, from this machine, or from a
- * proxy that did the encrypting. What a proxy says of its own client is believed.
+ * proxy that did the encrypting. What a proxy says of its own client is believed: the last value, since those
+ * before it may be what the client itself wrote. One that says nothing was named as one that encrypts.
  */
 function requireEncryption(
   { proxies = [] }: Pick<EntranceOptions, 'proxies'>,
@@ -244,10 +248,10 @@ function requireEncryption(
     const peer = withoutMapping(context.env.incoming.socket.remoteAddress ?? '')
     const isProxied = peer !== '' && isProxy(peer)
     const outside = isProxied
-      ? context.req.header('x-forwarded-proto')?.split(',', 1)[0]?.trim().toLowerCase()
+      ? context.req.header('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase()
       : undefined
     const isStranger = speech === 'proxied' && !isProxied && !isOwn(peer)
-    if (isStranger || outside === 'http') {
+    if (isStranger || (outside !== undefined && outside !== 'https')) {
       throw new AppError('insufficient_scope', 'This server is reached over HTTPS only.')
     }
     context.set('isEncrypted', speech === 'tls' || outside === 'https')
@@ -256,14 +260,21 @@ function requireEncryption(
 }
 
 /**
- * CORS is closed: a listed origin may read. Those of this machine may read protocol answers, which is how
- * inspectors in a browser work; pages there that nobody listed get nothing of REST.
+ * CORS is closed: a listed origin may read. Those of this machine may read protocol answers, the way to a token
+ * included, which is how inspectors in a browser work; pages there that nobody listed get nothing of REST.
  */
-function mayRead(context: Context, origin: string, options: EntranceOptions): boolean {
-  if (isListedOrigin(origin, options)) return true
-  const { path } = context.req
-  const mount = options.mounts.find((entry) => entry.path === path || entry.path === '*')
-  return mount?.channel !== 'rest' && isAllowedOrigin(origin, options)
+function createReaders(options: EntranceOptions): (origin: string, path: string) => boolean {
+  const { mounts, openRoutes = [], protectedResource } = options
+  const protocolPaths = new Set([
+    ...(protectedResource?.pages ?? []).map((page) => page.path),
+    ...openRoutes.flatMap((route) => route.protocolPaths ?? []),
+  ])
+  return (origin, path) => {
+    if (isListedOrigin(origin, options)) return true
+    const mount = mounts.find((entry) => entry.path === path || entry.path === '*')
+    const isProtocol = protocolPaths.has(path) || mount?.channel !== 'rest'
+    return isProtocol && isAllowedOrigin(origin, options)
+  }
 }
 
 function failure(error: unknown, context: Route, options: EntranceOptions): Response {

@@ -35,26 +35,33 @@ export async function exportStream(
     )
   let current = await page(call.input['cursor'])
   const encoder = new TextEncoder()
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      controller.enqueue(encoder.encode(current.content))
-      if (current.next_cursor === undefined) return controller.close()
-      await requireCurrent(call)
-      current = await patiently(() => page(current.next_cursor), call.options.signal)
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        // However long ago it was read: a client may have taken its time to ask for it.
+        await requireCurrent(call)
+        controller.enqueue(encoder.encode(current.content))
+        if (current.next_cursor === undefined) return controller.close()
+        current = await patiently(() => page(current.next_cursor), call)
+      },
     },
-  })
+    // Nothing waits in a queue that nobody looks at: a page is asked for when it can be sent.
+    { highWaterMark: 0 },
+  )
   return new Response(body, { headers: { 'content-type': `${mediaType}; charset=utf-8` } })
 }
 
-/** A key that was revoked reads no further page. */
+/** A key that was revoked reads no further page, and is sent none. */
 async function requireCurrent({ isCurrent, principal }: RouteCall): Promise<void> {
   if (await isCurrent(principal)) return
   throw new AppError('unauthenticated', 'The key is no longer valid.')
 }
 
-/** A limit slows a long export down; it does not end it. */
-async function patiently<T>(read: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/** A limit slows a long export down; it does not end it. After each wait the key is looked at anew. */
+async function patiently<T>(read: () => Promise<T>, call: RouteCall): Promise<T> {
+  const { signal } = call.options
   for (;;) {
+    await requireCurrent(call)
     try {
       return await read()
     } catch (thrown) {

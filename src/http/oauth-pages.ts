@@ -148,6 +148,24 @@ export function backPage(address: string): string {
   )
 }
 
+/**
+ * An error for a client on the web, before anybody has logged in. Anybody may register a site, so our address
+ * leads to it by nobody's hand but the person's (RFC 9700 §4.11.2).
+ */
+export function strayPage(address: string): string {
+  const said = new URL(address).searchParams
+  return page(
+    'This did not work',
+    markup`<h1>This did not work</h1>
+      <p class="problem" role="alert">${said.get('error_description') ?? 'It asked for what is not served here.'}</p>
+      <p>
+        The request came from <strong>${redirectPlace(address)}</strong>, which nobody here has checked. You
+        were asked for nothing, and it was given nothing.
+      </p>
+      <div class="actions"><a class="button" href="${address}">Go back to it</a></div>`,
+  )
+}
+
 export function problemPage(text: string): string {
   return page(
     'This did not work',

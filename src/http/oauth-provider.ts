@@ -206,8 +206,8 @@ function configuration(
     },
     routes: {
       authorization: oauthPaths.authorize,
-      token: '/oauth/token',
-      revocation: '/oauth/revoke',
+      token: oauthPaths.token,
+      revocation: oauthPaths.revoke,
       jwks: '/oauth/jwks',
     },
     ttl: {

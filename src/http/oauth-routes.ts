@@ -7,7 +7,7 @@ import { nodeAnswer } from './node-answer.ts'
 import { createLogin, type LoginOptions } from './login.ts'
 import { ownClientsRoute } from './oauth-clients.ts'
 import { consentRoute, type ConsentOptions } from './oauth-consent.ts'
-import { backPage, problemPage } from './oauth-pages.ts'
+import { backPage, problemPage, strayPage } from './oauth-pages.ts'
 import { oauthPaths } from './oauth-paths.ts'
 import { idleCookie } from './oauth-provider.ts'
 import { pageFields } from './page.ts'
@@ -43,18 +43,27 @@ export function oauthRoutes(options: OAuthRoutesOptions): OpenRoute {
     answer.headers.delete('set-cookie')
     for (const line of kept) answer.headers.append('set-cookie', line)
     const to = answer.headers.get('location')
-    const isBack = url.pathname.startsWith(`${oauthPaths.authorize}/`)
-    if (to === null || !isBack || to.startsWith('/') || to.startsWith(`${origin}/`)) return answer
+    if (to === null || to.startsWith('/') || to.startsWith(`${origin}/`)) return answer
+    const isDecided = url.pathname.startsWith(`${oauthPaths.authorize}/`)
+    // An app or a port of the person's own device is no place to be lured to, and waits for the error.
+    if (!isDecided && new URL(to).protocol !== 'https:') return answer
     // Not a redirect: after a form, browsers hold every address on the way to the page's own policy.
     answer.headers.delete('location')
     const headers = new Headers({ ...Object.fromEntries(answer.headers), ...pageFields })
     headers.delete('content-length')
     for (const line of kept) headers.append('set-cookie', line)
-    return new Response(backPage(to), { status: 200, headers })
+    if (isDecided) return new Response(backPage(to), { status: 200, headers })
+    return new Response(strayPage(to), { status: 400, headers })
   }
 
   return {
     paths: [...oauthPaths.metadata, '/oauth/*'],
+    protocolPaths: [
+      ...oauthPaths.metadata,
+      oauthPaths.register,
+      oauthPaths.token,
+      oauthPaths.revoke,
+    ],
     async handle(request, caller) {
       const { pathname } = new URL(request.url)
       const { method } = request

@@ -12,6 +12,8 @@ export interface ProtectedResource {
   readonly pages: readonly Page[]
   /** Origin of this server, whose host and pages are its own. */
   readonly origin: string
+  /** Who issues the tokens. */
+  readonly issuer: string
   /** What a refusal adds to its challenge. */
   challenge(error: AppError, principal: Principal | undefined): Challenge
 }
@@ -37,9 +39,10 @@ export function protectedResourceOf(
   const askedFor = (scopes: Iterable<Scope>): string =>
     Array.from(scopes, (scope) => names.theirs(scope)).join(' ')
   const first = firstScopes.filter((scope) => config.oauthScopes.includes(scope))
+  const issuer = oauthIssuer ?? publicUrl
   const document = {
     resource: resourceOf(publicUrl),
-    authorization_servers: [oauthIssuer ?? publicUrl],
+    authorization_servers: [issuer],
     scopes_supported: first.map((scope) => names.theirs(scope)),
     bearer_methods_supported: ['header'],
     resource_name: 'MindGlue',
@@ -49,13 +52,16 @@ export function protectedResourceOf(
   return {
     pages: paths.map((path) => ({ path, handle: () => Response.json(document) })),
     origin: publicUrl,
+    issuer,
     challenge(error, principal) {
       const resourceMetadata = `${publicUrl}${wellKnown}/mcp`
       if (error.code === 'unauthenticated') return { resourceMetadata, scope: askedFor(first) }
-      const needed = allScopes.find((scope) => scope === error.details?.['scope'])
+      const said = error.details?.['scope']
+      const named = typeof said === 'string' ? said.split(' ') : []
+      const needed = allScopes.filter((scope) => named.includes(scope))
       // Nothing changes an API key's scopes. A token's new ones come beside the old, or they would be lost.
-      if (needed === undefined || principal?.credential?.kind !== 'access-token') return {}
-      return { resourceMetadata, scope: askedFor(new Set([...principal.scopes, needed])) }
+      if (needed.length === 0 || principal?.credential?.kind !== 'access-token') return {}
+      return { resourceMetadata, scope: askedFor(new Set([...principal.scopes, ...needed])) }
     },
   }
 }

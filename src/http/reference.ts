@@ -46,7 +46,7 @@ function page(document: OpenApiDocument): string {
     return `<h2 id="${escape(tag)}">${escape(tag)}</h2>${own.map((entry) => article(entry, document)).join('')}`
   })
   const links = tags.map((tag) => `<a href="#${escape(tag)}">${escape(tag)}</a>`).join('')
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)} REST API</title><style>${style}</style></head><body><header><h1>${escape(title)} REST API</h1><p>Version ${escape(version)} · <a href="/openapi.json">OpenAPI document</a></p><p>${prose(description)}</p><p>Send <code>Authorization: Bearer KEY</code> with every request.</p><nav>${links}</nav></header><main>${sections.join('')}</main></body></html>`
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)} REST API</title><style>${style}</style></head><body><header><h1>${escape(title)} REST API</h1><p>Version ${escape(version)} · <a href="/openapi.json">OpenAPI document</a></p><p>${prose(description)}</p><p>Send <code>Authorization: Bearer</code> with a key or an access token in every request.</p><nav>${links}</nav></header><main>${sections.join('')}</main></body></html>`
 }
 
 function article({ path, method, operation }: Entry, document: OpenApiDocument): string {
@@ -57,7 +57,8 @@ function article({ path, method, operation }: Entry, document: OpenApiDocument):
   const body = requestBody && bodyRows(resolve(requestBody.content, document))
   const answers = Object.entries(responses).map(([status, response]) => {
     const schema = resolve(response.content, document)
-    return `<h4>${status === 'default' ? 'Otherwise' : escape(status)}</h4><p>${prose(response.description)} <code>${Object.keys(response.content).map(escape).join('</code> <code>')}</code></p>${status === 'default' ? '' : table(bodyRows(schema))}`
+    const fields = Object.keys(response.headers).map((name) => `<code>${escape(name)}</code>`)
+    return `<h4>${status === 'default' ? 'Otherwise' : escape(status)}</h4><p>${prose(response.description)} <code>${Object.keys(response.content).map(escape).join('</code> <code>')}</code></p><p>Header fields: ${fields.join(' ')}</p>${status === 'default' ? '' : table(bodyRows(schema))}`
   })
   return `<details id="${escape(operationId)}"><summary><code class="method">${escape(method.toUpperCase())}</code> <code>${escape(path)}</code> ${escape(summary)}</summary><p>${prose(description)}</p>${rows.length > 0 ? `<h3>Parameters</h3>${table(rows)}` : ''}${body ? `<h3>Body</h3>${table(body)}` : ''}<h3>Answers</h3>${answers.join('')}</details>`
 }

@@ -94,14 +94,18 @@ function addIdempotencyKey({ known, operation }: Route, headers: Headers, input:
   }
 }
 
-/** `If-Match` names the version that the change is meant for (RFC 9110 §13.1.1). */
+/**
+ * `If-Match` names the version that the change is meant for (RFC 9110 §13.1.1). How long the memory lives, which the
+ * tag says behind it, is no part of the condition: pinning takes nothing from a change that comes after it.
+ */
 function addExpectedVersion({ known, operation }: Route, headers: Headers, input: Fields): void {
   const header = headers.get('if-match')
   if (header === null || operation.effect === 'read' || header.trim() === '*') return
   if (!known.has('expected_version')) {
     throw new AppError('unsupported', 'If-Match is not looked at here; leave it out.')
   }
-  const version = /^"(?<version>\d{1,9})"$/u.exec(header.trim())?.groups?.['version']
+  const tag = /^"(?<version>\d{1,9})(?:-pinned|-until-\d{1,16})?"$/u.exec(header.trim())
+  const version = tag?.groups?.['version']
   if (version === undefined) {
     throw new AppError('precondition_failed', 'If-Match names no version: send the ETag as it was.')
   }

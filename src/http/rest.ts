@@ -18,6 +18,8 @@ export interface RestHost {
   readonly operations: Operations
   /** False once the credential of a running request is no longer accepted. */
   readonly isCurrent: (principal: Principal) => Promise<boolean>
+  /** Who issues access tokens; undefined where nobody does. */
+  readonly issuer?: string | undefined
 }
 
 export interface Rest {
@@ -66,7 +68,7 @@ export function createRest(
       // A streamed export runs to its end, or is cut when the time for draining is over.
       close: () => Promise.resolve(),
     },
-    pages: pagesOf(routes),
+    pages: pagesOf(routes, host.issuer),
   }
 }
 
@@ -78,8 +80,8 @@ function byPath(routes: readonly Route[]): readonly (readonly [string, readonly 
     .map((path) => [path, routes.filter((route) => route.path === path)])
 }
 
-function pagesOf(routes: readonly Route[]): readonly Page[] {
-  const document = openApiDocument(routes)
+function pagesOf(routes: readonly Route[], issuer: string | undefined): readonly Page[] {
+  const document = openApiDocument(routes, issuer)
   const json = JSON.stringify(document)
   const reference = referencePage(document)
   const page = (path: string, body: string, headers: Readonly<Record<string, string>>) => ({

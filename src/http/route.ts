@@ -7,6 +7,9 @@ import { inputFields, jsonSchema, type JsonSchema } from './json-schema.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
+/** What a route tells in header fields. */
+export type SentField = 'ETag' | 'Link' | 'Location'
+
 /** An answer before it is written. */
 export interface Reply {
   readonly status: number
@@ -44,6 +47,8 @@ export interface Route {
   /** Statuses of success, the usual one first. */
   readonly statuses: readonly number[]
   readonly response: JsonSchema
+  /** Header fields of success, besides those that every answer has. */
+  readonly sends: readonly SentField[]
   /** Media types that the whole answer can be streamed in. */
   readonly streams: readonly string[]
   /** What the path says, as fields of the input. */
@@ -68,6 +73,8 @@ export interface Shape<Output> {
   fromPath?(parameters: Readonly<Record<string, string>>): Readonly<Record<string, unknown>>
   readonly statuses?: readonly number[]
   readonly response?: z.ZodType
+  /** Header fields of success; a `Link` to the page after this one need not be said. */
+  readonly sends?: readonly SentField[]
   /** Throws AppError for an output that is a refusal over HTTP. */
   reply?(output: Output): Partial<Reply>
   /** Query of the page after this one; without it `next_cursor` of a GET is followed. */
@@ -90,6 +97,8 @@ export function route<Input extends z.ZodType, Output extends z.ZodType, Prepare
   const { properties, required } = inputFields(operation.input)
   const isTaken = takes(id, properties, shape)
   const fields = Object.fromEntries(Object.entries(properties).filter(([name]) => isTaken(name)))
+  const response = jsonSchema(shape.response ?? operation.output, 'output')
+  const isPaged = shape.next !== undefined || (method === 'GET' && hasCursor(response))
   return {
     id,
     method,
@@ -104,7 +113,8 @@ export function route<Input extends z.ZodType, Output extends z.ZodType, Prepare
     ),
     known: new Set(Object.keys(properties)),
     statuses: shape.statuses ?? [200],
-    response: jsonSchema(shape.response ?? operation.output, 'output'),
+    response,
+    sends: [...(shape.sends ?? []), ...(isPaged ? (['Link'] as const) : [])],
     streams: shape.streams ?? [],
     fromPath: (parameters) => shape.fromPath?.(parameters) ?? parameters,
     async run({ execute, principal, input, options }) {
@@ -130,6 +140,10 @@ function takes(
   if (unknown !== undefined) throw new TypeError(`${id} has no field ${unknown}`)
   return (name) =>
     (only?.includes(name) ?? true) && !without.includes(name) && !Object.hasOwn(path, name)
+}
+
+function hasCursor({ properties }: JsonSchema): boolean {
+  return typeof properties === 'object' && properties !== null && 'next_cursor' in properties
 }
 
 function nextCursor(output: unknown): Readonly<Record<string, string>> | undefined {

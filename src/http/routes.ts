@@ -22,35 +22,14 @@ const defaultPage = 100
 export function createRoutes(operations: Operations): readonly Route[] {
   const table: Record<keyof Operations, readonly Route[]> = {
     store: storeRoutes(operations),
-    edit: [
-      route('editMemory', 'PATCH', '/memory/{id}', operations.edit, {
-        path: memoryInPath,
-        reply: changed,
-      }),
-    ],
-    retire: [
-      route('retireMemory', 'POST', '/memory/{id}/retire', operations.retire, {
-        path: memoryInPath,
-        reply: changed,
-      }),
-    ],
+    edit: [route('editMemory', 'PATCH', '/memory/{id}', operations.edit, memoryChange)],
+    retire: [route('retireMemory', 'POST', '/memory/{id}/retire', operations.retire, memoryChange)],
     restore: [
-      route('restoreMemory', 'POST', '/memory/{id}/restore', operations.restore, {
-        path: memoryInPath,
-        reply: changed,
-      }),
+      route('restoreMemory', 'POST', '/memory/{id}/restore', operations.restore, memoryChange),
     ],
-    pin: [
-      route('pinMemory', 'POST', '/memory/{id}/pin', operations.pin, {
-        path: memoryInPath,
-        reply: changed,
-      }),
-    ],
+    pin: [route('pinMemory', 'POST', '/memory/{id}/pin', operations.pin, memoryChange)],
     feedback: [
-      route('rateMemory', 'POST', '/memory/{id}/feedback', operations.feedback, {
-        path: memoryInPath,
-        reply: changed,
-      }),
+      route('rateMemory', 'POST', '/memory/{id}/feedback', operations.feedback, memoryChange),
     ],
     recall: recallRoutes(operations),
     brief: [route('readBrief', 'GET', '/brief', operations.brief)],
@@ -156,6 +135,7 @@ export function createRoutes(operations: Operations): readonly Route[] {
 const keyInPath = { id: z.string().max(128).describe('Id of the key, as the list shows it') }
 const memberInPath = { email: emailAddress.describe('Address of the person') }
 const memoryInPath = { id: memoryId }
+const memoryChange = { path: memoryInPath, sends: ['ETag'], reply: changed } as const
 
 function storeRoutes({ store }: Pick<Operations, 'store'>): readonly Route[] {
   return [
@@ -166,11 +146,14 @@ function storeRoutes({ store }: Pick<Operations, 'store'>): readonly Route[] {
       without: ['memories'],
       required: ['content'],
       statuses: [201, 200],
+      sends: ['ETag', 'Location'],
       reply: ({ results }) => {
         const [stored] = results
         if (stored === undefined) throw new TypeError('a store answered with nothing')
-        const headers = { location: `/memory/${stored.id}`, ...versionFields(stored) }
-        return { status: stored.status === 'stored' ? 201 : 200, headers }
+        const location = `/memory/${stored.id}`
+        // What was there already is as it was left, which this answer does not say.
+        if (stored.status !== 'stored') return { status: 200, headers: { location } }
+        return { status: 201, headers: { location, ...stateFields(stored) } }
       },
     }),
     route('storeMemories', 'POST', '/memory/batch', store, {
@@ -194,16 +177,17 @@ function recallRoutes({ recall }: Pick<Operations, 'recall'>): readonly Route[] 
     }),
     route('readMemory', 'GET', '/memory/{id}', recall, {
       title: 'Read a memory',
-      description: 'The current version; its number is the ETag.',
+      description: 'The current version. Its number begins the ETag.',
       only: [],
       path: memoryInPath,
       fromPath: ({ id }) => ({ ids: [id] }),
       response: results.element,
+      sends: ['ETag', 'Link'],
       reply: (output) => {
         const [memory] = output.results
         if (memory === undefined) throw notFound()
         const link = `</memory/${memory.id}/history>; rel="version-history"`
-        return { body: memory, headers: { link, ...versionFields(memory) } }
+        return { body: memory, headers: { link, ...stateFields(memory) } }
       },
     }),
     route('readHistory', 'GET', '/memory/{id}/history', recall, {
@@ -271,20 +255,33 @@ function notFound(): AppError {
   return new AppError('not_found', 'There is no such memory for you.')
 }
 
-/** A changed memory is at another version. */
+/** A changed memory is another one. A repeated answer says how it was then, which is no tag of now. */
 function changed({
   results,
+  replayed,
 }: {
-  readonly results: readonly { version: number }[]
+  readonly results: readonly MemoryState[]
+  readonly replayed: boolean
 }): Partial<Reply> {
   const [memory] = results
   if (memory === undefined) throw new TypeError('a change answered with nothing')
-  return { headers: versionFields(memory) }
+  return replayed ? {} : { headers: stateFields(memory) }
 }
 
-/** RFC 9110 §8.8.3. The answer must not be compressed: that would weaken the tag. */
-function versionFields({ version }: { readonly version: number }): Record<string, string> {
-  return { etag: `"${version}"`, 'cache-control': 'no-store, no-transform' }
+/** What of a memory changes: everything else comes with a new version. */
+interface MemoryState {
+  readonly version: number
+  readonly pinned?: true | undefined
+  readonly expires_at?: string | undefined
+}
+
+/**
+ * The tag changes with every change of the memory (RFC 9110 §8.8.1), and begins with the version that `If-Match`
+ * is about (request-input.ts). The answer must not be compressed: that would weaken it (§8.8.3).
+ */
+function stateFields({ version, pinned, expires_at: end }: MemoryState): Record<string, string> {
+  const life = pinned === true ? '-pinned' : end === undefined ? '' : `-until-${Date.parse(end)}`
+  return { etag: `"${version}${life}"`, 'cache-control': 'no-store, no-transform' }
 }
 
 function afterMember(

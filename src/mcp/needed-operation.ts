@@ -26,6 +26,10 @@ export function neededOperation(
   const { method, params }: { method?: unknown; params?: unknown } = message
   if (readingMethods.has(method)) return host.operations.recall
   if (method !== 'tools/call' || typeof params !== 'object' || params === null) return undefined
-  const { name }: { name?: unknown } = params
-  return tools.find(({ definition }) => definition.name === name)?.operation
+  const { name, arguments: input }: { name?: unknown; arguments?: unknown } = params
+  const tool = tools.find(({ definition }) => definition.name === name)
+  if (tool?.furtherScopes === undefined || typeof input !== 'object' || input === null) {
+    return tool?.operation
+  }
+  return { ...tool.operation, furtherScopes: tool.furtherScopes({ ...input }) }
 }

@@ -2,6 +2,7 @@
 import type { CallToolResult, InputRequiredResult, Tool } from '@modelcontextprotocol/server'
 import type { z } from 'zod'
 import type { NeededOperation, Operation } from '../operation.ts'
+import type { Scope } from '../principal.ts'
 import type { McpHost } from './host.ts'
 import { tokensField } from './answer.ts'
 import { progressOf } from './progress.ts'
@@ -12,6 +13,8 @@ export interface ToolEntry {
   readonly definition: Tool
   /** What a call runs; its scope and tool are asked for before the call is dispatched. */
   readonly operation: NeededOperation
+  /** Scopes that a call with these arguments needs besides that of the operation. */
+  furtherScopes?(input: Readonly<Record<string, unknown>>): readonly Scope[]
   /** Throws AppError; an answer may be a question back to the person. */
   call(call: ToolCall): Promise<CallToolResult | InputRequiredResult>
 }

@@ -49,6 +49,9 @@ export function createTools(host: McpHost): readonly ToolEntry[] {
     {
       definition: definitionOf(forget, forget.input.safeExtend(budgetField), forget.output),
       operation: forget,
+      // What a question finds is shown before it is confirmed, and only then.
+      furtherScopes: ({ query, confirm_token: token }) =>
+        query !== undefined && token === undefined ? ['memory:read'] : [],
       call: async (given) => {
         const { call, maxTokens } = withoutBudget(given)
         const whole = await confirmForget(host, call)

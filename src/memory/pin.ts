@@ -39,7 +39,8 @@ export function pinOperation(): Operation<typeof pinInput, typeof storeOutput, u
         : { expiresAt: row.expires_at, pinnedAt: null }
       await shareLife(tx, id, life)
       const status = pin ? ('pinned' as const) : ('unpinned' as const)
-      const entry = describeRow(settings, { ...row, expires_at: life.expiresAt }, status)
+      const changed = { ...row, expires_at: life.expiresAt, pinned_at: life.pinnedAt }
+      const entry = describeRow(settings, changed, status)
       return {
         output: { results: [entry], stored: 0, duplicates: 0, replayed: false },
         audit: { resourceIds: [id], counts: { pinned: pin ? 1 : 0 } },

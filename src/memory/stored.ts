@@ -20,6 +20,7 @@ export const storedItem = z.object({
   event_grain: z.string().optional(),
   entities: z.array(z.string()),
   expires_at: z.string().optional(),
+  pinned: z.literal(true).optional(),
   embedded: z.boolean().describe('False while its vector is still to be made'),
   quarantined: z
     .literal(true)
@@ -62,6 +63,7 @@ export function describeStored(item: PreparedMemory, outcome: Outcome): StoredIt
     }),
     entities: namesOf(item),
     ...(derived.expiresAt && { expires_at: derived.expiresAt.toISOString() }),
+    ...(item.origin?.pinnedAt && { pinned: true as const }),
     embedded: item.embedded,
     ...(item.quarantine !== 0 && { quarantined: true as const }),
     ...(item.found.length > 0 && { found: [...item.found] }),
@@ -85,6 +87,7 @@ export function describeRow(
     ...(row.event_grain !== null && { event_grain: row.event_grain }),
     entities: entitiesIn(settings, content).map(({ name }) => name),
     ...(row.expires_at && { expires_at: row.expires_at.toISOString() }),
+    ...(row.pinned_at && { pinned: true as const }),
     embedded: true,
   }
 }

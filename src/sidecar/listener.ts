@@ -1,9 +1,11 @@
 /** The sidecar: health for orchestrators and metrics for Prometheus, on a port of its own. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { FailedKeys } from '../auth/failed-keys.ts'
 import { isLoopback } from '../config.ts'
-import { AppError } from '../errors.ts'
+import { AppError, toAppError } from '../errors.ts'
 import { isAllowedHost, isAllowedOrigin } from '../http/allowed.ts'
+import { withoutMapping } from '../http/client-address.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { createReadiness, type Check, type Readiness } from './health.ts'
@@ -14,8 +16,13 @@ export interface SidecarOptions {
   readonly port: number
   /** Names besides loopback that may stand in the `Host` header. */
   readonly allowedHosts: readonly string[]
-  /** Bearer key that `/metrics` asks for when the sidecar is reachable beyond loopback. */
-  readonly apiKey: string | undefined
+  /**
+   * Bearer key that `/metrics` asks for when the sidecar is reachable beyond loopback. It travels in plain
+   * HTTP, so it opens nothing else.
+   */
+  readonly metricsKey: string | undefined
+  /** Bounds wrong keys of one address, together with those sent to the main listener. */
+  readonly failedKeys: FailedKeys
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>
   readonly log: Log
   /** Checks every dependency; each is named in the answer. */
@@ -44,10 +51,10 @@ interface Answer {
  * beyond loopback without a key for `/metrics`.
  */
 export async function createSidecar(options: SidecarOptions): Promise<Sidecar> {
-  if (!isLoopback(options.host) && options.apiKey === undefined) {
+  if (!isLoopback(options.host) && options.metricsKey === undefined) {
     throw new AppError(
       'misconfigured',
-      'MINDGLUE_SIDECAR_HOST reaches beyond this machine, so MINDGLUE_API_KEY must be set for /metrics.',
+      'MINDGLUE_SIDECAR_HOST reaches beyond this machine, so MINDGLUE_METRICS_KEY must be set for /metrics; make one with: openssl rand -base64 32',
     )
   }
   const readiness = createReadiness(options.readiness)
@@ -115,11 +122,13 @@ async function respond(
       return json(result.status === 'ready' ? 200 : 503, result)
     }
     case '/metrics':
-      if (!isLoopback(options.host) && !holdsKey(request, options.apiKey)) {
-        const challenge = { 'www-authenticate': 'Bearer' }
-        return { ...text(401, 'send the API key as bearer'), headers: challenge }
-      }
-      return { status: 200, type: options.metrics.contentType, body: await options.metrics.text() }
+      return (
+        (await metricsRefusal(request, options)) ?? {
+          status: 200,
+          type: options.metrics.contentType,
+          body: await options.metrics.text(),
+        }
+      )
     case undefined:
     default:
       return text(404, 'try /health/live, /health/ready or /metrics')
@@ -138,11 +147,30 @@ function isOwnName(request: IncomingMessage, options: SidecarOptions): boolean {
   return own !== undefined && host?.replace(/:\d{1,5}$/u, '') === own
 }
 
-function holdsKey(request: IncomingMessage, apiKey: string | undefined): boolean {
+/** Undefined when `/metrics` may be read. Beyond the limit right and wrong keys look alike. */
+async function metricsRefusal(
+  request: IncomingMessage,
+  { host, metricsKey, failedKeys }: SidecarOptions,
+): Promise<Answer | undefined> {
+  if (isLoopback(host)) return undefined
+  const { remoteAddress: remote } = request.socket
+  const address = remote === undefined ? undefined : withoutMapping(remote)
+  try {
+    failedKeys.refuse(address)
+  } catch (error) {
+    const { publicMessage, retryAfterSeconds = 1 } = toAppError(error)
+    return { ...text(429, publicMessage), headers: { 'retry-after': String(retryAfterSeconds) } }
+  }
   const token = /^bearer +(\S+)$/iu.exec(request.headers.authorization ?? '')?.[1]
-  if (token === undefined || apiKey === undefined) return false
   // Digests have one length, so the comparison says nothing about the length of the key.
-  return timingSafeEqual(digest(token), digest(apiKey))
+  const isRight =
+    token !== undefined &&
+    metricsKey !== undefined &&
+    timingSafeEqual(digest(token), digest(metricsKey))
+  if (isRight) return undefined
+  if (token !== undefined) await failedKeys.count(address)
+  const challenge = { 'www-authenticate': 'Bearer' }
+  return { ...text(401, 'send MINDGLUE_METRICS_KEY as bearer'), headers: challenge }
 }
 
 function digest(value: string): Buffer {

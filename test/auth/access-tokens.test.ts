@@ -136,6 +136,22 @@ describe('a token', () => {
     },
   )
 
+  test('forget by a question without the scope to read: 403 that names both scopes', async () => {
+    const asked = { query: 'rowing' }
+    const forgetting = await running.issuer.sign({ sub: 'no-reader', scope: 'memory:forget' })
+    const answer = await callTool(running, forgetting, 'forget', asked)
+    expect(answer.status).toBe(403)
+    expect(challengeOf(answer)).toContain('scope="memory:forget memory:read"')
+    const writing = await running.issuer.sign({ sub: 'no-reader', scope: 'memory:write' })
+    const neither = await callTool(running, writing, 'forget', asked)
+    expect(challengeOf(neither)).toContain('scope="memory:write memory:read memory:forget"')
+    // What needs no look at memories does not ask for it.
+    const dry = await callTool(running, forgetting, 'forget', { everything: true, dry_run: true })
+    expect(dry.status).toBe(200)
+    const both = await running.issuer.sign({ sub: 'reader', scope: 'memory:forget memory:read' })
+    expect((await callTool(running, both, 'forget', asked)).status).toBe(200)
+  })
+
   test('a prompt without its scope: 403 with a challenge, as for a tool', async () => {
     const token = await running.issuer.sign({ sub: 'without-read', scope: 'memory:write' })
     const message = { method: 'prompts/get', params: { name: 'continue' } }

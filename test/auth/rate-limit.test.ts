@@ -87,6 +87,26 @@ describe('in one process', () => {
     expect(admitted).toBe(15)
   })
 
+  test('more processes than requests keep to the limit over time, and say when they go on', async () => {
+    let at = 0
+    const processes = Array.from({ length: 8 }, () => alone({ replicas: 8, now: () => at }))
+    const admitted: number[] = []
+    for (; at < 12 * 60_000; at += 5000) {
+      for (const limiter of processes) {
+        if ((await limiter.take('a', [limit(2)])).isAllowed) admitted.push(at)
+      }
+    }
+    // 2 a minute: each of eight one in four minutes.
+    expect(admitted.length).toBe(24)
+    expect(worstWindow(admitted, 4 * 60_000)).toBe(8)
+    const [one] = processes
+    at = 12 * 60_000 + 5000
+    expect(await one?.take('a', [limit(2)])).toMatchObject({ isAllowed: true })
+    at += 61_000
+    expect(await one?.take('a', [limit(2)])).toMatchObject({ isAllowed: false, waitMs: 179_000 })
+    expect(one?.standing('a', [limit(2)])).toMatchObject([{ remaining: 0, resetMs: 179_000 }])
+  })
+
   test('groups, names and ids do not share a limit', async () => {
     const limiter = alone({ now: () => 0 })
     for (const [group, one] of [

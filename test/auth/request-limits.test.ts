@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createFailedKeys } from '../../src/auth/failed-keys.ts'
+import { keyIssueOperation } from '../../src/auth/key-operations.ts'
 import { hasLimits } from '../../src/auth/open-limits.ts'
 import { createRateLimiter } from '../../src/auth/rate-limit.ts'
 import { rateLimitFields } from '../../src/auth/request-limits.ts'
@@ -146,6 +147,19 @@ test('a key with a limit of its own keeps both, and is told of the tighter', asy
   expect(other.headers.get('ratelimit')).toMatch(new RegExp(`^"namespace";r=${requests - 3};`, 'u'))
 })
 
+test('a key is not issued with a limit that the processes cannot share without Redis', async () => {
+  const { app } = running
+  const operator = await app.principal({ namespaceName: 'few', agent: 'ada', channel: 'cli' })
+  const issue = keyIssueOperation({ requestsPerMinuteLeast: 8 })
+  const issued = (requestsPerMinute: number) =>
+    app.execute(issue, operator, { agent: 'ada', requests_per_minute: requestsPerMinute })
+  await expect(issued(7)).rejects.toMatchObject({
+    code: 'invalid_input',
+    publicMessage: expect.stringContaining('allow 8 or more, or set REDIS_URL') as unknown,
+  })
+  expect(await issued(8)).toHaveProperty('key')
+})
+
 describe('wrong keys of one address', () => {
   const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
   const recall = { method: 'tools/call', params: { name: 'recall', arguments: {} } }
@@ -188,10 +202,12 @@ describe('wrong keys of one address', () => {
     expect(await status(running.apiKey, address)).toBe(429)
   })
 
-  test('a network of IPv6 is one address, two networks are two', () => {
-    const limiter = createRateLimiter({ scripts: undefined, replicas: 1 })
-    const failed = createFailedKeys(limiter, 1)
-    const isRefused = (address: string) => {
+  const counting = (perMinute: number) => {
+    const failed = createFailedKeys(
+      createRateLimiter({ scripts: undefined, replicas: 1 }),
+      perMinute,
+    )
+    const isRefused = (address: string | undefined) => {
       try {
         failed.refuse(address)
         return false
@@ -199,7 +215,22 @@ describe('wrong keys of one address', () => {
         return true
       }
     }
-    void failed.count('2001:db8:1:2::a')
+    return { failed, isRefused }
+  }
+
+  test('that is not known are counted together, ten times as wide', async () => {
+    const { failed, isRefused } = counting(2)
+    for (let wrong = 0; wrong < 20; wrong++) {
+      expect(isRefused(undefined)).toBe(false)
+      await failed.count(undefined)
+    }
+    expect(isRefused(undefined)).toBe(true)
+    expect(isRefused('198.51.100.10')).toBe(false)
+  })
+
+  test('a network of IPv6 is one address, two networks are two', async () => {
+    const { failed, isRefused } = counting(1)
+    await failed.count('2001:db8:1:2::a')
     expect(isRefused('2001:db8:1:2:ffff::b')).toBe(true)
     expect(isRefused('2001:0db8:0001:0002::c')).toBe(true)
     expect(isRefused('2001:db8:1:3::a')).toBe(false)

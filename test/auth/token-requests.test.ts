@@ -66,6 +66,29 @@ describe('a request for tokens is refused', () => {
     expect(await errorOf(wrong)).toEqual([400, 'invalid_grant'])
   })
 
+  test('and leads nobody to a site that anybody may have registered, before they log in', async () => {
+    const redirectUri = 'https://phish.example/callback'
+    const client = await register(origin(), redirectUri)
+    const right = { client_id: client, redirect_uri: redirectUri, code_challenge: pkce().challenge }
+    const wrong = [
+      [{ code_challenge: undefined, code_challenge_method: undefined }, 'invalid_request'],
+      [{ resource: 'https://other.example/mcp' }, 'invalid_target'],
+      [{ response_type: 'token' }, 'unsupported_response_type'],
+      [{ prompt: 'none' }, 'consent_required'],
+    ] as const
+    for (const [way, error] of wrong) {
+      const asked = authorizeUrl(origin(), { ...right, ...way })
+      const { url, status, headers, text } = await new Browser().open(asked)
+      expect([way, status, url.href, headers.get('location')]).toEqual([way, 400, asked.href, null])
+      expect(text).not.toMatch(/http-equiv|<script/u)
+      const href = /href="(?<href>https:[^"]+)"/u.exec(text)?.groups?.['href'] ?? ''
+      const link = new URL(href.replaceAll('&amp;', '&'))
+      expect(link.origin).toBe('https://phish.example')
+      expect(`${link.search}${link.hash}`).toMatch(new RegExp(`[?#&]error=${error}&`, 'u'))
+      expect(text).toContain('<strong>phish.example</strong>')
+    }
+  })
+
   test('by another client, for a code and for a refresh token that are not its own', async () => {
     const authorized = await authorize(origin(), ada)
     const other = await register(origin(), authorized.redirectUri)

@@ -32,12 +32,13 @@ beforeAll(async () => {
       MINDGLUE_ALLOWED_ORIGINS: 'https://app.example',
     },
   })
-  const { metrics, log } = app.app
+  const { failedKeys, metrics, log } = app.app
   sidecar = await createSidecar({
     host: '127.0.0.1',
     port: 0,
     allowedHosts: ['memory.example'],
-    apiKey: app.apiKey,
+    metricsKey: undefined,
+    failedKeys,
     metrics,
     log,
     readiness: () => app.app.readiness(),

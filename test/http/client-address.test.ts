@@ -31,6 +31,21 @@ describe('behind a configured proxy', () => {
     expect(clientAddress('2001:db8::5', '198.51.100.1', proxies)).toBe('198.51.100.1')
   })
 
+  test('the port that some proxies write behind it is no part of it', () => {
+    for (const [hop, address] of [
+      ['198.51.100.1:4711', '198.51.100.1'],
+      ['[2400::1]:4711', '2400::1'],
+      ['[2400::1]', '2400::1'],
+      ['[::ffff:198.51.100.1]:4711', '198.51.100.1'],
+    ]) {
+      expect(clientAddress('10.1.2.3', hop, proxies)).toBe(address)
+      expect(clientAddress('10.1.2.3', `1.1.1.1, ${hop}, 10.9.9.9:80`, proxies)).toBe(address)
+    }
+    for (const nonsense of ['198.51.100.1:', '[198.51.100.1]x', '2400::1]:80', ':80']) {
+      expect(clientAddress('10.1.2.3', nonsense, proxies)).toBeUndefined()
+    }
+  })
+
   test('a request that comes past the proxy is its own address', () => {
     expect(clientAddress('203.0.113.9', '198.51.100.1', proxies)).toBe('203.0.113.9')
   })

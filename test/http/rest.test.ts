@@ -2,14 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { AppError } from '../../src/errors.ts'
-import { createRest } from '../../src/http/rest.ts'
-import { route } from '../../src/http/route.ts'
 import { allScopes } from '../../src/principal.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
-import { answering } from '../support/answering.ts'
 import { callTool, issueKey } from '../support/keys.ts'
-import { testPrincipal } from '../support/principal.ts'
 import { restClient, sendRest, type RestReply } from '../support/rest.ts'
 
 let app: TestApp
@@ -73,19 +68,20 @@ describe('a memory', () => {
     expect(codeOf(await call('GET', address))).toBe('not_found')
     const restored = await call('POST', `${address}/restore`, { restore_version: 1 })
     expect(restored.headers['etag']).toBe('"4"')
-    expect((await call('POST', `${address}/pin`, { pin: true })).headers['etag']).toBe('"4"')
+    expect((await call('POST', `${address}/pin`, { pin: true })).headers['etag']).toBe('"4-pinned"')
     expect((await call('GET', address)).body).toMatchObject({ pinned: true, version: 4 })
     const history = await call('GET', `${address}/history`)
     expect(history.body).toHaveProperty('results.length', 4)
     expect((await call('DELETE', address)).body).toMatchObject({ memories: 1, versions: 4 })
   })
 
-  test('that was there already is answered with 200 and its own address', async () => {
+  test('that was there already is answered with 200 and its own address, and no tag', async () => {
     const content = 'Grace takes the 7:12 train.'
     const first = await call('POST', '/memory', { content })
     const second = await call('POST', '/memory', { content })
     expect([first.status, second.status]).toEqual([201, 200])
     expect(second.headers['location']).toBe(first.headers['location'])
+    expect(second.headers['etag']).toBeUndefined()
   })
 
   test('is stored once for one Idempotency-Key, and the key is refused for another request', async () => {
@@ -193,57 +189,6 @@ describe('a streamed export', () => {
     const reply = await reader('GET', '/memory/export', undefined, accept)
     expect(codeOf(reply)).toBe('insufficient_scope')
     expect(reply.headers['www-authenticate']).toContain('scope="memory:export"')
-  })
-})
-
-describe('a version that is meant', () => {
-  const input = z.strictObject({ id: z.uuid(), expected_version: z.int().optional() })
-  const output = z.object({ version: z.int() })
-  /** An operation on the third version of a memory, as a route with its id in the path. */
-  const rest = () => {
-    const operation = {
-      name: 'store' as const,
-      title: 'Change',
-      description: 'Changes.',
-      scope: 'memory:write' as const,
-      effect: 'write' as const,
-      input,
-      output,
-      isIdempotent: () => false,
-      prepare: () => Promise.resolve(undefined),
-      commit: () => Promise.reject(new Error('is not run')),
-    }
-    const execute = answering((given) => {
-      if ((input.parse(given).expected_version ?? 3) === 3) return { version: 4 }
-      throw new AppError('conflict', 'It is at version 3.', { details: { version: 3 } })
-    })
-    const routes = [route('change', 'PATCH', '/memory/{id}', operation, { path: { id: z.uuid() } })]
-    const { operations } = app.app
-    return createRest({ execute, operations, isCurrent: () => Promise.resolve(true) }, routes).mount
-  }
-  const patch = (tag: string) =>
-    rest().handle(
-      new Request(`http://localhost/memory/${randomUUID()}`, {
-        method: 'PATCH',
-        headers: { 'if-match': tag },
-      }),
-      testPrincipal(),
-    )
-
-  test('is named with If-Match; another one is a failed precondition', async () => {
-    expect(await (await patch('"3"')).json()).toEqual({ version: 4 })
-    expect((await patch('*')).status).toBe(200)
-    for (const tag of ['"2"', 'W/"3"', '3', '"x"', '"3", "4"']) {
-      await expect(patch(tag)).rejects.toMatchObject({
-        code: 'precondition_failed',
-        httpStatus: 412,
-      })
-    }
-  })
-
-  test('is not ignored where nothing looks at it', async () => {
-    const reply = await call('DELETE', '/memory?session=x', undefined, { 'if-match': '"1"' })
-    expect(codeOf(reply)).toBe('unsupported')
   })
 })
 

@@ -206,6 +206,10 @@ describe('beyond loopback', () => {
   test('what came to the proxy over plain HTTP is refused, what came over HTTPS is told to stay so', async () => {
     const proto = (value: string) => from('10.1.2.3', { 'x-forwarded-proto': value })
     expect((await proto('http')).status).toBe(403)
+    // The proxy adds what it saw to what the client claims.
+    expect((await proto('https, http')).status).toBe(403)
+    expect((await proto('http, HTTPS')).status).toBe(200)
+    expect((await proto('nonsense')).status).toBe(403)
     const encrypted = await proto('https')
     expect(encrypted.status).toBe(200)
     expect(encrypted.headers.get('strict-transport-security')).toBe('max-age=31536000')

@@ -1,7 +1,9 @@
 /** The sidecar: what health and metrics answer, to whom, and what a hostile request gets. */
-import { request as httpRequest } from 'node:http'
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import { afterEach, describe, expect, test } from 'vitest'
+import { createFailedKeys } from '../../src/auth/failed-keys.ts'
+import { createRateLimiter } from '../../src/auth/rate-limit.ts'
 import { createReadiness, type Check } from '../../src/sidecar/health.ts'
 import { createSidecar, type Sidecar, type SidecarOptions } from '../../src/sidecar/listener.ts'
 import { createLog } from '../../src/telemetry/log.ts'
@@ -12,12 +14,16 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((sidecar) => sidecar.close()))
 })
 
+const perMinute = (keys: number) =>
+  createFailedKeys(createRateLimiter({ scripts: undefined, replicas: 1 }), keys)
+
 async function start(options: Partial<SidecarOptions> = {}): Promise<Sidecar> {
   const sidecar = await createSidecar({
     host: '127.0.0.1',
     port: 0,
     allowedHosts: [],
-    apiKey: undefined,
+    metricsKey: undefined,
+    failedKeys: perMinute(100),
     metrics: createMetrics({ version: '1.2.3', namespaces: [] }),
     log: createLog({ level: 'silent' }),
     readiness: () => Promise.resolve([{ name: 'database', ok: true }]),
@@ -29,6 +35,7 @@ async function start(options: Partial<SidecarOptions> = {}): Promise<Sidecar> {
 
 interface Reply {
   readonly status: number
+  readonly headers: IncomingHttpHeaders
   readonly body: string
 }
 
@@ -43,7 +50,10 @@ function get(
       let body = ''
       response.setEncoding('utf8')
       response.on('data', (chunk: string) => (body += chunk))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+      response.on('end', () => {
+        const { statusCode: status = 0, headers: answered } = response
+        resolve({ status, headers: answered, body })
+      })
     })
     request.on('error', reject)
     request.end()
@@ -123,15 +133,37 @@ describe('metrics', () => {
     expect(body).toContain('mindglue_build_info{version="1.2.3"} 1')
   })
 
-  test('beyond loopback ask for the key, and health does not', async () => {
-    const apiKey = 'correct-horse-battery-staple'
-    const sidecar = await start({ host: '0.0.0.0', apiKey })
-    const key = (authorization: string) => get(sidecar, '/metrics', { headers: { authorization } })
+  const metricsKey = 'correct-horse-battery-staple'
+  const beyond = async (failedKeys = perMinute(100)) => {
+    const sidecar = await start({ host: '0.0.0.0', metricsKey, failedKeys })
+    const asked = (authorization: string) =>
+      get(sidecar, '/metrics', { headers: { authorization } })
+    return { sidecar, asked }
+  }
+
+  test('beyond loopback ask for their own key, and health does not', async () => {
+    const { sidecar, asked } = await beyond()
     expect(await get(sidecar, '/metrics')).toMatchObject({ status: 401 })
-    expect(await key('Bearer wrong')).toMatchObject({ status: 401 })
-    expect(await key(`Basic ${apiKey}`)).toMatchObject({ status: 401 })
-    expect(await key(`Bearer ${apiKey}`)).toMatchObject({ status: 200 })
+    expect(await asked('Bearer wrong')).toMatchObject({ status: 401 })
+    expect(await asked(`Basic ${metricsKey}`)).toMatchObject({ status: 401 })
+    expect(await asked(`Bearer ${metricsKey}`)).toMatchObject({ status: 200 })
     expect(await get(sidecar, '/health/live')).toMatchObject({ status: 200 })
+  })
+
+  test('are not guessed at for long: beyond the limit right and wrong keys look alike', async () => {
+    const failedKeys = perMinute(3)
+    const { sidecar, asked } = await beyond(failedKeys)
+    // What sends no key guesses nothing.
+    for (let turn = 0; turn < 5; turn++) await get(sidecar, '/metrics')
+    const statuses: number[] = []
+    for (let turn = 0; turn < 5; turn++) statuses.push((await asked(`Bearer guess-${turn}`)).status)
+    expect(statuses).toEqual([401, 401, 401, 429, 429])
+    const right = await asked(`Bearer ${metricsKey}`)
+    expect(right.status).toBe(429)
+    expect(Number(right.headers['retry-after'])).toBeGreaterThan(0)
+    expect(await get(sidecar, '/health/live')).toMatchObject({ status: 200 })
+    // The main listener counts for the same address.
+    expect(() => failedKeys.refuse('127.0.0.1')).toThrow('Too many wrong keys')
   })
 
   test('beyond loopback without a key the sidecar does not start', async () => {
@@ -153,7 +185,7 @@ describe('refusals', () => {
   test('a configured name and the address that was called are accepted as Host', async () => {
     const sidecar = await start({
       host: '0.0.0.0',
-      apiKey: 'correct-horse-battery-staple',
+      metricsKey: 'correct-horse-battery-staple',
       allowedHosts: ['mindglue'],
     })
     const named = await get(sidecar, '/health/live', { headers: { host: 'mindglue:7338' } })
