@@ -224,7 +224,24 @@ async function assemble(parts: Parts): Promise<App> {
     channel,
     requestId: requestId ?? uuidv7(),
   })
-  const accounts = await openAccounts(config, keys, scope, log)
+  const removal = {
+    scope,
+    vault,
+    forget: (namespace: bigint): void => {
+      namespaces.forget(namespace)
+      // A list that is as long as this stands for the whole namespace, in every process.
+      const memoryIds = Array.from({ length: changeIdsMax }, () => '')
+      changes.publish({ namespace, memoryIds, action: 'forgotten' })
+    },
+  }
+  const accounts = await openAccounts({
+    config,
+    keys,
+    scope,
+    log,
+    removeNamespace: (namespace) =>
+      removeNamespace(removal, namespace, { signal: new AbortController().signal }),
+  })
   const tokens = await openTokens(config, accounts, (name) =>
     namespaces.resolve(name, { create: true }),
   )
@@ -253,16 +270,6 @@ async function assemble(parts: Parts): Promise<App> {
     const status = await database.status()
     return { inUse: status.poolInUse, waiting: status.poolWaiting }
   })
-  const removal = {
-    scope,
-    vault,
-    forget: (namespace: bigint): void => {
-      namespaces.forget(namespace)
-      // A list that is as long as this stands for the whole namespace, in every process.
-      const memoryIds = Array.from({ length: changeIdsMax }, () => '')
-      changes.publish({ namespace, memoryIds, action: 'forgotten' })
-    },
-  }
   const jobs = startJobs(
     [
       removalJob(removal),
@@ -350,6 +357,7 @@ async function assemble(parts: Parts): Promise<App> {
     secret: keys,
     close: async () => {
       await jobs.stop()
+      await accounts?.close()
       rankingTexts.close()
       sealedVectors.close()
       // Lost when it fails: when keys were used in the last minute of this process.

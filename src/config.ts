@@ -27,6 +27,12 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /** Values given on the command line, as text; they win over the environment. */
 export type Overrides = Readonly<Partial<Record<SettingKey, string>>>
 
+/** What programs that the operator chose are told of ours: where things are, and no secret. */
+export function programEnvironment(): Environment {
+  const { PATH, HOME, LANG } = process.env
+  return { PATH, HOME, LANG }
+}
+
 type Source = 'default' | 'environment' | 'file' | 'command line' | 'unexpanded'
 
 const sourcesOf = new WeakMap<Config, ReadonlyMap<SettingKey, Source>>()

@@ -24,17 +24,22 @@ export async function findAccount(
 }
 
 export interface AccountRow {
+  readonly id: string
   readonly email: string
   readonly password_hash: string
   readonly totp_generation: number | null
+  /** The last one whose code was used. */
+  readonly totp_step: bigint
+  /** How many are left. */
+  readonly recovery_codes: number
   readonly created_at: Date
 }
 
 export async function readAccount(sql: Sql, id: string): Promise<AccountRow | undefined> {
-  const [row] = await sql<AccountRow>`
-    select r.email, r.password_hash, r.totp_generation, r.created_at
+  const [row] = await sql<Omit<AccountRow, 'id'>>`
+    select r.email, r.password_hash, r.totp_generation, r.totp_step, r.recovery_codes, r.created_at
     from account_read(${id}::uuid) r`
-  return row
+  return row && { ...row, id }
 }
 
 export async function rehashAccount(sql: Sql, id: string, old: string, hash: string) {
@@ -53,9 +58,33 @@ export async function changePassword(
   return row?.changed === true
 }
 
-/** Undefined generation: no second factor from now on. `step`: the code of it is used. */
-export async function setTotp(sql: Sql, id: string, generation: number | undefined, step: number) {
-  await sql`select account_set_totp(${id}::uuid, ${generation ?? null}::int, ${step}::bigint)`
+export interface NewTotp {
+  readonly generation: number
+  /** The code of it is used. */
+  readonly step: number
+  readonly recoveryHashes: readonly Uint8Array[]
+}
+
+export async function setTotp(sql: Sql, id: string, totp: NewTotp) {
+  const { generation, step, recoveryHashes } = totp
+  await sql`
+    select account_set_totp(${id}::uuid, ${generation}::int, ${step}::bigint, ${recoveryHashes}::bytea[])`
+}
+
+/** With its recovery codes. */
+export async function dropTotp(sql: Sql, id: string) {
+  await sql`select account_set_totp(${id}::uuid, null, 0, '{}')`
+}
+
+/** Uses it up; how many are left, undefined when it is none. */
+export async function useRecoveryCode(
+  sql: Sql,
+  id: string,
+  hash: Uint8Array,
+): Promise<number | undefined> {
+  const [row] = await sql<{ left: number | null }>`
+    select account_use_recovery_code(${id}::uuid, ${hash}) as left`
+  return row?.left ?? undefined
 }
 
 /** False when a code of this time step was used before. */
@@ -112,9 +141,27 @@ export async function findSession(sql: Sql, id: string): Promise<string | undefi
   return row?.account ?? undefined
 }
 
+export interface SessionRow {
+  readonly id: string
+  readonly created_at: Date
+  readonly expires_at: Date
+}
+
+/** Those that go on, the newest first; a hundred at most. */
+export function listSessions(sql: Sql, account: string): Promise<SessionRow[]> {
+  return sql`
+    select l.id, l.created_at, l.expires_at from account_session_list(${account}::uuid) l`
+}
+
 /** Without `session` every session of the account. */
 export async function endSessions(sql: Sql, account: string, session: string | undefined) {
   await sql`select account_session_end(${account}::uuid, ${session ?? null}::uuid)`
+}
+
+/** False while it is a member anywhere, or when there is none. */
+export async function deleteAccount(sql: Sql, account: string): Promise<boolean> {
+  const [row] = await sql<{ gone: boolean }>`select account_delete(${account}::uuid) as gone`
+  return row?.gone === true
 }
 
 export interface AttemptLimit {

@@ -7,19 +7,23 @@ import {
   addMail,
   addSession,
   changePassword,
+  deleteAccount,
+  dropTotp,
   endSessions,
   findAccount,
   findSession,
+  listSessions,
   readAccount,
   redeemMail,
   rehashAccount,
-  setTotp,
-  useTotp,
   type AccountRow,
   type MailKind,
+  type SessionRow,
 } from './accounts.sql.ts'
-import { createAttempts } from './attempts.ts'
-import type { Letter, Mail } from './mail.ts'
+import { createAttempts, type Attempt } from './attempts.ts'
+import type { Leave, LeavingWish } from './leaving.ts'
+import { changeLetter, codeLetter } from './letters.ts'
+import type { Outbox } from './outbox.ts'
 import { invitationHash } from './member-operations.ts'
 import {
   acceptInvitation,
@@ -30,17 +34,22 @@ import {
 } from './members.sql.ts'
 import type { Passwords } from './passwords.ts'
 import { sessionSeconds } from './lifetimes.ts'
+import { wrong } from './refusals.ts'
+import { createSecondFactor, type Guarded } from './second-factor.ts'
 import type { Session, SessionTokens } from './session-tokens.ts'
-import { base32, totpAddress, totpSecret, totpStep } from './totp.ts'
 
 /** Where somebody calls from; undefined when it is not known. */
 export type Address = string | undefined
 
-export interface LogIn {
-  readonly email: string
+/** What somebody knows and has. */
+export interface Proof {
   readonly password: string
-  /** Of the second factor. */
+  /** Of the second factor, or a recovery code. */
   readonly code?: string | undefined
+}
+
+export interface LogIn extends Proof {
+  readonly email: string
 }
 
 export interface Accounts {
@@ -57,7 +66,10 @@ export interface Accounts {
   logIn(given: LogIn, from: Address): Promise<string>
   /** Whose token it is; undefined when it is none or its session has ended, seen within two seconds. */
   session(token: string): Promise<Session | undefined>
-  logOut(session: Session): Promise<void>
+  /** Sessions that go on, the newest first. */
+  sessions(session: Session): Promise<readonly SessionRow[]>
+  /** Ends a session of the account; without `id` every one. */
+  logOut(session: Session, id: string | undefined): Promise<void>
   describe(session: Session): Promise<AccountDescription>
   /** Name of the namespace that an invitation opens. Throws `not_found` for one of somebody else, too. */
   accept(session: Session, code: string): Promise<string>
@@ -71,16 +83,23 @@ export interface Accounts {
     password: string,
     from: Address,
   ): Promise<{ secret: string; url: string }>
-  confirmTotp(session: Session, code: string, from: Address): Promise<void>
+  /** From now on a code is asked for. The recovery codes, which are told this once. */
+  confirmTotp(session: Session, code: string): Promise<readonly string[]>
   /** Counts a program that introduces itself from there. Throws AppError `rate_limited` for too many. */
   introduceClient(from: Address): Promise<void>
   /** Takes the second factor away. */
-  removeTotp(session: Session, password: string, code: string, from: Address): Promise<void>
+  removeTotp(session: Session, proof: Proof, from: Address): Promise<void>
+  /** The operator does, for who lost it. Id of the account; throws AppError `not_found` where there is none. */
+  recover(email: string): Promise<string>
+  /** Deletes the account, out of every namespace. Throws as `Leave` does. */
+  remove(session: Session, proof: Proof, wish: LeavingWish, from: Address): Promise<void>
 }
 
 export interface AccountDescription {
   readonly email: string
   readonly hasSecondFactor: boolean
+  /** How many are left. */
+  readonly recoveryCodes: number
   readonly createdAt: Date
   readonly memberships: readonly Membership[]
 }
@@ -91,11 +110,10 @@ export interface AccountsOptions {
   readonly inDirectory: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   readonly passwords: Passwords
   readonly tokens: SessionTokens
-  readonly mail: Mail
+  readonly post: Outbox['post']
+  readonly leave: Leave
   /** 32 secret bytes of the installation. */
   readonly totpKey: Uint8Array
-  /** Told of letters that could not be sent; the answer does not wait for them, or it would tell. */
-  readonly onMailFailure: (error: unknown) => void
   /** Milliseconds since 1970. */
   readonly now?: () => number
 }
@@ -109,9 +127,10 @@ const codeBytes = 20
 
 /** One per process. */
 export function createAccounts(options: AccountsOptions): Accounts {
-  const { inDirectory, passwords, tokens, mail, totpKey } = options
+  const { inDirectory, passwords, tokens, post, totpKey } = options
   const now = options.now ?? (() => Date.now())
   const attempts = createAttempts(inDirectory)
+  const factor = createSecondFactor({ inDirectory, attempts, key: totpKey, now })
   const remembered = new Map<
     string,
     { readonly account: string | undefined; readonly at: number }
@@ -130,7 +149,7 @@ export function createAccounts(options: AccountsOptions): Accounts {
       const isAdded = await addMail(sql, { codeHash: digest(code), kind: wanted, email, ...limits })
       return isAdded && (found !== undefined || isOpen) ? wanted : undefined
     })
-    if (kind !== undefined) mail.send(letter(email, kind, code)).catch(options.onMailFailure)
+    if (kind !== undefined) post(codeLetter(email, kind, code))
   }
 
   const startSession = async (account: string, from: Address): Promise<string> => {
@@ -149,22 +168,25 @@ export function createAccounts(options: AccountsOptions): Accounts {
   /** Somebody at an open session must know the password for what would let him keep the account. */
   const confirm = async (
     session: Session,
-    password: string,
+    { password, code }: Proof,
     from: Address,
+    isCodeAsked: boolean,
   ): Promise<AccountRow> => {
     const row = await read(session.account)
     const made = await attempts.forLogIn(row.email, from, true)
     if (!(await passwords.verify(password, row.password_hash))) throw wrong()
+    if (isCodeAsked) await checkCode(row, code, made)
     await made.right()
     return row
   }
 
-  /** Throws for a wrong code, and for one that was used. */
-  const useCode = async (account: string, generation: number, code: string): Promise<number> => {
-    const step = totpStep(totpSecret(totpKey, account, generation), code, now())
-    if (step === undefined) throw wrong()
-    if (!(await inDirectory((sql) => useTotp(sql, account, step)))) throw wrong()
-    return step
+  const checkCode = async (
+    account: Guarded & { readonly email: string },
+    code: string | undefined,
+    made: Attempt,
+  ): Promise<void> => {
+    const left = await factor.check(account, code, made)
+    if (left !== undefined) post(changeLetter(account.email, 'recovery code used'))
   }
 
   return {
@@ -174,11 +196,13 @@ export function createAccounts(options: AccountsOptions): Accounts {
     async setPassword(code, password, from) {
       const made = await attempts.forCode(from)
       const hash = await passwords.hash(password)
-      const account = await inDirectory((sql) => redeemMail(sql, digest(code), uuidv7(), hash))
+      const newId = uuidv7()
+      const account = await inDirectory((sql) => redeemMail(sql, digest(code), newId, hash))
       if (account === undefined)
         throw wrong('This code is not valid; it may have been used or expired.')
       remembered.clear()
       await made.right()
+      if (account !== newId) post(changeLetter((await read(account)).email, 'password'))
     },
 
     async logIn({ email, password, code }, from) {
@@ -187,11 +211,8 @@ export function createAccounts(options: AccountsOptions): Accounts {
       const made = await attempts.forLogIn(email, from, found?.is_known_network === true)
       const isRight = await passwords.verify(password, found?.password_hash)
       if (found === undefined || !isRight) throw wrong()
-      const { id, password_hash: hash, totp_generation: generation } = found
-      if (generation !== null) {
-        if (code === undefined) throw codeNeeded()
-        await useCode(id, generation, code)
-      }
+      const { id, password_hash: hash } = found
+      await checkCode({ ...found, email }, code, made)
       await made.right()
       if (passwords.isOutdated(hash)) {
         const better = await passwords.hash(password)
@@ -216,16 +237,24 @@ export function createAccounts(options: AccountsOptions): Accounts {
       return account === session.account ? session : undefined
     },
 
-    async logOut({ id, account }) {
+    sessions: ({ account }) => inDirectory((sql) => listSessions(sql, account)),
+
+    async logOut({ account }, id) {
       await inDirectory((sql) => endSessions(sql, account, id))
-      remembered.delete(id)
+      if (id === undefined) remembered.clear()
+      else remembered.delete(id)
     },
 
     async describe({ account }) {
       const row = await read(account)
       const memberships = await inDirectory((sql) => listMemberships(sql, account))
-      const hasSecondFactor = row.totp_generation !== null
-      return { email: row.email, hasSecondFactor, createdAt: row.created_at, memberships }
+      return {
+        email: row.email,
+        hasSecondFactor: row.totp_generation !== null,
+        recoveryCodes: row.recovery_codes,
+        createdAt: row.created_at,
+        memberships,
+      }
     },
 
     async accept({ account }, code) {
@@ -241,7 +270,7 @@ export function createAccounts(options: AccountsOptions): Accounts {
     },
 
     async changePassword(session, old, password, from) {
-      const row = await confirm(session, old, from)
+      const row = await confirm(session, { password: old }, from, false)
       const hash = await passwords.hash(password)
       const { account } = session
       const isChanged = await inDirectory((sql) =>
@@ -249,68 +278,50 @@ export function createAccounts(options: AccountsOptions): Accounts {
       )
       if (!isChanged) throw new AppError('conflict', 'The password was changed meanwhile; log in.')
       remembered.clear()
+      post(changeLetter(row.email, 'password'))
       return await startSession(account, from)
     },
 
-    async beginTotp(session, password, from) {
-      const row = await confirm(session, password, from)
-      if (row.totp_generation !== null) throw new AppError('conflict', hasTotp)
-      const secret = totpSecret(totpKey, session.account, generationFor(row))
-      return { secret: base32(secret), url: totpAddress(secret, row.email) }
-    },
+    beginTotp: async (session, password, from) =>
+      factor.begin(await confirm(session, { password }, from, false)),
 
-    async confirmTotp({ account }, code, from) {
+    async confirmTotp({ account }, code) {
       const row = await read(account)
-      if (row.totp_generation !== null) throw new AppError('conflict', hasTotp)
-      const made = await attempts.forLogIn(row.email, from, true)
-      const generation = generationFor(row)
-      const step = await useCode(account, generation, code)
-      await inDirectory((sql) => setTotp(sql, account, generation, step))
-      await made.right()
+      const codes = await factor.confirm(row, code)
+      post(changeLetter(row.email, 'factor set'))
+      return codes
     },
 
     introduceClient: (from) => attempts.forClient(from),
 
-    async removeTotp(session, password, code, from) {
-      const row = await confirm(session, password, from)
-      if (row.totp_generation === null) return
-      const step = await useCode(session.account, row.totp_generation, code)
-      await inDirectory((sql) => setTotp(sql, session.account, undefined, step))
+    async removeTotp(session, proof, from) {
+      const { email, totp_generation: generation } = await confirm(session, proof, from, true)
+      if (generation === null) return
+      await inDirectory((sql) => dropTotp(sql, session.account))
+      post(changeLetter(email, 'factor removed'))
+    },
+
+    async recover(email) {
+      const found = await inDirectory((sql) => findAccount(sql, email, undefined))
+      if (found === undefined || found.totp_generation === null) {
+        throw new AppError('not_found', 'There is no account of this address with a second factor.')
+      }
+      await inDirectory((sql) => dropTotp(sql, found.id))
+      post(changeLetter(email, 'factor removed by the operator'))
+      return found.id
+    },
+
+    async remove(session, proof, wish, from) {
+      const { email } = await confirm(session, proof, from, true)
+      await options.leave(session, wish)
+      const isGone = await inDirectory((sql) => deleteAccount(sql, session.account))
+      if (!isGone) throw new AppError('conflict', 'A namespace was entered meanwhile; try again.')
+      remembered.clear()
+      post(changeLetter(email, 'deleted'))
     },
   }
 }
 
-const hasTotp = 'This account has a second factor; take it away first.'
-
-/**
- * Which secret comes next: a number that the password's hash decides, so that it stays the same between
- * begin and confirm, needs no row, and is another one after a change of the password.
- */
-function generationFor({ password_hash: hash }: AccountRow): number {
-  return digest(hash).readUInt32BE(0) & 0x7fff_ffff
-}
-
-/** One text for all that may be wrong: which it was is not to be learned. */
-function wrong(text = 'The e-mail address, the password or the code is wrong.'): AppError {
-  return new AppError('unauthenticated', text)
-}
-
-/** Told only to who knows the password. */
-function codeNeeded(): AppError {
-  return new AppError('unauthenticated', 'Send the code of your authenticator as `code` as well.', {
-    details: { second_factor: 'required' },
-  })
-}
-
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
-}
-
-function letter(to: string, kind: MailKind, code: string): Letter {
-  const what = kind === 'sign-up' ? 'choose a password for your account' : 'choose a new password'
-  return {
-    to,
-    subject: kind === 'sign-up' ? 'Your MindGlue account' : 'Your MindGlue password',
-    text: `To ${what}, use this code within an hour:\n\n${code}\n\nIf you did not ask for it, do nothing.`,
-  }
 }

@@ -17,6 +17,8 @@ export interface Attempts {
    * `rate_limited` with the wait; the account need not exist.
    */
   forLogIn(email: string, from: string | undefined, isKnown: boolean): Promise<Attempt>
+  /** For a code of the second factor, from everywhere together. `passwordHash`: a new password begins anew. */
+  forFactor(accountId: string, passwordHash: string): Promise<Attempt>
   /** For who asks for a letter: it is never right, since each one is a letter. */
   forMail(from: string | undefined): Promise<void>
   forCode(from: string | undefined): Promise<Attempt>
@@ -26,9 +28,15 @@ export interface Attempts {
   network(from: string | undefined): Buffer | undefined
 }
 
-/** One place at one account: five typing errors, then 2, 4, 8 … seconds up to a quarter of an hour. */
+/**
+ * One place at one account: five typing errors, then 2, 4, 8 … seconds up to a quarter of an hour. Of each
+ * limit one attempt is forgotten in every `secondsMax`, so that nobody waits for the errors of last week.
+ */
 const pair = { free: 5, secondsMax: 900 }
-/** One place at all accounts together; an office behind one address has many people. */
+/**
+ * One place at all accounts together that were not entered from there before. Who was there before never waits
+ * for what others do behind the address of an office.
+ */
 const place = { free: 30, secondsMax: 900 }
 /**
  * One account from everywhere that it was not entered from before. A minute at most: guessing from a
@@ -36,6 +44,11 @@ const place = { free: 30, secondsMax: 900 }
  * or gets a letter, never waits for it.
  */
 const account = { free: 100, secondsMax: 60 }
+/**
+ * Codes for one account, from everywhere: a million are soon guessed from a thousand places. Only who knows the
+ * password can make the owner wait, and a new one, by letter, ends that.
+ */
+const factor = { free: 10, secondsMax: 900 }
 /** Clients of one place: many people's come from one address of a hosted one, so it is thirty a minute at least. */
 const client = { free: 60, secondsMax: 2 }
 /** All places together whose address is not known: ten times one place, and never long for who is no guesser. */
@@ -66,10 +79,10 @@ export function createAttempts(
       const own = from === undefined ? account : pair
       return take([
         { key: keyOf('pair', where, email), ...own },
-        ...at(from, 'place'),
-        ...(isKnown ? [] : [{ key: keyOf('account', email), ...account }]),
+        ...(isKnown ? [] : [...at(from, 'place'), { key: keyOf('account', email), ...account }]),
       ])
     },
+    forFactor: (id, hash) => take([{ key: keyOf('factor', id, hash), ...factor }]),
     forMail: async (from) => void (await take(at(from, 'mail'))),
     forCode: (from) => take(at(from, 'code')),
     forClient: async (from) => {

@@ -1,5 +1,6 @@
 /** Letters to people: through the operator's own program, or onto the terminal of who develops. */
 import { spawn } from 'node:child_process'
+import { programEnvironment } from '../config.ts'
 import { AppError } from '../errors.ts'
 
 export interface Letter {
@@ -15,30 +16,18 @@ export interface Mail {
 }
 
 const commandMs = 30_000
-/** Programs at once; more letters than this at one moment are refused, not piled up. */
-const commandsMax = 16
 
 /** Hands each letter to a program on its standard input, as `sendmail -t` takes it (RFC 5322). No shell. */
 export function commandMail(command: readonly string[], from: string): Mail {
   const [program = '', ...args] = command
-  let running = 0
-  return {
-    async send(letter) {
-      if (running >= commandsMax) throw undelivered()
-      running++
-      try {
-        await run(program, args, format(letter, from))
-      } finally {
-        running--
-      }
-    },
-  }
+  return { send: (letter) => run(program, args, format(letter, from)) }
 }
 
 function run(program: string, args: readonly string[], input: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       shell: false,
+      env: programEnvironment(),
       stdio: ['pipe', 'ignore', 'inherit'],
       timeout: commandMs,
       killSignal: 'SIGKILL',

@@ -90,6 +90,25 @@ export function listMemberships(sql: Sql, account: string): Promise<Membership[]
     order by m.namespace_name`
 }
 
+/** A namespace that nobody would administer without the account. */
+export interface Needed {
+  readonly namespace_name: string
+  /** Other members, none of them an administrator. */
+  readonly others: number
+}
+
+/** A hundred at most. */
+export function listNeeded(sql: Sql, account: string): Promise<Needed[]> {
+  return sql`select n.namespace_name, n.others from account_needed(${account}::uuid) n`
+}
+
+/** In an administrator's context, as the agent that the account is; false for the last administrator. */
+export async function leaveNamespace(tx: NamespaceTransaction, account: string): Promise<boolean> {
+  const [row] = await tx<{ has_left: boolean }>`
+    select member_leave(${account}::uuid) as has_left`
+  return row?.has_left === true
+}
+
 /**
  * Administrator of a namespace that was made for the account alone, as the agent of the context, which is an
  * administrator's; nothing when it is a member already.

@@ -11,7 +11,9 @@ import { commandMail, terminalMail } from './mail.ts'
 import type { ClientTokensOptions } from './client-tokens.ts'
 import { createClients, type Clients } from './clients.ts'
 import { createConsents, type Consents } from './consents.ts'
+import { createLeaving, type LeavingOptions } from './leaving.ts'
 import { createMemberTokens } from './member-tokens.ts'
+import { createOutbox } from './outbox.ts'
 import { createPasswords, loadBcrypt } from './passwords.ts'
 import type { SigningKeys } from './session-tokens.ts'
 
@@ -28,35 +30,45 @@ export interface OpenedAccounts {
   readonly clients: Clients | undefined
   /** 32 secret bytes: forms of our own pages. */
   readonly formKey: Uint8Array
+  /** Sends the letters that are waiting. */
+  close(): Promise<void>
+}
+
+export interface AccountsParts extends Pick<LeavingOptions, 'removeNamespace'> {
+  readonly config: Config
+  readonly keys: InstallationKeys
+  readonly scope: NamespaceScope
+  readonly log: Log
 }
 
 /** Undefined where there are none. */
-export async function openAccounts(
-  config: Config,
-  keys: InstallationKeys,
-  scope: NamespaceScope,
-  log: Log,
-): Promise<OpenedAccounts | undefined> {
+export async function openAccounts(parts: AccountsParts): Promise<OpenedAccounts | undefined> {
+  const { config, keys, scope, log, removeNamespace } = parts
   const { publicUrl: origin, mailCommand, mailFrom } = config
   if (config.accounts === 'off' || origin === undefined) return undefined
   // Loaded here: a process without accounts would pay for it at its start.
   const { createSessionTokens, createSigningKeys } = await import('./session-tokens.ts')
   const bcrypt = await loadBcrypt()
   if (bcrypt === undefined) log.warn('bcrypt does not load; passwords are hashed with scrypt')
-  const signingKeys = createSigningKeys(keys('token'))
+  const signingKeys = createSigningKeys(signingSecret(keys, config.signingKeyGeneration))
   const tokens = createSessionTokens(origin, signingKeys)
+  const outbox = createOutbox(
+    // On one's own machine only (config.ts): elsewhere codes would be in a log.
+    mailCommand === undefined
+      ? terminalMail((text) => process.stderr.write(text))
+      : commandMail(mailCommand, mailFrom ?? `mindglue@${new URL(origin).hostname}`),
+    (error) => log.warn('letter could not be sent', { component: 'mail', error }),
+  )
   const accounts = createAccounts({
     isOpen: config.accounts === 'open',
     inDirectory: (work) => scope.withDirectory(work),
-    passwords: createPasswords(keys('password'), bcrypt),
+    passwords: createPasswords(keys('password'), bcrypt, () =>
+      log.error('bcrypt does not load, and passwords were hashed with it: install @node-rs/bcrypt'),
+    ),
     tokens,
-    // On one's own machine only (config.ts): elsewhere codes would be in a log.
-    mail:
-      mailCommand === undefined
-        ? terminalMail((text) => process.stderr.write(text))
-        : commandMail(mailCommand, mailFrom ?? `mindglue@${new URL(origin).hostname}`),
+    post: (letter) => outbox.post(letter),
+    leave: createLeaving({ scope, removeNamespace, origin }),
     totpKey: keys('totp'),
-    onMailFailure: (error) => log.warn('letter could not be sent', { component: 'mail', error }),
   })
   const inDirectory: NamespaceScope['withDirectory'] = (work) => scope.withDirectory(work)
   const clientKey = keys('client')
@@ -77,7 +89,14 @@ export async function openAccounts(
         ? createClients({ inDirectory, key: clientKey, documents: config.clientDocuments })
         : undefined,
     formKey: deriveKey(clientKey, keyInfo.form, 32),
+    close: () => outbox.close(),
   }
+}
+
+/** Another one for each generation that the operator counts up to. */
+function signingSecret(keys: InstallationKeys, generation: number): Uint8Array {
+  const secret = keys('token')
+  return generation === 0 ? secret : deriveKey(secret, keyInfo.tokenGeneration(generation), 32)
 }
 
 /** Of a person's session, and of a client that the person let in: the second one names its client. */

@@ -41,10 +41,15 @@ export async function loadBcrypt(): Promise<Bcrypt | undefined> {
 /**
  * `pepper`: 32 secret bytes of the installation, so that a copy of the database alone allows no guess.
  * The keyed hash comes first, so that bcrypt's cut at 72 bytes never meets a password: its 48 bytes are
- * 64 characters of base64, without a NUL.
+ * 64 characters of base64, without a NUL. `onUnreadable` is told once that hashes of bcrypt are met without it.
  */
-export function createPasswords(pepper: Uint8Array, bcrypt: Bcrypt | undefined): Passwords {
+export function createPasswords(
+  pepper: Uint8Array,
+  bcrypt: Bcrypt | undefined,
+  onUnreadable: () => void = () => undefined,
+): Passwords {
   const inTurn = createTurns()
+  let isTold = false
   const keyed = (password: string): string =>
     createHmac('sha384', pepper).update(password.normalize('NFKC')).digest('base64')
 
@@ -58,7 +63,13 @@ export function createPasswords(pepper: Uint8Array, bcrypt: Bcrypt | undefined):
   const verifyNow = async (password: string, hash: string): Promise<boolean> => {
     const input = keyed(password)
     if (hash.startsWith(bcryptTag)) {
-      if (bcrypt === undefined) throw new AppError('misconfigured', noBcrypt)
+      if (bcrypt === undefined) {
+        if (!isTold) onUnreadable()
+        isTold = true
+        // The time of anybody else's: a wrong password and no account look the same.
+        await derive(input, randomBytes(saltBytes))
+        return false
+      }
       return await bcrypt.compare(input, hash.slice(bcryptTag.length))
     }
     if (!hash.startsWith(scryptTag)) return false
@@ -84,9 +95,6 @@ export function createPasswords(pepper: Uint8Array, bcrypt: Bcrypt | undefined):
     },
   }
 }
-
-const noBcrypt =
-  'Passwords here were hashed with bcrypt, and its module does not load on this machine: install the optional packages of @node-rs/bcrypt.'
 
 function derive(input: string, salt: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {

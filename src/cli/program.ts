@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { nearest } from '../config/nearest.ts'
 import { loadConfig, type Config, type Overrides, type SettingKey } from '../config.ts'
 import { version } from '../version.ts'
+import { addAccountCommands } from './account-commands.ts'
 import { addApiKeyCommands } from './api-key-commands.ts'
 import { addGrants } from './grants-program.ts'
 import { addClientCommands } from './client-commands.ts'
@@ -85,6 +86,7 @@ export async function runCommandLine(entry: string): Promise<number> {
   addGrants(program, run, entry)
   addNamespaces(program, run, entry)
   addPolicy(program, run, entry)
+  addAccountCommands(program, run, entry)
   addMemberCommands(program, run, entry)
   addClientCommands(program, run, entry)
   addPlan(program, run, entry)

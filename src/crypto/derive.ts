@@ -35,6 +35,8 @@ export const keyInfo = {
   record: (purpose: RecordPurpose, recordId: string) => `mindglue/${purpose}/v1|${recordId}`,
   artifact: 'mindglue/artifact/v1',
   tokenKey: (number: number) => `mindglue/token-key/v1|${number}`,
+  tokenGeneration: (number: number) => `mindglue/token-generation/v1|${number}`,
+  recoveryCode: 'mindglue/recovery-code/v1',
   form: 'mindglue/form/v1',
   installation: (purpose: InstallationPurpose) => `mindglue/installation/${purpose}/v1`,
 } as const

@@ -1,6 +1,7 @@
 /** What only the person at this computer may ask for, besides every operation: copies, upkeep, keys. */
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
+import type { OpenedAccounts } from '../accounts/open-accounts.ts'
 import { recordEvent } from '../audit/events.ts'
 import { embeddedDirectory } from '../database/embedded-template.ts'
 import { AppError } from '../errors.ts'
@@ -14,11 +15,13 @@ import type { DoorPolicy } from '../operation.ts'
 import { policyOf, type PolicyInput } from './door-policy.ts'
 import { namespaceCommands, type NamespaceCommands, type NamespacesHost } from './namespaces.ts'
 import { planOf, type PlanReport } from './plan.ts'
+import { recoverAccount } from './recover.ts'
 
 /** What these commands need from the application; `App` has this shape. */
 export interface UpkeepHost extends NamespacesHost {
   readonly embedded: { backup(directory: string): Promise<void> } | undefined
   readonly keyUpkeep: KeyUpkeep
+  readonly accounts: Pick<OpenedAccounts, 'accounts'> | undefined
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
   scan(principal: Principal, isDryRun: boolean, options: ReembedOptions): Promise<Scanned>
 }
@@ -37,6 +40,11 @@ export interface UpkeepCommands extends NamespaceCommands {
   readonly policy: { readonly input: PolicyInput; readonly output: DoorPolicy }
   /** Applies that to what is stored already, while it serves. */
   readonly scan: { readonly input: { readonly dry_run?: boolean }; readonly output: Scanned }
+  /** Takes the second factor of an account away. */
+  readonly 'accounts.recover': {
+    readonly input: { readonly email: string }
+    readonly output: object
+  }
   readonly 'keys.status': { readonly input: object; readonly output: KeyStatus }
   readonly 'keys.rewrap': { readonly input: object; readonly output: { readonly keys: number } }
   readonly 'keys.encrypt': {
@@ -87,6 +95,8 @@ const upkeepCommands: {
     if (!parsed.success) throw new AppError('invalid_input', 'A scan takes dry_run alone.')
     return await host.scan(principal, parsed.data.dry_run === true, work)
   },
+  'accounts.recover': async ({ host, principal, input }) =>
+    await recoverAccount(host, principal, input),
   'keys.status': async ({ host }) => await host.keyUpkeep.status(),
   'keys.rewrap': async ({ host, work }) => await host.keyUpkeep.rewrap(work),
   'keys.encrypt': async ({ host, principal, input, work }) => {

@@ -92,10 +92,31 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
     ],
     [
       'POST /account/log-out',
-      post(z.strictObject({}), async ({ session }) => {
-        await accounts.logOut(await session())
-        return done({ 'set-cookie': cookie.clear })
-      }),
+      post(
+        z.union([
+          z.strictObject({ session: z.uuid().optional() }),
+          z.strictObject({ everywhere: z.literal(true) }),
+        ]),
+        async ({ body, session }) => {
+          const own = await session()
+          const id = 'everywhere' in body ? undefined : (body.session ?? own.id)
+          await accounts.logOut(own, id)
+          return done(id === undefined || id === own.id ? { 'set-cookie': cookie.clear } : {})
+        },
+      ),
+    ],
+    [
+      'GET /account/sessions',
+      async (request) => {
+        const own = await sessionOf(request)
+        const sessions = (await accounts.sessions(own)).map((row) => ({
+          id: row.id,
+          created_at: row.created_at.toISOString(),
+          expires_at: row.expires_at.toISOString(),
+          current: row.id === own.id,
+        }))
+        return Response.json({ sessions })
+      },
     ],
     [
       'POST /account/password/change',
@@ -115,9 +136,9 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
     ],
     [
       'POST /account/second-factor/confirm',
-      post(z.strictObject({ code }), async ({ body, from, session }) => {
-        await accounts.confirmTotp(await session(), body.code, from)
-        return done()
+      post(z.strictObject({ code }), async ({ body, session }) => {
+        const codes = await accounts.confirmTotp(await session(), body.code)
+        return Response.json({ recovery_codes: codes })
       }),
     ],
     [
@@ -125,8 +146,23 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
       post(
         z.strictObject({ password: z.string().max(1024), code }),
         async ({ body, from, session }) => {
-          await accounts.removeTotp(await session(), body.password, body.code, from)
+          await accounts.removeTotp(await session(), body, from)
           return done()
+        },
+      ),
+    ],
+    [
+      'POST /account/delete',
+      post(
+        z.strictObject({
+          password: z.string().max(1024),
+          code: code.optional(),
+          own_memories: z.literal('delete').optional(),
+        }),
+        async ({ body: { own_memories: own, ...proof }, from, requestId, session }) => {
+          const wish = { withOwnMemories: own !== undefined, requestId }
+          await accounts.remove(await session(), proof, wish, from)
+          return done({ 'set-cookie': cookie.clear })
         },
       ),
     ],
@@ -151,6 +187,7 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
         return Response.json({
           email: described.email,
           second_factor: described.hasSecondFactor,
+          recovery_codes: described.recoveryCodes,
           created_at: described.createdAt.toISOString(),
           namespaces: described.memberships.map(({ namespace_name: name, agent, role }) => ({
             name,

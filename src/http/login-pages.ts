@@ -31,8 +31,8 @@ export function loginPage({ reason, token, email, problem, notice }: LoginPage):
         )}
         ${field(
           'Code',
-          markup`name="code" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9]{6}" maxlength="6"`,
-          'Of your authenticator, if you set one up',
+          markup`name="code" autocomplete="one-time-code" minlength="6" maxlength="20"`,
+          'Of your authenticator, if you set one up, or a recovery code',
         )}
         <div class="actions">
           <button class="main" name="do" value="log-in">Log in</button>

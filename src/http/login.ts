@@ -142,7 +142,7 @@ export function createLogin({ accounts, origin, formKey }: LoginOptions): Login 
       return await logIn(request, caller, place, data)
     },
     async leave(request, session) {
-      await accounts.logOut(session)
+      await accounts.logOut(session, session.id)
       return seeOther(new URL(request.url).pathname, { 'set-cookie': cookie.clear })
     },
   }

@@ -38,7 +38,8 @@ describe('help', () => {
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
   })
 
-  test('of every command works, so what it loads exists', () => {
+  // One process for each of them.
+  test('of every command works, so what it loads exists', { timeout: 120_000 }, () => {
     const names = [...run(['--help']).stdout.matchAll(/^ {2}([a-z]+) (?: |\[)/gmu)].map((m) => m[1])
     expect(names.length).toBeGreaterThanOrEqual(5)
     for (const name of names) {

@@ -35,7 +35,7 @@ const columns = {
   '': `namespaces: profile plan embedder_model credentials_policy personal_policy; namespace_keys: salt; context_keys: inner_pad outer_pad;
     api_keys: scopes tools secret_hash previous_hash; due: kind; migrations: name checksum;
     vector_partitions: state; accounts: password_hash; account_mails: code_hash;
-    account_invitations: code_hash; account_delays: key; account_networks: network;
+    account_invitations: code_hash; account_delays: key; account_networks: network; account_recovery_codes: code_hash;
     oauth_artifacts: id_hash`,
 } as const
 

@@ -171,7 +171,7 @@ describe('a page', () => {
     const codeAt = (step: number) => totpCode(fromBase32(secret), step)
     const now = Math.floor(Date.now() / 30_000)
     const confirmed = { code: codeAt(now - 1) }
-    expect((await running.post('/second-factor/confirm', confirmed, { token })).status).toBe(204)
+    expect((await running.post('/second-factor/confirm', confirmed, { token })).status).toBe(200)
     const toni = new Browser()
     await ask(toni)
     expect((await toni.logIn('toni@example.org')).text).toContain('authenticator')

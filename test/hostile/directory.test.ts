@@ -5,7 +5,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { addMail, addSession, findAccount, redeemMail } from '../../src/accounts/accounts.sql.ts'
+import {
+  addMail,
+  addSession,
+  findAccount,
+  redeemMail,
+  setTotp,
+} from '../../src/accounts/accounts.sql.ts'
 import { putClient } from '../../src/accounts/clients.sql.ts'
 import { inviteMember, ownNamespace } from '../../src/accounts/members.sql.ts'
 import { addRootKey } from '../../src/namespaces/namespace-keys.sql.ts'
@@ -34,6 +40,7 @@ beforeAll(async () => {
     await addMail(sql, { codeHash: first, kind: 'sign-up', email, ...limits })
     const made = await redeemMail(sql, first, uuidv7(), 'a hash')
     if (made === undefined) throw new Error('no account')
+    await setTotp(sql, made, { generation: 1, step: 1, recoveryHashes: [code] })
     await addSession(sql, session, made, randomBytes(8), 3600)
     await putClient(sql, 'a client', '{}', 3600, 9)
     await addRootKey(sql, 7, Buffer.from('a check'))
@@ -94,6 +101,13 @@ const attacks: Readonly<Record<string, () => string>> = {
   'lists memberships': () => `select m.namespace_name from account_memberships('${account}') m`,
   'enters as somebody': () =>
     `select e.agent from account_enter('${session}', '${account}', 'victim') e`,
+  'takes a second factor away': () =>
+    `select account_set_totp('${account}', null, 0, '{}')::text as done`,
+  'uses a recovery code': () =>
+    `select account_use_recovery_code('${account}', ${hex(code)}) as left`,
+  'lists sessions': () => `select l.id::text from account_session_list('${account}') l`,
+  'learns who is needed': () => `select n.namespace_name from account_needed('${account}') n`,
+  'deletes an account': () => `select account_delete('${account}') as done`,
   'becomes an administrator': () => `select account_own('${account}')::text as done`,
   'registers a client': () => `select oauth_client_put('mine', '{}', 99, 9)::text`,
   'reads a client': () => `select f.metadata from oauth_client_find('a client') f`,
@@ -168,6 +182,8 @@ async function everything(): Promise<unknown> {
     (sql) => sql`
       select (select count(*)::int from mindglue.accounts) as accounts,
         (select string_agg(a.password_hash, ',') from mindglue.accounts a) as hashes,
+        (select string_agg(a.totp_generation::text, ',') from mindglue.accounts a) as factors,
+        (select count(*)::int from mindglue.account_recovery_codes) as codes,
         (select count(*)::int from mindglue.account_mails) as mails,
         (select count(*)::int from mindglue.account_sessions) as sessions,
         (select count(*)::int from mindglue.account_members) as members,

@@ -134,6 +134,7 @@ describe('without a context', () => {
       'account_mails',
       'account_members',
       'account_networks',
+      'account_recovery_codes',
       'account_sessions',
       'accounts',
       'api_keys',

@@ -5,15 +5,19 @@ import {
   addMail,
   addSession,
   changePassword,
+  deleteAccount,
+  dropTotp,
   endSessions,
   findAccount,
   findSession,
   forgiveAttempt,
+  listSessions,
   readAccount,
   redeemMail,
   rehashAccount,
   setTotp,
   takeAttempt,
+  useRecoveryCode,
   useTotp,
 } from '../../src/accounts/accounts.sql.ts'
 import {
@@ -21,8 +25,10 @@ import {
   enterNamespace,
   inviteMember,
   isInvited,
+  leaveNamespace,
   listMembers,
   listMemberships,
+  listNeeded,
   ownNamespace,
   removeMember,
   setMemberRole,
@@ -51,8 +57,13 @@ export async function accountsAndMembers(
   await scope.withNamespace(owner, {}, (tx) => ownNamespace(tx, account))
   await scope.withDirectory((sql) => listMemberships(sql, account))
   await scope.withDirectory((sql) => enterNamespace(sql, { id: session, account }, name))
+  await scope.withDirectory((sql) => listSessions(sql, account))
+  await scope.withDirectory((sql) => listNeeded(sql, account))
   await scope.withDirectory((sql) => endSessions(sql, account, session))
+  await scope.withNamespace(owner, {}, (tx) => leaveNamespace(tx, account))
   await scope.withNamespace(jobPrincipal(namespace), {}, (tx) => removeMember(tx, email))
+  await scope.withDirectory((sql) => dropTotp(sql, account))
+  await scope.withDirectory((sql) => deleteAccount(sql, account))
 }
 
 async function signUp(scope: NamespaceScope): Promise<string> {
@@ -69,7 +80,12 @@ async function signUp(scope: NamespaceScope): Promise<string> {
 }
 
 async function attempts(scope: NamespaceScope, account: string): Promise<void> {
-  await scope.withDirectory((sql) => setTotp(sql, account, 1, 1))
+  const recoveryHashes = [randomBytes(32), randomBytes(32)]
+  await scope.withDirectory((sql) =>
+    setTotp(sql, account, { generation: 1, step: 1, recoveryHashes }),
+  )
+  const [code = randomBytes(32)] = recoveryHashes
+  await scope.withDirectory((sql) => useRecoveryCode(sql, account, code))
   await scope.withDirectory((sql) => useTotp(sql, account, 2))
   const limits = [{ key: randomBytes(16), free: 3, secondsMax: 60 }]
   await scope.withDirectory((sql) => takeAttempt(sql, limits))

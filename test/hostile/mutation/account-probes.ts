@@ -59,7 +59,20 @@ export function accountCases(world: World): readonly Case[] {
       },
     }),
     directory(call(`change_password(${ada}, 'other', 'new')`), nothing(false)),
-    directory(call(`set_totp(${ada}, 2, 6)`), wrote({ accounts: 1 })),
+    directory(
+      call(`set_totp(${ada}, 2, 6, array[${hash('44')}])`),
+      wrote({ accounts: 1, account_recovery_codes: 3 }),
+    ),
+    directory(
+      call(`set_totp(${ada}, null, 0, '{}')`),
+      wrote({ accounts: 1, account_recovery_codes: 2 }),
+    ),
+    directory(`select recovery_codes as r from account_read(${ada})`, rowOf(2)),
+    directory(call(`use_recovery_code(${ada}, ${hash('41')})`), {
+      ...rowOf(1),
+      changed: { account_recovery_codes: 1 },
+    }),
+    directory(call(`use_recovery_code(${ada}, ${hash('43')})`), nothing(null)),
     directory(call(`use_totp(${ada}, 6)`), { ...rowOf(true), changed: { accounts: 1 } }),
     directory(call(`use_totp(${ada}, 5)`), nothing(false)),
     directory(call(`session_find(${uuid('b001')})`), rowOf(ada.slice(1, -1))),
@@ -67,6 +80,11 @@ export function accountCases(world: World): readonly Case[] {
     directory(call(`session_end(${ada}, null)`), wrote({ account_sessions: 2 })),
     directory(call(`session_end(${ada}, ${uuid('b001')})`), wrote({ account_sessions: 1 })),
     directory(call(`session_end(${bob}, ${uuid('b001')})`), wrote({})),
+    directory(`select id as r from account_session_list(${ada})`, rowOf(uuid('b001').slice(1, -1))),
+    directory(`select namespace_name || others as r from account_needed(${bob})`, rowOf('reader1')),
+    directory(`select namespace_name as r from account_needed(${ada})`, none),
+    directory(call(`delete(${uuid('a003')})`), { ...rowOf(true), changed: { accounts: 1 } }),
+    directory(call(`delete(${ada})`), nothing(false)),
     directory(call(`redeem(${hash('02')}, ${uuid('a009')}, 'new')`), nothing(null)),
     directory(call(`redeem(${hash('01')}, ${uuid('a009')}, 'new')`), {
       ...rowOf(ada.slice(1, -1)),
@@ -86,6 +104,11 @@ export function accountCases(world: World): readonly Case[] {
     directory(call(`attempt(array['\\x09'::bytea], array[3], array[60])`), {
       ...rowOf(0),
       changed: { account_delays: 3 },
+    }),
+    // Beyond what is free, one more change: the wait.
+    directory(call(`attempt(array['\\x09'::bytea], array[0], array[60])`), {
+      ...rowOf(0),
+      changed: { account_delays: 4 },
     }),
     directory(call(`attempt(array_fill('\\x09'::bytea, array[9]), array[3], array[60])`), {
       state: '22023',

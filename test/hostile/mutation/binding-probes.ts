@@ -256,6 +256,7 @@ function labels(): void {
     'mindglue/wrap/v1': keyInfo.wrap,
     'mindglue/grant-mark/v1': keyInfo.grantMark,
     'mindglue/artifact/v1': keyInfo.artifact,
+    'mindglue/recovery-code/v1': keyInfo.recoveryCode,
     'mindglue/form/v1': keyInfo.form,
     'mindglue/webhook/v1|a': keyInfo.record('webhook', 'a'),
     'mindglue/installation/cursor/v1': keyInfo.installation('cursor'),

@@ -27,6 +27,9 @@ export function functionProbes(world: World): FunctionProbes {
     nobody: ['mindglue_app', ''],
     directory: ['mindglue_app', world.directory],
     ada: ['mindglue_app', as(homeId, 'ada', '-')],
+    adaRoot: ['mindglue_app', as(homeId, 'ada', 'aq')],
+    annieRoot: ['mindglue_app', as(homeId, 'annie', 'aq')],
+    readerBobRoot: ['mindglue_app', as(readerId, 'bob', 'aq')],
     annie: ['mindglue_app', as(homeId, 'annie', '-')],
     eve: ['mindglue_app', as(homeId, 'eve', '-')],
     root: ['mindglue_app', as(homeId, 'root', 'aq')],
@@ -92,6 +95,8 @@ const strangers = ['nobody', 'eve', 'ghostEve', 'ghostRoot', 'ghostAppJob', 'gra
 
 /** Jobs walk over names and root keys, and an agent knows its own namespace's name. */
 function isOpen(who: string, call: string): boolean {
+  // Where there is no namespace nobody becomes its administrator: refused.
+  if (who.startsWith('ghost') && call.includes('account_own(')) return true
   if (who === 'ghostAppJob') return /namespace_find|root_keys_known/u.test(call)
   return who === 'eve' && /namespace_find\('home'/u.test(call)
 }

@@ -23,7 +23,7 @@ interface LockProbe {
 const gaveUp = '55P03'
 
 export function lockProbes(world: World): readonly LockProbe[] {
-  const { hostile, homeId, leavingId } = world
+  const { hostile, homeId, readerId, leavingId } = world
   const job = (namespace: string) => hostile.agent(BigInt(namespace), 'job', 'aqj')
   const directory = { role: 'mindglue_app', context: world.directory } as const
   const mailLock = `hashtextextended('mindglue.account_mails:bob@example.org', 0)`
@@ -75,6 +75,16 @@ export function lockProbes(world: World): readonly LockProbe[] {
       ...directory,
       call: attempt,
       asked: `select 1 from account_delays where key = '\\x01' for update skip locked`,
+      expected: 'true',
+    },
+    {
+      about: 'member_leave',
+      name: 'administrators who leave at once leave one after the other',
+      role: 'mindglue_app',
+      context: hostile.agent(BigInt(readerId), 'ada', 'aq'),
+      call: `select member_leave('01890000-0000-7000-8000-00000000a001') as r`,
+      asked: `select 1 from account_members
+        where namespace = ${readerId} and role = 'admin' for update skip locked`,
       expected: 'true',
     },
     {

@@ -1,11 +1,12 @@
 /** Functions of members and invitations, which are the administrators’ of one namespace. */
-import { hash, none, nothing, rowOf, type Case } from './function-cases.ts'
+import { hash, none, nothing, rowOf, uuid, type Case } from './function-cases.ts'
 import { done } from './probes.ts'
 
 export function memberCases(): readonly Case[] {
   const list = `select email as r from member_list(null, 500)`
   const role = (email: string) => `select member_set_role('${email}', 'admin') as r`
   const remove = (email: string) => `select member_remove('${email}') as r`
+  const leave = (account: string) => `select member_leave(${uuid(account)}) as r`
   const invite = (agent: string, email = 'dora@example.org', most = 9) =>
     `select member_invite(${hash('21')}, '${email}', '${agent}', 'member', 60, ${most}) as r`
   const people = (...emails: string[]) => ({
@@ -43,6 +44,18 @@ export function memberCases(): readonly Case[] {
     ],
     ['ada', remove('ada@example.org'), nothing(false)],
     ['nobody', remove('ada@example.org'), nothing(false)],
+    // As the agent of the context alone, and not the last administrator.
+    [
+      'adaRoot',
+      leave('a001'),
+      { ...rowOf(true), changed: { ...one, oauth_grants: 2, oauth_artifacts: 1 } },
+    ],
+    ['adaRoot', leave('a002'), nothing(false)],
+    ['root', leave('a001'), nothing(false)],
+    ['ada', leave('a001'), nothing(false)],
+    ['annieRoot', leave('a001'), nothing(false)],
+    ['readerBobRoot', leave('a002'), nothing(false)],
+    ['nobody', leave('a001'), nothing(false)],
     // The invitation that has run out goes with it.
     ['root', invite('dora'), { ...rowOf('invited'), changed: { account_invitations: 2 } }],
     [

@@ -106,6 +106,7 @@ export class Model {
       case 'account_networks':
       case 'account_mails':
       case 'account_delays':
+      case 'account_recovery_codes':
       case 'oauth_artifacts':
         return isDirectory(context)
       case 'entities':
@@ -217,6 +218,7 @@ export const directoryTables = [
   'account_networks',
   'account_mails',
   'account_delays',
+  'account_recovery_codes',
   'account_members',
   'account_invitations',
   'api_keys',

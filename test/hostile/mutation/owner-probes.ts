@@ -24,6 +24,10 @@ const tables: Readonly<Record<string, Table>> = {
   account_networks: { set: 'seen_at = now()', fresh: { network: '\\xf1' } },
   account_mails: { set: 'expires_at = now()', fresh: { code_hash: bytes } },
   account_delays: { set: 'attempts = 1', fresh: { key: '\\xf1' } },
+  account_recovery_codes: {
+    set: 'code_hash = sha256(uuid_send(gen_random_uuid()))',
+    fresh: { code_hash: bytes },
+  },
   account_members: { set: `added_by = 'x'`, fresh: { account: nobody, agent: 'zoe' } },
   account_invitations: {
     set: `invited_by = 'x'`,

@@ -207,6 +207,10 @@ function furnish(
       ('\\x02', 4, now(), now() + interval '1 hour'),
       ('\\x03', 4, now() - interval '2 days', now() - interval '1 day'),
       ('\\x04', 4, now() - interval '2 days', now() + interval '1 day');
+    insert into account_recovery_codes values
+      ('01890000-0000-7000-8000-00000000a001', decode(repeat('41', 32), 'hex')),
+      ('01890000-0000-7000-8000-00000000a001', decode(repeat('42', 32), 'hex')),
+      ('01890000-0000-7000-8000-00000000a002', decode(repeat('43', 32), 'hex'));
     insert into account_members (namespace, account, agent, role, added_by) values
       (${home}, '01890000-0000-7000-8000-00000000a001', 'ada', 'member', 'root'),
       (${reader}, '01890000-0000-7000-8000-00000000a001', 'ada', 'reader', 'root'),
