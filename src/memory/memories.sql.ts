@@ -4,6 +4,7 @@ import { fragment, joinFragments, type SqlFragment } from '../database/database.
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { AccessLevel, MemoryType, SourceKind } from './memory.ts'
 import { keyToken } from './memory-keys.sql.ts'
+import { historyTerm, quarantinedTerm } from './postings.sql.ts'
 
 /** One version of a memory as stored: encoded columns are Buffers (UTF-8 or envelopes). */
 export interface MemoryRow {
@@ -82,6 +83,8 @@ export interface MemoryFilter {
   readonly types?: readonly string[] | undefined
   readonly tagTerms?: readonly bigint[] | undefined
   readonly entity?: bigint | undefined
+  /** Words that all stand in the memory; in place of `entity` where a script has no capitals. */
+  readonly nameTerms?: readonly bigint[] | undefined
   readonly agent?: string | undefined
   readonly sessionKey?: Buffer | undefined
   readonly speakerKey?: Buffer | undefined
@@ -142,6 +145,11 @@ export function filterSql(filter: MemoryFilter): SqlFragment {
   for (const term of filter.tagTerms ?? []) {
     parts.push(fragment`exists (select from postings p where p.namespace = m.namespace
       and p.term = ${term}::bigint and p.document = m.document)`)
+  }
+  for (const term of filter.nameTerms ?? []) {
+    const held = [term, historyTerm(term)].flatMap((key) => [key, quarantinedTerm(key)])
+    parts.push(fragment`exists (select from postings p where p.namespace = m.namespace
+      and p.term = any(${held}::bigint[]) and p.document = m.document)`)
   }
   if (filter.entity !== undefined) {
     parts.push(fragment`exists (select from mentions e where e.namespace = m.namespace
