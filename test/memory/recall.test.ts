@@ -1,5 +1,6 @@
 /** What `recall` promises. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { filterFields } from '../../src/memory/filter.ts'
 import type { Principal } from '../../src/principal.ts'
 import { openTestMemory, type TestMemory } from '../support/memory.ts'
 import { until } from '../support/until.ts'
@@ -294,6 +295,27 @@ describe('what must not appear', () => {
 test('memories stored by one agent are found by another of the namespace', async () => {
   const bob = await memory.principal({ namespaceName: 'recall', agent: 'bob' })
   expect((await contents(bob, { query: 'peanuts' }))[0]).toBe('Otto is allergic to peanuts.')
+})
+
+test.each([
+  ...Object.keys(filterFields).map((field) => [field]),
+  ['limit'],
+  ['min_score'],
+  ['neighbours'],
+])('%s beside ids is refused, since ids are read whatever they are', async (field) => {
+  const values: Record<string, unknown> = {
+    types: ['fact'],
+    tags: ['x'],
+    after: '2026-01-01',
+    before: '2026-01-01',
+    limit: 1,
+    min_score: 0.5,
+    neighbours: 1,
+  }
+  const ids = ['01890000-0000-7000-8000-000000000000']
+  const refused = recall(ada, { ids, [field]: values[field] ?? 'x' })
+  await expect(refused).rejects.toMatchObject({ code: 'invalid_input' })
+  await expect(refused).rejects.toThrow(`leave ${field} out`)
 })
 
 test('more than one way of asking is refused', async () => {
