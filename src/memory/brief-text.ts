@@ -3,7 +3,7 @@ import { cleanLine } from '../pipeline/clean.ts'
 import { countTokens, firstTokens } from '../pipeline/tokens.ts'
 import type { Section } from './brief-views.ts'
 import type { PresentedMemory } from './present.ts'
-import { blockTokens, neutral, noticeTokens, originOf } from './text.ts'
+import { blockTokens, neutral, noticeTokens, originOf, quoted } from './text.ts'
 
 export type Line = readonly [PresentedMemory] | readonly [PresentedMemory, PresentedMemory]
 export interface FilledSection extends Section {
@@ -138,17 +138,15 @@ function headOf({ name, now, count, countedMax }: BriefFacts): string {
 function titleOf(section: Section, { last, count }: BriefSessions): string {
   const title = neutral(cleanLine(section.title))
   if (section.isSession !== true || last?.session === undefined) return `## ${title}`
-  return `## ${title}: ${quoted(last.session)}, ${dateOf(last.occurred_at)}, ${count} ${count === 1 ? 'memory' : 'memories'}`
+  return `## ${title}: ${quoted(last.session, sessionTokens)}, ${dateOf(last.occurred_at)}, ${count} ${count === 1 ? 'memory' : 'memories'}`
 }
 
-/** The name of a session, which ends where its quotation does. */
-function quoted(session: string): string {
-  return `"${firstTokens(neutral(cleanLine(session)).replaceAll('"', "'"), 25)}"`
-}
+/** Of the name of a session. */
+const sessionTokens = 25
 
 function beforeLine({ before }: BriefSessions): string | undefined {
   const named = before.flatMap(({ session, occurred_at: at }) =>
-    session === undefined ? [] : [`${quoted(session)} (${dateOf(at)})`],
+    session === undefined ? [] : [`${quoted(session, sessionTokens)} (${dateOf(at)})`],
   )
   return named.length === 0 ? undefined : `## Sessions before: ${named.join(', ')}`
 }
