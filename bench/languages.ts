@@ -60,6 +60,8 @@ async function judge({ language, memories, questions }: LanguageFile): Promise<v
     const { results } = await product.call<{ results: { id: string }[] }>('recall', {
       query: question,
       limit: asked,
+      // The ten best are asked for, not what of them fits into a chat.
+      max_tokens: 100_000,
     })
     const entry = { evidence: [`${memory}`], group: language }
     ours.push({ ...entry, ranked: results.map((result) => indexOf.get(result.id) ?? '') })

@@ -18,7 +18,6 @@ import type { EmbeddedDatabase } from './database/embedded.ts'
 import { openDatabase, rewriteTables, type OpenedDatabase } from './database/open.ts'
 import { openRedis, type RedisBus } from './database/redis.ts'
 import { createScope, verifyContextKey, type NamespaceScope } from './database/scope.ts'
-import { AppError } from './errors.ts'
 import {
   createAuthorize,
   createCharge,
@@ -50,8 +49,8 @@ import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
 import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
 import type { OperationName } from './operation.ts'
 import { createOperations, type Operations } from './operations.ts'
-import { createEmbedder, type Embedder } from './pipeline/embed.ts'
-import { watchEmbedder, type WatchedEmbedder } from './pipeline/watched-embedder.ts'
+import { openEmbedder, requireEmbedder } from './pipeline/open-embedder.ts'
+import type { WatchedEmbedder } from './pipeline/watched-embedder.ts'
 import { analyzerVersion } from './pipeline/terms.ts'
 import { agentScopes, allScopes, type Channel, type Principal } from './principal.ts'
 import { readinessOf } from './sidecar/checks.ts'
@@ -117,11 +116,16 @@ export interface App {
   close(): Promise<void>
 }
 
+export interface AppOptions {
+  /** Asks the embedder first, as a process that serves does: a short command may not need one. */
+  readonly requiresEmbedder?: boolean
+}
+
 /**
  * Opens everything. The embedded engine must be owned by this process (daemon/election.ts).
  * Throws `misconfigured` or `unavailable`, with what to do; never falls back to another store.
  */
-export async function createApp(config: Config): Promise<App> {
+export async function createApp(config: Config, options: AppOptions = {}): Promise<App> {
   const log = createLog({ level: config.logLevel, secrets: secretValues(config) })
   const metrics = createMetrics({
     version,
@@ -133,6 +137,7 @@ export async function createApp(config: Config): Promise<App> {
     installationSecretFile(config.keyDirectory),
   )
   const embedder = openEmbedder(config, log, metrics)
+  if (options.requiresEmbedder === true) await requireEmbedder(config, embedder, log)
   const bus = await openBus(config, log, metrics)
   const limiting = await openLimits(config, log, metrics).catch(async (error: unknown) => {
     await bus?.close()
@@ -369,33 +374,4 @@ async function assemble(parts: Parts): Promise<App> {
       log.flush()
     },
   }
-}
-
-/** A failing one does not stop anything, so that it fails is counted and logged here. */
-function openEmbedder(config: Config, log: Log, metrics: Metrics): WatchedEmbedder | undefined {
-  const embedder = configuredEmbedder(config)
-  if (embedder === undefined) return undefined
-  let loggedAt = Number.NEGATIVE_INFINITY
-  return watchEmbedder(embedder, (error) => {
-    metrics.failure('embedder')
-    // Every question would say the same.
-    if (performance.now() - loggedAt < 60_000) return
-    loggedAt = performance.now()
-    log.warn('embedder failed', { component: 'embedder', error })
-  })
-}
-
-function configuredEmbedder(config: Config): Embedder | undefined {
-  const { embedder, embedderModel: model, embedderDimension: dimension } = config
-  if (embedder === 'static' || embedder === 'none') return createEmbedder({ embedder })
-  if (model === undefined || dimension === undefined) throw incomplete(embedder)
-  if (embedder === 'transformers') return createEmbedder({ embedder, model, dimension })
-  const { embedderUrl: url, embedderKey: key, embedderTimeoutMs: timeoutMs } = config
-  if (url === undefined) throw incomplete(embedder)
-  return createEmbedder({ embedder, url, model, dimension, key, timeoutMs })
-}
-
-/** config.ts refuses this before; here it only convinces the type checker honestly. */
-function incomplete(embedder: string): AppError {
-  return new AppError('misconfigured', `MINDGLUE_EMBEDDER=${embedder} lacks a setting.`)
 }

@@ -226,6 +226,14 @@ function refuseContradictions(config: Config): void {
     const name = settings[key].name
     throw misconfigured(name, `${name} names a plan that ${settings.planRequests.name} does not.`)
   }
+  if (config.embedder === 'multilingual') {
+    const chosen = (['embedderModel', 'embedderDimension'] as const).find((key) => config[key])
+    if (chosen !== undefined) {
+      const name = settings[chosen].name
+      const message = `MINDGLUE_EMBEDDER=multilingual brings its own model: unset ${name}, or choose transformers.`
+      throw misconfigured(name, message)
+    }
+  }
   if (config.embedder === 'openai' || config.embedder === 'transformers') {
     const needed = ['embedderModel', 'embedderDimension'] as const
     const keys = config.embedder === 'openai' ? (['embedderUrl', ...needed] as const) : needed

@@ -244,14 +244,18 @@ describe('documents', () => {
   )
 
   test('every documented setting is read by the program', () => {
-    const code = sources
-      .filter(({ path }) => !path.startsWith('src/config'))
-      .map(({ text }) => text)
-      .join('\n')
-    const unread = Object.keys(settings).filter(
-      (key) => !new RegExp(`\\b${key}\\b`, 'u').test(code),
+    const read = new Set(
+      sources
+        .filter(({ path }) => !path.startsWith('src/config'))
+        .flatMap(({ text }) => readFrom(text)),
     )
-    expect(unread).toEqual([])
+    expect(Object.keys(settings).filter((key) => !read.has(key))).toEqual([])
+    // What only has the name of a setting reads none.
+    expect(readFrom('const agent = row.agent\nfind({ agent: row.agent })')).toEqual([])
+    expect(readFrom('const { agent: name } = options.config\nuse(config.logLevel)')).toEqual([
+      'logLevel',
+      'agent',
+    ])
   })
 
   test('every setting that is named anywhere exists', () => {
@@ -270,3 +274,21 @@ describe('documents', () => {
     expect(unknown).toEqual([])
   })
 })
+
+/**
+ * Settings that a file reads, as `config.key` or taken apart; also under the name `settings` where the file asks
+ * for a part of the Config.
+ */
+function readFrom(text: string): string[] {
+  const holder = /\bPick<\s*Config\b/u.test(text) ? '(?:config|settings)' : 'config'
+  const read = text.matchAll(new RegExp(`\\b${holder}\\.(\\w+)`, 'gu'))
+  const taken = text.matchAll(
+    new RegExp(`\\{([^{}]*)\\}\\s*(?:=\\s*(?:\\w+\\.)*${holder}\\b|:\\s*Config\\b)`, 'gu'),
+  )
+  return [
+    ...Array.from(read, ([, key = '']) => key),
+    ...Array.from(taken, ([, names = '']) => names.split(','))
+      .flat()
+      .map((name) => name.split(':')[0]?.trim() ?? ''),
+  ]
+}

@@ -131,6 +131,10 @@ describe('refusals', () => {
     [{ MINDGLUE_OAUTH_SCOPE_NAMES: 'x=memory:all' }, /must be one of: memory:read/u],
     [{ MINDGLUE_EMBEDDER: 'openai' }, /MINDGLUE_EMBEDDER=openai needs MINDGLUE_EMBEDDER_URL/u],
     [{ MINDGLUE_EMBEDDER: 'transformers' }, /needs MINDGLUE_EMBEDDER_MODEL/u],
+    [
+      { MINDGLUE_EMBEDDER: 'multilingual', MINDGLUE_EMBEDDER_MODEL: 'bge-m3' },
+      /brings its own model: unset MINDGLUE_EMBEDDER_MODEL/u,
+    ],
   ])('%j is refused with the setting and what to do', (environment, message) => {
     const error = refusal(environment)
     expect(error.code).toBe('misconfigured')

@@ -98,7 +98,7 @@ async function openApp(config: Config): Promise<DaemonApp> {
     import('./client-session.ts'),
     makeDataDirectory(config),
   ])
-  const app = await createApp(config)
+  const app = await createApp(config, { requiresEmbedder: true })
   return {
     serve: serveDaemonClient(app),
     close: async () => await app.close(),

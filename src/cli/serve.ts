@@ -30,7 +30,7 @@ export async function runServe(options: ServeOptions): Promise<number> {
 /** On PostgreSQL: one of any number of equal processes. */
 async function serveShared({ config, version }: ServeOptions): Promise<number> {
   if (config.migrationDatabaseUrl !== undefined) await prepareServer(config)
-  const app = await createApp(config)
+  const app = await createApp(config, { requiresEmbedder: true })
   const stop = stopSignal(app.log)
   try {
     const listeners = await openListeners(app, version)
@@ -48,7 +48,7 @@ async function serveEmbedded({ config, version }: ServeOptions): Promise<number>
   const stop = stopSignal(log)
   let listeners: Listeners | undefined
   const open = async (): Promise<DaemonApp> => {
-    const app = await createApp(config)
+    const app = await createApp(config, { requiresEmbedder: true })
     try {
       const opened = await openListeners(app, version)
       listeners = opened

@@ -80,7 +80,7 @@ async function serveHere(config: Config, stop: AbortSignal): Promise<number> {
     import('../app.ts'),
     import('../mcp/stdio.ts'),
   ])
-  const app = await createApp(config)
+  const app = await createApp(config, { requiresEmbedder: true })
   try {
     const session = await serveMcpStream(
       app,

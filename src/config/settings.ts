@@ -138,14 +138,14 @@ export const settings = {
   }),
   embedder: withDefault(
     'MINDGLUE_EMBEDDER',
-    choice(['static', 'openai', 'transformers', 'none']),
+    choice(['static', 'multilingual', 'openai', 'transformers', 'none']),
     'static',
     {
       group: 'embedder',
       description:
-        '`static`: word vectors shipped with the program, no network. `openai`: any ' +
-        'OpenAI-compatible endpoint. `transformers`: a local model through ' +
-        '`@huggingface/transformers`. `none`: find by words alone.',
+        '`static`: English word vectors shipped with the program, no network. `multilingual`: one ' +
+        'local model for every language, through `@huggingface/transformers`. `openai`: any ' +
+        'OpenAI-compatible endpoint. `transformers`: another local model. `none`: find by words alone.',
     },
   ),
   embedderUrl: unset('MINDGLUE_EMBEDDER_URL', url(['http:', 'https:']), {
@@ -167,7 +167,8 @@ export const settings = {
   embedderTimeoutMs: withDefault('MINDGLUE_EMBEDDER_TIMEOUT_MS', integer(100, 120_000), 10_000, {
     group: 'embedder',
     description:
-      'Longest wait for the embedder; later the memory is stored and embedded afterwards.',
+      'Longest wait for the embedder; later the memory is stored and embedded afterwards. A server ' +
+      'whose endpoint does not answer in it does not start.',
     unit: 'milliseconds',
   }),
   keyDirectory: {

@@ -9,6 +9,7 @@ import {
   type ResourceTemplateType,
 } from '@modelcontextprotocol/server'
 import { toAppError } from '../errors.ts'
+import { recallNotes } from '../memory/budget.ts'
 import type { PresentedMemory } from '../memory/present.ts'
 import { cleanLine } from '../pipeline/clean.ts'
 import type { Principal } from '../principal.ts'
@@ -141,9 +142,10 @@ export async function readResource(
   if (name.kind === 'brief') {
     return { contents: [{ uri, mimeType, text: await readBrief(host, call, {}) }] }
   }
-  const { results } = await asProtocolError(() => memoriesOf(host, call, name))
+  const { results, versions_left_out } = await asProtocolError(() => memoriesOf(host, call, name))
   if (results.length === 0 && name.kind !== 'recent') throw new ResourceNotFoundError(uri)
-  const text = fence(results.map((memory) => memoryText(memory)))
+  const memories = fence(results.map((memory) => memoryText(memory)))
+  const text = [memories, ...recallNotes({ versions_left_out })].join('\n')
   return { contents: [{ uri, mimeType, text }] }
 }
 

@@ -2,6 +2,7 @@
 import type { CallToolResult } from '@modelcontextprotocol/server'
 import { toAppError } from '../errors.ts'
 import { cleanLine } from '../pipeline/clean.ts'
+import { firstTokens } from '../pipeline/tokens.ts'
 
 /** Key of the machine-readable form in the result's `_meta`. */
 export const errorMetaKey = 'io.github.mindglue/error'
@@ -12,7 +13,7 @@ export const errorMetaKey = 'io.github.mindglue/error'
  */
 export function toolError(thrown: unknown, requestId: string): CallToolResult {
   const error = toAppError(thrown)
-  const said = cleanLine(error.publicMessage)
+  const said = bounded(error.publicMessage, messageTokens)
   const issues = issuesOf(error.details?.['issues'])
   const outcome = error.details?.['outcome']
   const retry =
@@ -52,13 +53,28 @@ interface Issue {
 
 /** A bad batch can have thousands; a model needs the first few. */
 const issuesMax = 20
+/** Messages repeat names that came with the call, and those may be of any length. */
+const messageTokens = 400
+const issueTokens = { path: 20, message: 40 }
+
+/** One line of at most `tokens` and the sign that it was longer. */
+function bounded(text: string, tokens: number): string {
+  const line = cleanLine(text)
+  const first = firstTokens(line, tokens)
+  return first === line ? line : `${first}…`
+}
 
 function issuesOf(value: unknown): Issue[] {
   if (!Array.isArray(value)) return []
   return value.slice(0, issuesMax).flatMap((item: unknown) => {
     if (typeof item !== 'object' || item === null) return []
     const { path, message }: { path?: unknown; message?: unknown } = item
-    return [{ path: cleanLine(pathText(path)), message: cleanLine(String(message)) }]
+    return [
+      {
+        path: bounded(pathText(path), issueTokens.path),
+        message: bounded(String(message), issueTokens.message),
+      },
+    ]
   })
 }
 

@@ -1,7 +1,7 @@
 /** Reads that are bounded in bytes: rows come a few at a time, and an answer holds so much and no more. */
 import type { NamespaceTransaction } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
-import type { MemoryRow } from './memories.sql.ts'
+import type { MemoryRow, Moment } from './memories.sql.ts'
 import { storedBytes } from './size.sql.ts'
 
 /** Rows read at once at first and at most; a row has up to 340 KiB, so at most 21 MiB. */
@@ -56,14 +56,14 @@ export class AnswerRoom {
   }
 }
 
-/** Throws AppError `payload_too_large` for memories that no answer has room for; with all their versions where `isHistory`. */
+/** Throws AppError `payload_too_large` for memories of which no answer has room for one version each. */
 export async function requireRoom(
   tx: NamespaceTransaction,
   ids: readonly string[],
-  isHistory: boolean,
+  moment: Moment | undefined,
 ): Promise<void> {
-  if (!isHistory && ids.length <= idsUncounted) return
-  if ((await storedBytes(tx, ids, isHistory)) > answerBytesMax) throw tooLarge()
+  if (ids.length <= idsUncounted) return
+  if ((await storedBytes(tx, ids, moment)) > answerBytesMax) throw tooLarge()
 }
 
 /** Content, and what may be as long. */

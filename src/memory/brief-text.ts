@@ -3,10 +3,14 @@ import { cleanLine } from '../pipeline/clean.ts'
 import { countTokens, firstTokens } from '../pipeline/tokens.ts'
 import type { Section } from './brief-views.ts'
 import type { PresentedMemory } from './present.ts'
-import { blockTokens, neutral, noticeTokens, originOf } from './text.ts'
+import { blockTokens, neutral, noticeTokens, originOf, quoted } from './text.ts'
 
 export type Line = readonly [PresentedMemory] | readonly [PresentedMemory, PresentedMemory]
-export type FilledSection = Section & { readonly lines: readonly Line[] }
+export interface FilledSection extends Section {
+  readonly lines: readonly Line[]
+  /** Further memories of it, which no budget of this size would hold. */
+  readonly unread: number
+}
 
 export interface BriefFacts {
   readonly name: string
@@ -26,7 +30,7 @@ export interface BriefSessions {
 
 /** The fields of an answer. */
 const fieldsTokens = countTokens(
-  JSON.stringify({ view: 'clean_up', text: '', memories: 999, left_out: 999, tokens: 99_999 }),
+  JSON.stringify({ view: 'clean_up', text: '', memories: 9999, left_out: 9999, tokens: 99_999 }),
 )
 /** Said below the text. */
 const ownCountTokens = countTokens('\n(99999 tokens)')
@@ -70,7 +74,9 @@ export function fillBrief(
   const ids = shown.flatMap(({ taken }) =>
     [...taken].flatMap(({ memories }) => memories.map(({ id }) => id)),
   )
-  const leftOut = sum(filled.map(({ lines, taken }) => lines.length - taken.size))
+  const leftOut = sum(
+    filled.map(({ section, lines, taken }) => section.unread + lines.length - taken.size),
+  )
   const text = [
     head,
     ...shown.flatMap(({ title, section, lines, taken }) => {
@@ -87,7 +93,7 @@ export function fillBrief(
 }
 
 interface Filling {
-  readonly section: Section
+  readonly section: FilledSection
   readonly title: string
   readonly lines: readonly Priced[]
   /** Written by `fill`. */
@@ -132,17 +138,15 @@ function headOf({ name, now, count, countedMax }: BriefFacts): string {
 function titleOf(section: Section, { last, count }: BriefSessions): string {
   const title = neutral(cleanLine(section.title))
   if (section.isSession !== true || last?.session === undefined) return `## ${title}`
-  return `## ${title}: ${quoted(last.session)}, ${dateOf(last.occurred_at)}, ${count} ${count === 1 ? 'memory' : 'memories'}`
+  return `## ${title}: ${quoted(last.session, sessionTokens)}, ${dateOf(last.occurred_at)}, ${count} ${count === 1 ? 'memory' : 'memories'}`
 }
 
-/** The name of a session, which ends where its quotation does. */
-function quoted(session: string): string {
-  return `"${firstTokens(neutral(cleanLine(session)).replaceAll('"', "'"), 25)}"`
-}
+/** Of the name of a session. */
+const sessionTokens = 25
 
 function beforeLine({ before }: BriefSessions): string | undefined {
   const named = before.flatMap(({ session, occurred_at: at }) =>
-    session === undefined ? [] : [`${quoted(session)} (${dateOf(at)})`],
+    session === undefined ? [] : [`${quoted(session, sessionTokens)} (${dateOf(at)})`],
   )
   return named.length === 0 ? undefined : `## Sessions before: ${named.join(', ')}`
 }

@@ -94,7 +94,7 @@ function startSections(world: World): Section[] {
   const latest = latestOf(newest)
   const taken = new Taken()
   const sections: Section[] = [
-    { title: 'Pinned', share: 0.25, picks: taken.take(pinned, 12) },
+    { title: 'Pinned', share: 0.25, picks: taken.takeAll(pinned) },
     { title: 'Due', share: 0.2, picks: taken.take(due, 10), isDated: true, hasIds: true },
     {
       ...sessionSection,
@@ -158,7 +158,7 @@ function continueSections({ newest, pinned, due, session }: World): Section[] {
       ? { ...sessionSection, picks: taken.take(session, 40) }
       : { ...sessionSection, title: 'Newest', picks: taken.take(newest, 40) },
     { title: 'Due', share: 0.15, picks: taken.take(due, 8), isDated: true, hasIds: true },
-    { title: 'Pinned', share: 0.1, picks: taken.take(pinned, 6) },
+    { title: 'Pinned', share: 0.1, picks: taken.takeAll(pinned) },
     {
       title: 'Open tasks of other sessions',
       share: 0.1,
@@ -181,7 +181,7 @@ function rememberSections({ newest, pinned, session }: World): Section[] {
       picks: taken.take(session, 40),
       hasIds: true,
     },
-    { title: 'Pinned', share: 0.15, picks: taken.take(pinned, 10), hasIds: true },
+    { title: 'Pinned', share: 0.15, picks: taken.takeAll(pinned), hasIds: true },
     {
       title: 'What holds, to be changed rather than stored again',
       share: 0.5,
@@ -321,6 +321,14 @@ class Taken {
       picks.push([outline])
     }
     return picks
+  }
+
+  /** Whatever else says the same: somebody wanted each of these to be told. */
+  takeAll(outlines: readonly Outline[]): Pick[] {
+    const known = new Set(this.#outlines.map(({ document }) => document))
+    const others = outlines.filter(({ document }) => !known.has(document))
+    this.#outlines.push(...others)
+    return others.map((outline) => [outline] as const)
   }
 }
 

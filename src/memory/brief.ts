@@ -20,7 +20,12 @@ const defaultTokens = 1_500
 /** Newest memories that are looked at, in outline: half a megabyte. */
 const newestMax = 2_000
 const sessionMax = 200
-const specialMax = 60
+const dueMax = 60
+/** Pinned memories in outline: all of them, where people pin. */
+const pinnedMax = 2_000
+/** Of a line with a date and one letter; no section but that of the pinned has more lines than `linesMin`. */
+const lineTokensMin = 10
+const linesMin = 40
 /** Counted up to here. */
 const countedMax = 10_000
 /** Lines of sources below normal trust are bounded as those of an answer of so many. */
@@ -88,7 +93,12 @@ export function briefOperation({
       const { world, count } = await context.stage('outlines', () =>
         readWorld(context, view, input.session, unreadable),
       )
-      const sections = sectionsOf(view, world)
+      const linesMax = Math.max(linesMin, Math.floor(maxTokens / lineTokensMin))
+      const sections = sectionsOf(view, world).map((section) => ({
+        ...section,
+        picks: section.picks.slice(0, linesMax),
+        unread: Math.max(0, section.picks.length - linesMax),
+      }))
       const shown = await context.stage('read', () =>
         readShown(context, sections, world, unreadable),
       )
@@ -137,8 +147,8 @@ async function readWorld(
   const world = {
     now,
     newest,
-    pinned: await pinnedOutlines(tx, specialMax),
-    due: await dueOutlines(tx, window, specialMax),
+    pinned: await pinnedOutlines(tx, pinnedMax),
+    due: await dueOutlines(tx, window, dueMax),
     session: key === undefined ? [] : await sessionOutlines(tx, key, sessionMax),
     themes: themesOf(mentioned, names, newest, (name) =>
       speakerKey(settings.indexKey, name).toString('hex'),

@@ -1,10 +1,16 @@
 /** Reading without a question: given memories in their order, or all of them newest first, page by page. */
 import type { CommitContext } from '../operation.ts'
-import { readPage } from './batches.ts'
+import { answerBytesMax, readPage, requireRoom } from './batches.ts'
 import type { BudgetHit } from './budget.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import type { Show, ShownMemory } from './hits.ts'
-import { browseMemories, countMemories, readMemories, type BrowsePlace } from './listing.sql.ts'
+import {
+  browseMemories,
+  countMemories,
+  readHistories,
+  readMemories,
+  type BrowsePlace,
+} from './listing.sql.ts'
 import type { MemoryFilter, MemoryRow } from './memories.sql.ts'
 import { defaultResults, type RecallInput } from './recall-input.ts'
 
@@ -13,21 +19,29 @@ const totalMax = 1_000
 
 type BrowseContext = CommitContext & { readonly show: Show }
 
-/** The memories in the order asked, each with its versions newest first; those that are not there named. */
+/**
+ * The memories in the order asked, each with its versions newest first; those that are not there named. What one
+ * answer has no room for of their history is counted. Throws `payload_too_large` for too many memories.
+ */
 export async function readByIds(
   { tx, show }: BrowseContext,
   ids: readonly string[],
   moment: MemoryFilter['moment'],
 ) {
   const wanted = [...new Set(ids.map((id) => id.toLowerCase()))]
+  await requireRoom(tx, wanted, moment)
+  const histories = moment === 'ever' ? await readHistories(tx, wanted, answerBytesMax) : []
+  const rows = moment === 'ever' ? histories : await readMemories(tx, wanted, moment)
+  const leftOut = (histories[0]?.total ?? 0) - histories.length
   const found = new Map<string, ShownMemory[]>()
-  for (const row of await readMemories(tx, wanted, moment)) {
+  for (const row of rows) {
     found.set(row.id, [...(found.get(row.id) ?? []), ...listed(show(row))])
   }
   const absent = wanted.filter((id) => !found.has(id))
   return {
     results: wanted.flatMap((id) => found.get(id) ?? []),
     ...(absent.length > 0 && { missing: absent }),
+    ...(leftOut > 0 && { versions_left_out: leftOut }),
   }
 }
 

@@ -37,6 +37,8 @@ export interface Frame {
   readonly next_cursor?: string | undefined
   readonly left_out?: number | undefined
   readonly left_out_ids?: readonly string[] | undefined
+  /** Of a history, what was not even read. */
+  readonly versions_left_out?: number | undefined
   readonly tokens?: number | undefined
 }
 
@@ -68,6 +70,11 @@ export function recallNotes(frame: Frame): string[] {
     const named = ids.length > 0 ? ` Best of them: ${ids.join(', ')}` : ''
     lines.push(
       `${left} more did not fit: raise max_tokens, ask for detail brief, or read ids.${named}`,
+    )
+  }
+  if (frame.versions_left_out !== undefined) {
+    lines.push(
+      `${frame.versions_left_out} older versions did not fit: read one with as_of, or export them.`,
     )
   }
   if (frame.next_cursor !== undefined) lines.push(`More: cursor ${frame.next_cursor}`)

@@ -108,7 +108,6 @@ export async function draftVersion(
       },
       pinnedAt: base.pinned_at,
       retireReason: next.retireReason,
-      ...(keepsWords && { feedback: base.feedback }),
     },
   }
   return { base, item, keepsWords, moved: await movedNumbers(context, base, item) }

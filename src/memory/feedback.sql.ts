@@ -25,9 +25,9 @@ export async function putVoices(tx: NamespaceTransaction, voices: readonly Voice
 }
 
 /**
- * What the voices on some memories come to, from -1 to 1, written beside their current versions: each half as
- * much again of the rest, so that no number of them reaches an end. Misleading weighs as much as two that helped.
- * Returns the largest number of voices on one of them.
+ * What the voices on some memories come to, from -1 to 1 and 0 without any, written beside their current versions:
+ * each half as much again of the rest, so that no number of them reaches an end. Misleading weighs as much as two
+ * that helped. Returns the largest number of voices on one of them.
  */
 export async function countVoices(
   tx: NamespaceTransaction,
@@ -35,13 +35,16 @@ export async function countVoices(
 ): Promise<number> {
   if (ids.length === 0) return 0
   const [row] = await tx<{ most: number }>`
-    with heard as (
-      select f.id, count(*)::int as voices,
-        sum(case f.verdict when 'helpful' then 1 when 'stale' then -1 else -2 end)::real as sum
-      from feedback f where f.namespace = ${tx.namespace} and f.id = any(${ids}::uuid[]) group by f.id),
+    with spoken as (
+      select w.id, count(f.id)::int as voices, coalesce(sum(
+        case f.verdict when 'helpful' then 1 when 'stale' then -1 when 'wrong' then -2 end), 0)::real as sum
+      from unnest(${ids}::uuid[]) as w (id)
+      left join feedback f on f.namespace = ${tx.namespace} and f.id = w.id group by w.id),
+    heard as (select s.id, s.voices, (s.sum / (abs(s.sum) + 2))::real as feedback from spoken s),
     written as (
-      update memories m set feedback = h.sum / (abs(h.sum) + 2) from heard h
-      where m.namespace = ${tx.namespace} and m.id = h.id and m.is_current)
+      update memories m set feedback = h.feedback from heard h
+      where m.namespace = ${tx.namespace} and m.id = h.id and m.is_current
+        and m.feedback <> h.feedback)
     select coalesce(max(h.voices), 0) as most from heard h`
   return row?.most ?? 0
 }

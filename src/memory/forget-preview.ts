@@ -100,7 +100,8 @@ export async function preview(
   return {
     matches,
     marked: marked.filter(({ id }) => taken.has(id)),
-    hasMore: certain.length > most,
+    // Versions of few memories may fill the list, and what passes as well stands behind it.
+    hasMore: certain.length > most || good.length - shown.length > unreadable.count,
   }
 }
 

@@ -46,8 +46,6 @@ export interface MemoryOrigin {
   readonly source: Source
   readonly pinnedAt?: Date | null
   readonly retireReason?: string | undefined
-  /** Of a version that says what the one before it said. */
-  readonly feedback?: number
 }
 
 /** False for what history alone shows: a superseded version, or one that is retired. */
@@ -179,7 +177,6 @@ function memoryRow(
     recorded_at: origin?.recordedAt ?? context.now,
     supersedes: origin?.supersedes ?? null,
     length: derived.length,
-    feedback: origin?.feedback ?? 0,
     dedupe_key: dedupeKeyOf(item),
     terms: packedWords(item),
     tag_terms: packTerms(derived.tagTerms),

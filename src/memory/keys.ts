@@ -1,9 +1,10 @@
 /** Keyed hashes of everything a memory is filtered by; the same value always gives the same key. */
 import { blindIndex, hashTerm } from '../crypto/term-hash.ts'
 
-/** One form for labels that people type: NFKC, trimmed, single spaces, lower case. */
+/** One form for labels that people type: NFKC, trimmed, single spaces, lower case; the two Turkish I's are one, as in words. */
 export function normaliseLabel(text: string): string {
-  return text.normalize('NFKC').trim().replace(/\s+/gu, ' ').toLowerCase()
+  const single = text.normalize('NFKC').trim().replace(/\s+/gu, ' ')
+  return single.replaceAll('İ', 'i').toLowerCase().replaceAll('ı', 'i')
 }
 
 export function sessionKey(indexKey: Uint8Array, session: string): Buffer {

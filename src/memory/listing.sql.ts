@@ -12,25 +12,48 @@ import {
   type Moment,
   type PlacedRow,
 } from './memories.sql.ts'
+import { storedLength } from './size.sql.ts'
 
-/**
- * Versions of some memories that a moment shows, newest version first, the newest of all before older ones of
- * any. Primary key.
- */
+/** Some memories as a moment shows them, a version each. Primary key. */
 export function readMemories(
   tx: NamespaceTransaction,
   ids: readonly string[],
-  moment: Moment = 'now',
+  moment: Exclude<Moment, 'ever'> = 'now',
 ): Promise<PlacedRow[]> {
   return tx`
     select ${columns}, m.is_current from memories m
-    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${seen(tx, moment)}
-    order by row_number() over (partition by m.id order by m.version desc), m.id
-    limit ${idVersionsMax}`
+    where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${seen(tx, moment)}`
 }
 
-/** Rows that a reading by id gives at most. */
+/** Rows that a reading by id gives at most: every version that one memory may have. */
 const idVersionsMax = 1_000
+
+/**
+ * Every version of some memories, the newest of all before older ones of any, while they hold no more than
+ * `bytesMax` together; a memory's newest in any case. `total`: how many there are. Lengths are read from the
+ * rows, not the texts themselves. Primary key.
+ */
+export function readHistories(
+  tx: NamespaceTransaction,
+  ids: readonly string[],
+  bytesMax: number,
+): Promise<(PlacedRow & { readonly total: number })[]> {
+  return tx`
+    with sized as (
+      select m.id, m.version, ${storedLength} as bytes,
+        row_number() over (partition by m.id order by m.version desc) as age
+      from memories m
+      where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and ${seen(tx, 'ever')}),
+    placed as materialized (
+      select s.id, s.version, s.age, count(*) over () as total, row_number() over ages as place,
+        sum(s.bytes) over ages as bytes
+      from sized s window ages as (order by s.age, s.id))
+    select ${columns}, m.is_current, p.total::int as total
+    from placed p join memories m
+      on m.namespace = ${tx.namespace} and m.id = p.id and m.version = p.version
+    where p.age = 1 or (p.place <= ${idVersionsMax} and p.bytes <= ${bytesMax})
+    order by p.place`
+}
 
 export interface BrowsePlace {
   readonly recordedAt: Date

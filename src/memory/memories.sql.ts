@@ -4,6 +4,7 @@ import { fragment, joinFragments, type SqlFragment } from '../database/database.
 import type { NamespaceTransaction } from '../database/scope.ts'
 import type { AccessLevel, MemoryType, SourceKind } from './memory.ts'
 import { keyToken } from './memory-keys.sql.ts'
+import { historyTerm, quarantinedTerm } from './postings.sql.ts'
 
 /** One version of a memory as stored: encoded columns are Buffers (UTF-8 or envelopes). */
 export interface MemoryRow {
@@ -51,7 +52,7 @@ export interface MemoryRow {
   readonly key_token: Buffer | null
 }
 
-export interface NewMemoryRow extends Omit<MemoryRow, 'key_token'> {
+export interface NewMemoryRow extends Omit<MemoryRow, 'key_token' | 'feedback'> {
   readonly is_current: boolean
   readonly source_client_key: Buffer | null
   readonly source_request: string
@@ -82,6 +83,8 @@ export interface MemoryFilter {
   readonly types?: readonly string[] | undefined
   readonly tagTerms?: readonly bigint[] | undefined
   readonly entity?: bigint | undefined
+  /** Words that all stand in the memory; in place of `entity` where a script has no capitals. */
+  readonly nameTerms?: readonly bigint[] | undefined
   readonly agent?: string | undefined
   readonly sessionKey?: Buffer | undefined
   readonly speakerKey?: Buffer | undefined
@@ -143,6 +146,11 @@ export function filterSql(filter: MemoryFilter): SqlFragment {
     parts.push(fragment`exists (select from postings p where p.namespace = m.namespace
       and p.term = ${term}::bigint and p.document = m.document)`)
   }
+  for (const term of filter.nameTerms ?? []) {
+    const held = [term, historyTerm(term)].flatMap((key) => [key, quarantinedTerm(key)])
+    parts.push(fragment`exists (select from postings p where p.namespace = m.namespace
+      and p.term = any(${held}::bigint[]) and p.document = m.document)`)
+  }
   if (filter.entity !== undefined) {
     parts.push(fragment`exists (select from mentions e where e.namespace = m.namespace
       and e.entity = ${filter.entity}::bigint and e.document = m.document)`)
@@ -153,7 +161,7 @@ export function filterSql(filter: MemoryFilter): SqlFragment {
 const insertedColumns = fragment`id, version, document, is_current, content, raw_content, type, metadata,
   tags, session_label, session_key, speaker, speaker_key, source_kind, source_url, source_client,
   source_client_key, source_agent, source_request, trust, quarantine, owner_agent, access, importance, occurred_at, event_from, event_to, event_grain, expires_at,
-  pinned_at, valid_from, valid_to, retire_reason, recorded_at, supersedes, length, feedback, dedupe_key, terms, tag_terms, entities, needs_embedding`
+  pinned_at, valid_from, valid_to, retire_reason, recorded_at, supersedes, length, dedupe_key, terms, tag_terms, entities, needs_embedding`
 
 /**
  * Inserts versions; a row whose dedupe key a current memory already holds is left out.
@@ -183,7 +191,7 @@ export async function insertMemories(
       ${column('expires_at')}::timestamptz[], ${column('pinned_at')}::timestamptz[],
       ${column('valid_from')}::timestamptz[], ${column('valid_to')}::timestamptz[],
       ${column('retire_reason')}::bytea[], ${column('recorded_at')}::timestamptz[],
-      ${column('supersedes')}::uuid[], ${column('length')}::int[], ${column('feedback')}::real[],
+      ${column('supersedes')}::uuid[], ${column('length')}::int[],
       ${column('dedupe_key')}::bytea[], ${column('terms')}::bytea[],
       ${column('tag_terms')}::bytea[], ${column('entities')}::bytea[],
       ${column('needs_embedding')}::boolean[],

@@ -73,6 +73,14 @@ export const recallInput = z
         message: 'give one of query, queries and ids',
       })
     }
+    const unused = input.ids && narrowing.find((field) => input[field] !== undefined)
+    if (unused !== undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: [unused],
+        message: `ids read exactly what they name; leave ${unused} out, or the ids`,
+      })
+    }
     if (input.include_history === true && input.as_of !== undefined) {
       context.addIssue({
         code: 'custom',
@@ -102,5 +110,20 @@ export const recallInput = z
       })
     }
   })
+
+/** What chooses among memories, and so says nothing beside ids. */
+const narrowing = [
+  'types',
+  'tags',
+  'entity',
+  'agent',
+  'session',
+  'speaker',
+  'after',
+  'before',
+  'limit',
+  'min_score',
+  'neighbours',
+] as const
 
 export type RecallInput = z.output<typeof recallInput>

@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import type { CommitContext, Operation } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
-import { requireRoom } from './batches.ts'
 import { fitShort, fitWhole, type Bounds } from './budget.ts'
 import { browse, readByIds } from './browse.ts'
 import { toFilter } from './filter.ts'
@@ -41,6 +40,10 @@ export const recallOutput = z.object({
   hits: z.array(shortHit).optional().describe('In place of results with detail ids or brief'),
   left_out: z.int().optional().describe('Hits that did not fit into max_tokens'),
   left_out_ids: z.array(z.string()).optional().describe('The best of them, to read with ids'),
+  versions_left_out: z
+    .int()
+    .optional()
+    .describe('With ids and include_history: older versions that one answer has no room for'),
   tokens: z.int().optional().describe('Of this answer, as text or as JSON, whichever is more'),
   missing_count: z.int().optional().describe('When not all that are missing are named'),
   missing: z.array(z.string()).optional().describe('Asked ids that are not there for you'),
@@ -189,7 +192,6 @@ async function answer(
   const { filter } = prepared
   const show = presenter(context, reading.unreadable, filter.moment)
   if (input.ids) {
-    await requireRoom(context.tx, input.ids, filter.moment !== undefined)
     const output = await readByIds({ ...context, show }, input.ids, filter.moment)
     reading.unreadable.requireAny(output.results)
     return { output }

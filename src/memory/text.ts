@@ -1,7 +1,7 @@
 /** A memory as text for a model: its facts first, then its words, fenced as data. */
 import { randomBytes } from 'node:crypto'
 import { clean, cleanLine } from '../pipeline/clean.ts'
-import { countTokens } from '../pipeline/tokens.ts'
+import { countTokens, firstTokens } from '../pipeline/tokens.ts'
 import type { PresentedMemory } from './present.ts'
 import { normalTrust } from './trust.ts'
 
@@ -19,6 +19,11 @@ const notice =
 /** A text as it stands between the marks: without what imitates them. */
 export function neutral(text: string): string {
   return clean(text).replaceAll(marks, '‹').replaceAll(notice, '[…]')
+}
+
+/** A stored name in a text of ours, of at most `tokens`: it ends where its quotation does. */
+export function quoted(name: string, tokens = Infinity): string {
+  return `"${firstTokens(neutral(cleanLine(name)).replaceAll('"', "'"), tokens)}"`
 }
 
 /** Wraps texts in marks that stored words cannot guess, under the notice. */

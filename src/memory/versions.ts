@@ -4,7 +4,7 @@ import { renumberMentions } from '../graph/graph.sql.ts'
 import type { CommitContext, PrepareContext, Touched } from '../operation.ts'
 import { touchedBy } from './audience.ts'
 import { dedupeKeyOf, insertPrepared, readerList, seenOf, type PreparedMemory } from './insert.ts'
-import { dropVoices } from './feedback.sql.ts'
+import { countVoices, dropVoices } from './feedback.sql.ts'
 import { findByDedupeKeys } from './memories.sql.ts'
 import { packTerms, unpackTerms } from './packed.ts'
 import { historyTerm, renumberPostings, turnPostings } from './postings.sql.ts'
@@ -89,6 +89,8 @@ export async function writeVersion(
   if (!draft.keepsWords) await dropVoices(tx, base.id)
   const inserted = await context.stage('insert', () => insertPrepared(context, [item]))
   if (inserted.length === 0) throw conflict(newest.version)
+  // Counted now: somebody may have spoken since the draft was made.
+  if (draft.keepsWords) await countVoices(tx, [base.id])
   await shareLife(tx, base.id, {
     expiresAt: item.derived.expiresAt,
     pinnedAt: item.origin?.pinnedAt ?? null,

@@ -82,7 +82,13 @@ export type EmbedderSettings =
       /** For one call, retries none. */
       readonly timeoutMs: number
     }
-  | { readonly embedder: 'transformers'; readonly model: string; readonly dimension: number }
+  | {
+      readonly embedder: 'transformers'
+      readonly model: string
+      readonly dimension: number
+      /** Weights of eight bits; unset: as the package chooses. */
+      readonly dtype?: 'q8'
+    }
 
 /** The configured embedder, undefined for `none`. Opens nothing: models load with the first text. */
 export function createEmbedder(settings: EmbedderSettings): Embedder | undefined {

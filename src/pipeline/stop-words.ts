@@ -27,6 +27,16 @@ export const englishMarkers: ReadonlySet<string> = new Set(
   `),
 )
 
+/** Function words of German, Dutch and the Scandinavian languages, which write compounds as one word; folded. */
+export const compoundMarkers: ReadonlySet<string> = new Set(
+  list(`
+  der die und ist sind nicht ein eine einen einem einer dem den im fur mit von auf wird werden auch
+  wurde wurden bei aus nach war als zur zum
+  het een niet voor zijn
+  och att det som ar inte pa av og ikke til af
+  `),
+)
+
 /**
  * Function and question words of other languages, folded (no marks, lower case). Words that are also
  * common English words stay out. They cost half the postings of a text and find nothing.

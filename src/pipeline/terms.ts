@@ -2,6 +2,7 @@
 
 import { stemmer } from 'stemmer'
 import {
+  compoundMarkers,
   englishMarkers,
   englishStopWords,
   otherStopWords,
@@ -12,7 +13,7 @@ import { splitWords, type Word } from './words.ts'
 export { tokenize } from './words.ts'
 
 /** Recorded per namespace beside the embedder's model: a change of any term needs a reindex. */
-export const analyzerVersion = 1
+export const analyzerVersion = 2
 
 export interface AnalyzedText {
   /** term → occurrences; at most `documentTermsMax`. */
@@ -30,7 +31,15 @@ const questionTermsMax = 160
  * Weights of a word's variants in a question (a document counts them all once). Fitted on XQuAD
  * de, en, es, ru, th, tr, zh: docs/decisions/0003-analyzer.md.
  */
-const weights = { word: 1, prefix4: 0.8, prefix6: 0.8, character: 0.5, syllables: 0.5 }
+const weights = {
+  word: 1,
+  prefix4: 0.8,
+  prefix6: 0.8,
+  ending: 0.3,
+  character: 0.5,
+  syllables: 0.5,
+  withoutClitic: 0.5,
+}
 /** A short question without function words may be English, where prefixes only add noise. */
 const unsureFactor = 0.3
 
@@ -40,7 +49,10 @@ type Language = 'english' | 'other' | 'unsure'
 /** Terms of a memory. Pure; under 50 ms for any 64 KiB. */
 export function analyze(text: string): AnalyzedText {
   const frequencies = new Map<string, number>()
-  const length = collect(text, (term) => {
+  const words = splitWords(text)
+  const hasCompounds = words.some((word) => compoundMarkers.has(word.text))
+  const endingMin = hasCompounds ? compoundLettersMin : Infinity
+  const length = collect(text, words, endingMin, (term) => {
     const count = frequencies.get(term)
     if (count !== undefined) frequencies.set(term, count + 1)
     else if (frequencies.size < documentTermsMax) frequencies.set(term, 1)
@@ -51,7 +63,8 @@ export function analyze(text: string): AnalyzedText {
 /** Terms of a question with the weight that multiplies each one's BM25 score; at most 160. */
 export function analyzeQuestion(text: string): Map<string, number> {
   const question = new Map<string, number>()
-  collect(text.slice(0, 8192), (term, weight) => {
+  const asked = text.slice(0, 8192)
+  collect(asked, splitWords(asked), endingLetters, (term, weight) => {
     const known = question.get(term)
     if (known !== undefined) question.set(term, Math.max(known, weight))
     else if (question.size < questionTermsMax) question.set(term, weight)
@@ -59,9 +72,11 @@ export function analyzeQuestion(text: string): Map<string, number> {
   return question
 }
 
-/** Gives every term to `add`; returns the number of words. */
-function collect(text: string, add: Add): number {
-  const words = splitWords(text)
+/**
+ * Gives every term to `add`; returns the number of words. `endingMin`: letters from which a word may be a
+ * compound, and its last part the word that is asked for.
+ */
+function collect(text: string, words: readonly Word[], endingMin: number, add: Add): number {
   const language = guessLanguage(words)
   const vietnamese = words.some((word) => vietnameseLetter.test(word.marked))
   const shouted = !/\p{Ll}/u.test(text)
@@ -78,7 +93,7 @@ function collect(text: string, add: Add): number {
     else {
       length += 1
       if (vietnamese && word.kind === 'latin') addSyllable(word, before, add)
-      else addWord(word, language, add)
+      else addWord(word, language, endingMin, add)
       before = word
     }
   }
@@ -114,7 +129,7 @@ function isStopWord(word: Word, language: Language, shouted: boolean): boolean {
   return language === 'other' && otherStopWords.has(word.text)
 }
 
-function addWord(word: Word, language: Language, add: Add): void {
+function addWord(word: Word, language: Language, endingMin: number, add: Add): void {
   const text = word.kind === 'alphabetic' ? lightStem(word.text) : word.text
   if (word.kind === 'number' || word.kind === 'symbol') {
     add(text, weights.word)
@@ -127,6 +142,21 @@ function addWord(word: Word, language: Language, add: Add): void {
   const letters = Array.from(text)
   if (letters.length >= 4) add(`4:${letters.slice(0, 4).join('')}`, weights.prefix4 * factor)
   if (letters.length >= 7) add(`6:${letters.slice(0, 6).join('')}`, weights.prefix6 * factor)
+  if (word.kind === 'latin') addEnding(text, endingMin, weights.ending * factor, add)
+  if (forArabic.test(text)) add(text.slice(1), weights.withoutClitic)
+}
+
+/** Letters of an ending, and of the shortest word that is looked for as one. */
+const endingLetters = 6
+/** A German word of so many letters is mostly put together: `Mietvertrag`. */
+const compoundLettersMin = 10
+/** What German and its relatives put behind a word to inflect it. */
+const inflection = /(?:e|en|er|es|em|n|s)$/
+
+/** The last letters of a word without its inflection: `-6:ertrag` of `Mietverträge`, and of the question `Vertrag`. */
+function addEnding(text: string, lettersMin: number, weight: number, add: Add): void {
+  const stem = text.replace(inflection, '')
+  if (stem.length >= lettersMin) add(`-6:${stem.slice(-endingLetters)}`, weight)
 }
 
 const stems = new Map<string, string>()
@@ -154,7 +184,9 @@ function addParts(written: string, add: Add): void {
   }
 }
 
-const arabicPrefix = /^(?:وال|بال|كال|فال|لل|ال|و(?=\p{L}{3}))(?=\p{L}{2})/u
+const arabicPrefix = /^(?:وال|بال|كال|فال|ولل|لل|ال|و(?=\p{L}{3}))(?=\p{L}{2})/u
+/** `for` before a word, or the word's own first letter: both readings are terms. */
+const forArabic = /^ل\p{Script=Arabic}{3}/u
 const arabicSuffix = /(?<=\p{L}{2})(?:ها|ان|ات|ون|ين|يه|هم|ه|ي)$/u
 
 /**

@@ -1,5 +1,6 @@
 /** `mindglue serve` from start to SIGTERM, and what it refuses to start on. */
-import { createServer } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { testEngine } from '../support/database.ts'
 import {
@@ -35,6 +36,9 @@ function start(args: readonly string[], more: Variables = {}): Served {
   running.push(served)
   return served
 }
+
+/** What serves: beside HTTP the daemon, and on PostgreSQL the process that a client launches. */
+const commands = testEngine === 'embedded' ? ['serve', 'daemon'] : ['serve', 'stdio']
 
 const apiKey = 'correct-horse-battery-staple'
 
@@ -98,6 +102,64 @@ describe('a server', () => {
     expect(await served.ended).toBe(1)
     expect(served.stderr()).toContain('REDIS_URL is set and no Redis answers there')
     expect(served.stderr()).not.toContain('pa55word')
+  })
+
+  describe('with an embedder that cannot be used', () => {
+    const remote = {
+      MINDGLUE_EMBEDDER: 'openai',
+      MINDGLUE_EMBEDDER_MODEL: 'm',
+      MINDGLUE_EMBEDDER_DIMENSION: '4',
+      MINDGLUE_EMBEDDER_KEY: 'pa55word-of-the-embedder',
+    }
+    const refusal = async (command: string, settings: Variables): Promise<string> => {
+      const served = start([command], settings)
+      expect(await served.ended).toBe(1)
+      expect(served.stderr()).not.toContain('pa55word')
+      return served.stderr()
+    }
+
+    test.each(commands)('%s does not start when nobody answers', async (command) => {
+      const text = await refusal(command, {
+        ...remote,
+        MINDGLUE_EMBEDDER_URL: 'http://127.0.0.1:1/v1',
+      })
+      expect(text).toMatch(/cannot be used.*cannot be reached.*Check MINDGLUE_EMBEDDER_URL/u)
+    })
+
+    test.each([
+      [
+        'refuses the key',
+        401,
+        [],
+        /status 401\. Check MINDGLUE_EMBEDDER_URL, MINDGLUE_EMBEDDER_KEY/u,
+      ],
+      [
+        'has another dimension',
+        200,
+        [1, 2, 3],
+        /makes vectors of 3 numbers, not 4; set MINDGLUE_/u,
+      ],
+    ])('serve does not start when the endpoint %s', async (_how, status, embedding, message) => {
+      const endpoint = createHttpServer((_request, response) => {
+        response.writeHead(status).end(JSON.stringify({ data: [{ index: 0, embedding }] }))
+      })
+      await new Promise<void>((resolve) => endpoint.listen(0, '127.0.0.1', resolve))
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a listening TCP server has one
+      const { port } = endpoint.address() as AddressInfo
+      const url = `http://127.0.0.1:${String(port)}/v1`
+      expect(await refusal('serve', { ...remote, MINDGLUE_EMBEDDER_URL: url })).toMatch(message)
+      await new Promise((resolve) => endpoint.close(resolve))
+    })
+
+    test.each(commands)('%s says which package the local model needs', async (command) => {
+      const text = await refusal(command, { MINDGLUE_EMBEDDER: 'multilingual' })
+      expect(text).toContain('npm install @huggingface/transformers')
+    })
+
+    test.runIf(testEngine === 'postgres')('a command that embeds nothing works', async () => {
+      const settings = { ...remote, MINDGLUE_EMBEDDER_URL: 'http://127.0.0.1:1/v1' }
+      expect(await start(['export', '-'], settings).ended).toBe(0)
+    })
   })
 
   test('does not start on a port in use', async () => {

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
 import { errorMetaKey, toolError } from '../../src/mcp/tool-error.ts'
+import { countTokens } from '../../src/pipeline/tokens.ts'
 
 const textOf = (error: AppError) => {
   const [block] = toolError(error, 'r').content
@@ -21,4 +22,13 @@ test('one that may have been done says to look first, not to try again', () => {
   })
   expect(textOf(error)).toBe('unavailable: Look before you repeat it.\nrequest r')
   expect(toolError(error, 'r')._meta?.[errorMetaKey]).toMatchObject({ outcome: 'unknown' })
+})
+
+test('one that repeats what came with the call is bounded, whatever came', () => {
+  const long = 'unheard of '.repeat(50_000)
+  const issues = Array.from({ length: 500 }, () => ({ path: ['memories', 0, long], message: long }))
+  const error = new AppError('invalid_input', `There is no plan ${long}.`, { details: { issues } })
+  expect(countTokens(textOf(error))).toBeLessThan(2_000)
+  expect(textOf(error)).toContain('There is no plan unheard of')
+  expect(countTokens(JSON.stringify(toolError(error, 'r')))).toBeLessThan(5_000)
 })

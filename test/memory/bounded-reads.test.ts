@@ -99,22 +99,48 @@ test('pages of an export and of what is quarantined end early, and miss nothing'
   expect(ids.size).toBe(count)
 })
 
+/** As so many edits leave it. */
+async function age({ namespace }: Principal, id: string, edits: number): Promise<void> {
+  await memory.test.owner.ownerTransaction(
+    (sql) => sql`
+      insert into mindglue.memories
+      select (jsonb_populate_record(m, jsonb_build_object('version', m.version + past.number,
+        'document', m.document + 10000 + past.number, 'is_current', false))).*
+      from mindglue.memories m cross join generate_series(1, ${edits}::int) as past (number)
+      where m.namespace = ${namespace} and m.id = ${id}::uuid`,
+  )
+}
+
+test('a history is told newest first as far as an answer holds it, and how much is left is said', async () => {
+  const principal = await memory.principal({ namespaceName: 'large history', profile: 'off' })
+  const { results } = await memory.execute(memory.operations.store, principal, {
+    content: words(60 * kib),
+  })
+  const ids = results.map(({ id }) => id)
+  await age(principal, ids[0] ?? '', 200)
+  const history = await memory.execute(memory.operations.recall, principal, {
+    ids,
+    include_history: true,
+  })
+  const versions = history.results.map(({ version }) => version)
+  expect(versions.length).toBeGreaterThan(100)
+  expect(versions).toEqual(versions.map((_, place) => 201 - place))
+  expect(history.versions_left_out).toBe(201 - versions.length)
+  // What was known at one time is one version, however many there are.
+  const as_of = new Date().toISOString()
+  const then = await memory.execute(memory.operations.recall, principal, { ids, as_of })
+  expect(then.results.map(({ version }) => version)).toEqual([201])
+})
+
 test('a memory of a thousand versions leaves room for what else was asked for', async () => {
   const principal = await memory.principal({ namespaceName: 'long history', profile: 'off' })
   const { results } = await memory.execute(memory.operations.store, principal, {
     memories: [{ content: 'Changed often.' }, { content: 'Never changed.' }],
   })
   const ids = results.map(({ id }) => id)
-  // As a thousand edits leave it.
-  await memory.test.owner.ownerTransaction(
-    (sql) => sql`
-      insert into mindglue.memories
-      select (jsonb_populate_record(m, jsonb_build_object('version', m.version + past.number,
-        'document', m.document + 10000 + past.number, 'is_current', false))).*
-      from mindglue.memories m cross join generate_series(1, 1100) as past (number)
-      where m.namespace = ${principal.namespace} and m.id = ${ids[0] ?? ''}::uuid`,
-  )
+  await age(principal, ids[0] ?? '', 1100)
   const input = { ids, include_history: true, detail: 'ids', max_tokens: 32_000 }
   const answer = await memory.execute(memory.operations.recall, principal, input)
   expect(answer.missing).toBeUndefined()
+  expect(answer.versions_left_out).toBe(102)
 })

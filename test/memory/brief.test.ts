@@ -138,6 +138,47 @@ describe('a brief of a reader', () => {
   })
 })
 
+describe('pinned memories', () => {
+  /** All but the last word the same: a brief holds one of such lines where nobody pinned them. */
+  const rules = Array.from({ length: 20 }, (_, index) => ({
+    content: `Every letter to a customer of the harbour office is read by two of us, office ${index}.`,
+  }))
+  let ada: Principal
+  beforeAll(async () => {
+    ada = await principal('brief-pinned')
+    await store(ada, [{ content: 'The gulls were loud.', session: 'today' }])
+    for (const id of await store(ada, rules)) {
+      await memory.execute(memory.operations.pin, ada, { id, pin: true })
+    }
+  })
+
+  test.each(['start', 'continue', 'remember'] as const)(
+    'all are in a brief that holds them, however alike they are (%s)',
+    async (view) => {
+      const { text, left_out } = await brief(ada, { view, max_tokens: 4000 })
+      expect(sectionsOf(text)['Pinned']).toHaveLength(20)
+      expect(left_out).toBe(0)
+    },
+  )
+
+  test('are counted where they did not fit', async () => {
+    const { memories, left_out } = await brief(ada, { max_tokens: 400 })
+    expect(memories).toBeLessThan(20)
+    expect(memories + left_out).toBe(21)
+  })
+
+  test('are counted too where nothing of their number would fit', async () => {
+    const many = await principal('brief-many-pinned')
+    const ids = await store(
+      many,
+      Array.from({ length: 100 }, (_, index) => ({ content: `Rule ${index}.` })),
+    )
+    for (const id of ids) await memory.execute(memory.operations.pin, many, { id, pin: true })
+    const { memories, left_out } = await brief(many, { max_tokens: 300 })
+    expect(memories + left_out).toBe(100)
+  })
+})
+
 test('what may contradict is held side by side, the later one first', async () => {
   const who = await principal('brief-review')
   await store(who, [

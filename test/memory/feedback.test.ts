@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import { AppError } from '../../src/errors.ts'
 import { purgeJob } from '../../src/jobs/purge.ts'
 import type { Operation } from '../../src/operation.ts'
+import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
 import { rankingWeights } from '../../src/pipeline/ranking-weights.ts'
 import { allScopes, type Principal } from '../../src/principal.ts'
 import { openTestMemory, type TestMemory } from '../support/memory.ts'
@@ -117,6 +118,30 @@ describe('a voice', () => {
     expect(await partOf(ada, id)).toBeUndefined()
   })
 
+  test('that comes while a label is changed is not lost', async () => {
+    const embedder = createEmbedder({ embedder: 'static' })
+    if (embedder === undefined) throw new TypeError('there is a static embedder')
+    let meanwhile = (): Promise<unknown> => Promise.resolve()
+    const embedDocuments: Embedder['embedDocuments'] = async (texts) => {
+      await meanwhile()
+      return embedder.embedDocuments(texts)
+    }
+    const other = await openTestMemory({ embedder: { ...embedder, embedDocuments } })
+    try {
+      const { store: storing, feedback, edit, recall } = other.operations
+      const ada = await other.principal()
+      const stored = await other.execute(storing, ada, { content: 'The harbour gate is open.' })
+      const id = stored.results[0]?.id ?? ''
+      meanwhile = () => other.execute(feedback, ada, { id, feedback: 'helpful' })
+      await other.execute(edit, ada, { id, tags: ['gate'] })
+      const { results } = await other.execute(recall, ada, { query, explain: true })
+      expect(results).toMatchObject([{ version: 2, tags: ['gate'] }])
+      expect(results[0]?.parts?.['feedback']).toBeCloseTo(rankingWeights.feedback / 3, 5)
+    } finally {
+      await other.close()
+    }
+  })
+
   test('with expected_version is on what was recalled, not on what has come since', async () => {
     const ada = await memory.principal({ namespaceName: 'expected' })
     const id = await store(ada, 'The harbour gate is open.')
@@ -201,9 +226,10 @@ test('voices go with their memory: when it is forgotten, expires, or loses a ver
   const asked = await run(memory.operations.rollback, bob, { agent: 'root' })
   await run(memory.operations.rollback, bob, { confirm_token: asked.confirm_token })
   expect(await voices(ada)).toBe(0)
-  // What is current again ranks as it did before.
+  // What is current again ranks as if nobody had spoken: nobody's voice is left.
   const { results } = await run(memory.operations.recall, ada, { query: 'gate', explain: true })
-  expect(results[0]?.parts?.['feedback']).toBeCloseTo(rankingWeights.feedback / 3, 5)
+  expect(results).toHaveLength(1)
+  expect(results[0]?.parts?.['feedback']).toBeUndefined()
 })
 
 test('an export carries voices; only a file that is vouched for brings them back', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { AppError } from '../../src/errors.ts'
+import { resultsMax } from '../../src/memory/hits.ts'
 import type { Operation } from '../../src/operation.ts'
 import { allScopes, type Principal } from '../../src/principal.ts'
 import { pick } from '../hostile/mutations.ts'
@@ -205,6 +206,25 @@ describe('versions', () => {
     }
     await forget(ada, { confirm_token: past.confirm_token })
     expect(await idsIn(ada)).toEqual([])
+  })
+
+  test('of few memories that fill the list do not hide that there are others', async () => {
+    const ada = await memory.principal({ namespaceName: 'crowded' })
+    const [id = ''] = await store(ada, { content: 'Lisbon harbour diary, page 0.' })
+    for (let number = 1; number <= resultsMax; number += 1) {
+      await edit(ada, id, { content: `Lisbon harbour diary, page ${number}.` })
+    }
+    const [other] = await store(ada, {
+      content:
+        'Of all that we saw in May and in June and in July, the tram in Lisbon was the best.',
+    })
+    const asked = await forget(ada, {
+      query: 'Lisbon harbour diary',
+      include_history: true,
+      min_score: 0.01,
+    })
+    expect(asked.matches?.map((match) => match.id)).not.toContain(other)
+    expect(asked).toMatchObject({ memories: 1, has_more: true })
   })
 
   test('of a memory that is quarantined in part go as well', async () => {

@@ -1,5 +1,6 @@
 /** What `recall` promises. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { filterFields } from '../../src/memory/filter.ts'
 import type { Principal } from '../../src/principal.ts'
 import { openTestMemory, type TestMemory } from '../support/memory.ts'
 import { until } from '../support/until.ts'
@@ -139,6 +140,67 @@ describe('filters', () => {
   })
 })
 
+describe('labels', () => {
+  test('are one whichever of the four Turkish I they are written with', async () => {
+    const who = await memory.principal({ namespaceName: 'turkish' })
+    const content = 'Dün toplantıda İSTANBUL ofisi konuşuldu.'
+    const labelled = { tags: ['ISPARTA'], session: 'İZMİR', speaker: 'Işıl' }
+    await store(who, { content, ...labelled })
+    for (const filter of [
+      { tags: ['ısparta'] },
+      { tags: ['isparta'] },
+      { session: 'izmir' },
+      { session: 'İzmir' },
+      { speaker: 'IŞIL' },
+      { entity: 'İstanbul' },
+      { entity: 'istanbul' },
+    ]) {
+      expect([filter, await contents(who, filter)]).toEqual([filter, [content]])
+    }
+  })
+})
+
+describe('a name in a script without capitals', () => {
+  const texts = {
+    chinese: ['我昨天和王小明去了上海。', '王先生昨天没有来。'],
+    japanese: ['昨日は田中太郎さんと会いました。', '中田さんは来ませんでした。'],
+    korean: ['어제 김민수는 부산에 갔다.', '김 씨는 어제 왔다.'],
+    arabic: ['قابلت أمس محمد العلي في المكتب.', 'ذهب العلي إلى البيت.'],
+    hebrew: ['אתמול פגשתי את דוד כהן במשרד.', 'דוד הלך הביתה.'],
+    hindi: ['कल राम शर्मा दिल्ली गए थे।', 'राम आज आएंगे।'],
+    thai: ['เมื่อวานสมชายไปตลาด', 'เมื่อวานฉันไปตลาด'],
+    georgian: ['გუშინ ნინო ბათუმში წავიდა.', 'დღეს ძალიან ცხელა.'],
+  }
+  test.each([
+    ['chinese', '王小明'],
+    ['japanese', '田中太郎'],
+    ['korean', '김민수'],
+    ['arabic', 'محمد العلي'],
+    ['hebrew', 'דוד כהן'],
+    ['hindi', 'राम शर्मा'],
+    ['thai', 'สมชาย'],
+    ['georgian', 'ნინო'],
+  ] as const)('in %s narrows to the memories with all its words', async (language, entity) => {
+    const who = await memory.principal({ namespaceName: `names-${language}` })
+    const { results } = await store(who, {
+      memories: texts[language].map((content) => ({ content })),
+    })
+    const [wanted] = texts[language]
+    expect(await contents(who, { entity })).toEqual([wanted])
+    expect(await contents(who, { entity, query: texts[language].join(' ') })).toEqual([wanted])
+    // What no longer holds is of the name as well, and so is what was said before: two versions.
+    const id = results[0]?.id ?? ''
+    await memory.execute(memory.operations.retire, who, { id, retire: 'no longer' })
+    expect(await contents(who, { entity, include_history: true })).toEqual([wanted, wanted])
+    const taken = await memory.execute(memory.operations.forget, who, { entity })
+    expect(taken).toMatchObject({ status: 'forgotten', memories: 1 })
+  })
+
+  test('written with capitals is still exact', async () => {
+    expect(await contents(ada, { entity: 'peanuts' })).toEqual([])
+  })
+})
+
 describe('without a question', () => {
   test('ids read in the order asked and name what is missing', async () => {
     const { results } = await recall(ada, { limit: 2 })
@@ -233,6 +295,27 @@ describe('what must not appear', () => {
 test('memories stored by one agent are found by another of the namespace', async () => {
   const bob = await memory.principal({ namespaceName: 'recall', agent: 'bob' })
   expect((await contents(bob, { query: 'peanuts' }))[0]).toBe('Otto is allergic to peanuts.')
+})
+
+test.each([
+  ...Object.keys(filterFields).map((field) => [field]),
+  ['limit'],
+  ['min_score'],
+  ['neighbours'],
+])('%s beside ids is refused, since ids are read whatever they are', async (field) => {
+  const values: Record<string, unknown> = {
+    types: ['fact'],
+    tags: ['x'],
+    after: '2026-01-01',
+    before: '2026-01-01',
+    limit: 1,
+    min_score: 0.5,
+    neighbours: 1,
+  }
+  const ids = ['01890000-0000-7000-8000-000000000000']
+  const refused = recall(ada, { ids, [field]: values[field] ?? 'x' })
+  await expect(refused).rejects.toMatchObject({ code: 'invalid_input' })
+  await expect(refused).rejects.toThrow(`leave ${field} out`)
 })
 
 test('more than one way of asking is refused', async () => {

@@ -15,12 +15,23 @@ describe('words are found in another form', () => {
     ['a typographic apostrophe', "Bob's", 'Bob’s idea'],
     ['German inflection', 'Welche Verteidigungen?', 'Die Verteidigung gab nur 308 Punkte ab'],
     ['German sharp s', 'Strasse', 'Die Straße ist gesperrt'],
+    ['the last part of a German compound', 'Versicherung', 'Meine Krankenversicherung ist teuer'],
+    ['a short last part', 'Wo ist der Vertrag?', 'Der Mietvertrag liegt im Schrank'],
+    [
+      'a last part with an ending',
+      'Verträge',
+      'Wir haben die Mietverträge gekündigt und sind frei',
+    ],
+    ['a Dutch compound', 'verzekering', 'Mijn ziektekostenverzekering is niet duur'],
     ['Spanish without accents', 'cuando es la reunion', 'La reunión será mañana'],
     ['Russian cases', 'Кто живёт в Москве?', 'Она переехала в Москву'],
     ['Turkish suffix after an apostrophe', 'Türkiye nerede?', "Türkiye'nin başkenti Ankara"],
     ['Turkish dotted and dotless I', 'ISPARTA', 'ısparta gülleri'],
     ['Turkish capital dotted I', 'istanbul', 'İSTANBUL güzel'],
     ['Arabic article and conjunction', 'كتاب', 'قرأت والكتاب جميل'],
+    ['Arabic conjunction, preposition and article', 'مدرسة', 'ذهبت وللمدرسة باب كبير'],
+    ['Arabic preposition', 'كتاب', 'هذا غلاف لكتاب جديد'],
+    ['an Arabic word that begins like one', 'لجنة', 'اجتمعت اللجنة أمس'],
     ['Arabic vowel signs', 'محمد', 'مُحَمَّد'],
     ['Hindi plural', 'लड़का', 'लड़के खेल रहे हैं'],
     ['Greek accents and final sigma', 'ΟΔΟΣ', 'η οδός είναι κλειστή'],
@@ -49,6 +60,15 @@ test('unrelated texts share no term', () => {
   expect(finds('Where does Anna live?', 'The server was restarted on Friday')).toBe(false)
   expect(finds('北京', '东京')).toBe(true) // both are capitals: one character in common
   expect(finds('猫', '东京')).toBe(false)
+})
+
+test('endings are kept of languages alone that write compounds as one word', () => {
+  const endings = (text: string) =>
+    [...analyze(text).frequencies.keys()].filter((term) => term.startsWith('-6:'))
+  expect(endings('Der Mietvertrag liegt im Schrank')).toEqual(['-6:ertrag'])
+  expect(endings('La comunicación internacional es importante')).toEqual([])
+  expect(endings('Türkiye Cumhuriyeti bağımsızlığını kazandı')).toEqual([])
+  expect(endings('The international organisation was founded in Geneva')).toEqual([])
 })
 
 test('an English memory of thirty words has no more terms than words', () => {

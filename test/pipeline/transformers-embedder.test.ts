@@ -1,7 +1,10 @@
 /** The optional local model: what the user hears when its package is absent, and how it is called. */
 import { expect, test } from 'vitest'
 import { createEmbedder } from '../../src/pipeline/embed.ts'
-import { transformersEmbedder } from '../../src/pipeline/transformers-embedder.ts'
+import {
+  multilingualModel,
+  transformersEmbedder,
+} from '../../src/pipeline/transformers-embedder.ts'
 
 const settings = { embedder: 'transformers', model: 'm', dimension: 2 } as const
 
@@ -57,3 +60,38 @@ test('a model that cannot be loaded is unavailable, and is tried again', async (
   await expect(embedder.embedQuestion('x')).rejects.toMatchObject({ code: 'unavailable' })
   expect(await embedder.embedQuestion('x')).toEqual(Float32Array.from([0, 1]))
 })
+
+test('an E5 model is told which texts are questions, and the multilingual one is read in eight bits', async () => {
+  const asked: unknown[] = []
+  const load = () =>
+    Promise.resolve({
+      pipeline: (...call: unknown[]) => {
+        asked.push(call)
+        return Promise.resolve((texts: string[]) => {
+          asked.push(texts)
+          return Promise.resolve({ tolist: () => texts.map(() => Array<number>(384).fill(1)) })
+        })
+      },
+    })
+  const embedder = transformersEmbedder({ embedder: 'transformers', ...multilingualModel }, load)
+  await embedder.embedDocuments(['Katze', ' '])
+  await embedder.embedQuestion('kedi')
+  expect(asked).toEqual([
+    ['feature-extraction', 'Xenova/multilingual-e5-small', { dtype: 'q8' }],
+    ['passage: Katze', 'passage:  '],
+    ['query: kedi'],
+  ])
+})
+
+test.each(['bge-m3', 'intfloat/multilingual-e5-large-instruct', 'all-e5x'])(
+  '%s gets the texts as they are',
+  async (model) => {
+    const seen: string[][] = []
+    const load = packageOf((texts) => {
+      seen.push(texts)
+      return texts.map(() => [0, 1])
+    })
+    await transformersEmbedder({ ...settings, model }, load).embedQuestion('tea')
+    expect(seen).toEqual([['tea']])
+  },
+)
