@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts'
 import { fragment, type Database, type Sql } from './database.ts'
 import { loginFindings } from './doctor-login.sql.ts'
 import { partitionFindings, vectorIndexFindings } from './doctor-partitions.sql.ts'
+import { roleFindings } from './doctor-roles.sql.ts'
 import { sessionFindings } from './doctor-sessions.sql.ts'
 import type { Finding } from './finding.ts'
 
@@ -109,6 +110,7 @@ export async function inspectDatabase(database: Database): Promise<readonly Find
     return [
       ...(await versions(sql)),
       ...(await loginFindings(sql)),
+      ...(await roleFindings(sql)),
       ...(await openTables(sql, everybody)),
       ...(await freeRights(sql, everybody)),
       ...(await openPolicies(sql)),
