@@ -18,10 +18,13 @@ describe('versions', () => {
   test.each([140_020, 150_018, 160_014, 170_010, 180_005])('server %i is refused', (number) => {
     expect(serverVersionFindings(number)).toMatchObject([{ severity: 'problem' }])
   })
-  test.each(['0.8.2', '0.8.10', '0.9.0', '1.0'])('pgvector %s is accepted', (version) => {
+  test.each(['0.8.7', '0.8.10', '0.9.0', '1.0'])('pgvector %s is accepted', (version) => {
     expect(vectorVersionFindings(version)).toEqual([])
   })
-  test.each(['0.8.1', '0.7.4', '0.8', null])('pgvector %s is refused', (version) => {
+  test.each(['0.8.4', '0.8.6'])('pgvector %s is warned about', (version) => {
+    expect(vectorVersionFindings(version)).toMatchObject([{ severity: 'warning' }])
+  })
+  test.each(['0.8.3', '0.8.1', '0.7.4', '0.8', null])('pgvector %s is refused', (version) => {
     expect(vectorVersionFindings(version)).toMatchObject([{ severity: 'problem' }])
   })
 })
