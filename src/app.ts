@@ -46,7 +46,7 @@ import { partitionLimits } from './memory/vector-partitions.ts'
 import type { Plans } from './namespaces/plans.ts'
 import { readNow } from './namespaces/instructions.ts'
 import { createNamespaces, type Namespaces } from './namespaces/namespaces.ts'
-import { openEncryption, type Encryption } from './namespaces/root-keys.ts'
+import { openEncryption, requireRootKeys, type Encryption } from './namespaces/root-keys.ts'
 import type { OperationName } from './operation.ts'
 import { createOperations, type Operations } from './operations.ts'
 import { openEmbedder, requireEmbedder } from './pipeline/open-embedder.ts'
@@ -143,11 +143,14 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     await bus?.close()
     throw error
   })
-  const opened = await openDatabase(config, keys('context')).catch(async (error: unknown) => {
-    limiting.close()
-    await bus?.close()
-    throw error
-  })
+  const requireOurs = (scope: NamespaceScope) => requireRootKeys(config, scope)
+  const opened = await openDatabase(config, keys('context'), requireOurs).catch(
+    async (error: unknown) => {
+      limiting.close()
+      await bus?.close()
+      throw error
+    },
+  )
   try {
     const scope = createScope(opened.database, keys('context'))
     await verifyContextKey(scope)

@@ -103,6 +103,12 @@ export async function keysRetire(options: OperatorOptions & { keyId: string }): 
   return 0
 }
 
+const keepsIndexKey = [
+  'Its index key is the one that stood there while it was plain: with a backup, replica or log of',
+  'before, words can be tried against the hashes of later memories as well. Where that matters,',
+  'export the namespace, import it into a new one (--own), and delete this one.',
+].join('\n')
+
 /** Exit code 0 when the namespace holds nothing plain that `profile` encrypts; 1 when its files still do. */
 export async function keysEncrypt(options: OperatorOptions & { profile: string }): Promise<number> {
   const { profile } = options
@@ -113,6 +119,7 @@ export async function keysEncrypt(options: OperatorOptions & { profile: string }
   const done = await withProgress(options, 'Encrypting', 'memories', 'keys.encrypt', { profile })
   const vectors = profile === 'sealed' ? ` and ${many(done.vectors, 'vector')}` : ''
   print(`Encrypted ${many(done.versions, 'memory version')}${vectors} of ${namespaceName}.`)
+  print(keepsIndexKey)
   if (done.rewritten) return 0
   const tables = ['memories', 'entities', 'namespaces', ...(vectors === '' ? [] : ['embeddings'])]
   print(

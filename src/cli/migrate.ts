@@ -2,7 +2,7 @@
 import type { Config } from '../config.ts'
 import { installationSecretFile, openInstallationSecret } from '../crypto/installation-secret.ts'
 import { appLogin, setAppPassword } from '../database/app-login.sql.ts'
-import { migrateServer } from '../database/open.ts'
+import { migrateServer, type BeforeMigrating } from '../database/open.ts'
 import { migrationState, readMigrations } from '../database/migrate.ts'
 import { parsePostgresUrl } from '../database/postgres-url.ts'
 import { openPostgres } from '../database/postgres.ts'
@@ -45,11 +45,15 @@ async function pending(config: Config): Promise<readonly string[]> {
  * Applies migrations and lets the application log in: what a start of the server needs. Returns the
  * names of the migrations it applied. Throws `misconfigured` without an administrator's URL.
  */
-export async function prepareServer(config: Config): Promise<readonly string[]> {
+export async function prepareServer(
+  config: Config,
+  before?: BeforeMigrating,
+): Promise<readonly string[]> {
   const secretFile = installationSecretFile(config.keyDirectory)
   const applied = await migrateServer(
     config,
     openInstallationSecret(config.installationSecret, secretFile)('context'),
+    before,
   )
   if (config.databaseUrl !== undefined && !(await canLogIn(config.databaseUrl))) {
     await allowLogin(config.databaseUrl, config.migrationDatabaseUrl ?? '')

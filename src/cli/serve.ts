@@ -5,6 +5,7 @@ import { startOwner } from '../daemon/owner.ts'
 import { daemonPaths } from '../daemon/paths.ts'
 import type { DaemonApp } from '../daemon/reception.ts'
 import { AppError } from '../errors.ts'
+import { requireRootKeys } from '../namespaces/root-keys.ts'
 import { createLog, type Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { serveDaemonClient } from './client-session.ts'
@@ -29,7 +30,9 @@ export async function runServe(options: ServeOptions): Promise<number> {
 
 /** On PostgreSQL: one of any number of equal processes. */
 async function serveShared({ config, version }: ServeOptions): Promise<number> {
-  if (config.migrationDatabaseUrl !== undefined) await prepareServer(config)
+  if (config.migrationDatabaseUrl !== undefined) {
+    await prepareServer(config, (scope) => requireRootKeys(config, scope))
+  }
   const app = await createApp(config, { requiresEmbedder: true })
   const stop = stopSignal(app.log)
   try {

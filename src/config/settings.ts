@@ -93,7 +93,7 @@ export const settings = {
   databaseUrl: secretSetting('DATABASE_URL', url(['postgres:', 'postgresql:']), {
     group: 'database',
     description:
-      'PostgreSQL 15 or newer with pgvector 0.8.2 or newer, as the unprivileged app login. ' +
+      'PostgreSQL 15 or newer with pgvector 0.8.4 or newer, as the unprivileged app login. ' +
       'Unset: the embedded database in `MINDGLUE_DATA_DIR`.',
   }),
   migrationDatabaseUrl: secretSetting('MIGRATION_DATABASE_URL', url(['postgres:', 'postgresql:']), {

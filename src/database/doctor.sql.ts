@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts'
 import { fragment, type Database, type Sql } from './database.ts'
 import { loginFindings } from './doctor-login.sql.ts'
 import { partitionFindings, vectorIndexFindings } from './doctor-partitions.sql.ts'
+import { roleFindings } from './doctor-roles.sql.ts'
 import { sessionFindings } from './doctor-sessions.sql.ts'
 import type { Finding } from './finding.ts'
 
@@ -17,8 +18,16 @@ const safeMinors: ReadonlyMap<number, number> = new Map([
   [18, 6],
 ])
 const oldestMajor = 15
-/** CVE-2026-3172: a parallel HNSW build leaks rows of other relations, fixed in 0.8.2. */
-const safeVectorVersion = [0, 8, 2] as const
+/**
+ * What reaches us: a parallel HNSW build leaks rows of other relations (CVE-2026-3172, until 0.8.2), and a
+ * vacuum corrupts an HNSW index (until 0.8.4).
+ */
+const safeVectorVersion = [0, 8, 4] as const
+/**
+ * Building an IVFFlat index overflows a buffer (CVE-2026-18022 until 0.8.6, another until 0.8.7): we build
+ * none, and the application may make no index; another login of the same server may.
+ */
+const soundVectorVersion = [0, 8, 7] as const
 
 /** Every function that may run with its owner's rights; held to the migrations by a test. */
 const listedDefiners: ReadonlySet<string> = new Set([
@@ -114,6 +123,7 @@ export async function inspectDatabase(database: Database): Promise<readonly Find
     return [
       ...(await versions(sql)),
       ...(await loginFindings(sql)),
+      ...(await roleFindings(sql)),
       ...(await openTables(sql, everybody)),
       ...(await freeRights(sql, everybody)),
       ...(await openPolicies(sql)),
@@ -177,19 +187,22 @@ export function vectorVersionFindings(version: string | null): readonly Finding[
       },
     ]
   }
+  if (isAtLeast(version, soundVectorVersion)) return []
+  const remedy = 'Install pgvector 0.8.7 or newer, then: alter extension vector update;'
+  if (isAtLeast(version, safeVectorVersion)) {
+    const message = `pgvector ${version} has security holes that another login of this server could use.`
+    return [{ severity: 'warning', check, message, remedy }]
+  }
+  const message = `pgvector ${version} can leak rows of other tables (CVE-2026-3172) or corrupt an index.`
+  return [{ severity: 'problem', check, message, remedy }]
+}
+
+function isAtLeast(version: string, wanted: readonly number[]): boolean {
   const parts = version.split('.').map(Number)
-  const order = safeVectorVersion
-    .map((wanted, index) => (parts[index] ?? 0) - wanted)
+  const order = wanted
+    .map((least, index) => (parts[index] ?? 0) - least)
     .find((difference) => difference !== 0)
-  if (order === undefined || order > 0) return []
-  return [
-    {
-      severity: 'problem',
-      check,
-      message: `pgvector ${version} can leak rows of other tables (CVE-2026-3172).`,
-      remedy: 'Install pgvector 0.8.2 or newer, then: alter extension vector update;',
-    },
-  ]
+  return order === undefined || order > 0
 }
 
 /** Roles whose statements must not pass the policies. */

@@ -1,19 +1,22 @@
 /** Opens the database that the configuration names, and works on it as its administrator where one is named. */
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
-import type { Database } from './database.ts'
+import type { Database, OwnerDatabase } from './database.ts'
 import { requireSafe } from './doctor.sql.ts'
 import { embeddedDirectory, shippedTemplate } from './embedded-template.ts'
 import { openEmbedded, type EmbeddedDatabase } from './embedded.ts'
 import { migrate, migrationState, readMigrations, requireCurrent } from './migrate.ts'
 import { openPostgres } from './postgres.ts'
-import { installContextKey } from './scope.ts'
+import { createScope, installContextKey, verifyContextKey, type NamespaceScope } from './scope.ts'
 
 export interface OpenedDatabase {
   readonly database: Database
   /** The same engine, for backup; undefined on Postgres. */
   readonly embedded: EmbeddedDatabase | undefined
 }
+
+/** Throws where this process must not write: asked before the tables that are there are changed. */
+export type BeforeMigrating = (scope: NamespaceScope) => Promise<void>
 
 /**
  * Opens the configured engine at this program's schema. Throws `misconfigured` or `unavailable`; an
@@ -22,18 +25,18 @@ export interface OpenedDatabase {
 export async function openDatabase(
   config: Config,
   contextKey: Uint8Array,
+  before: BeforeMigrating,
 ): Promise<OpenedDatabase> {
   const migrations = await readMigrations()
   if (config.databaseUrl === undefined) {
     const template = shippedTemplate(migrations.map((migration) => migration.checksum))
     const dataDir = embeddedDirectory(config.dataDirectory)
     const embedded = await openEmbedded({ dataDir, template })
-    await migrate(embedded, migrations)
-    await embedded.ownerTransaction((sql) => installContextKey(sql, contextKey))
+    await bringUp(embedded, contextKey, before)
     return { database: embedded, embedded }
   }
   if (config.migrationDatabaseUrl !== undefined) {
-    await migrateServer(config, contextKey)
+    await migrateServer(config, contextKey, before)
   }
   const database = await openPostgres({
     url: config.databaseUrl,
@@ -102,10 +105,14 @@ async function outlive(database: Database): Promise<void> {
   }
 }
 
-/** Applies migrations and hands the database its context key, with the administrator's login. */
+/**
+ * Applies migrations and hands the database its context key, with the administrator's login. `before` is left out
+ * where an administrator migrates who may have no root key.
+ */
 export async function migrateServer(
   config: Config,
   contextKey: Uint8Array,
+  before?: BeforeMigrating,
 ): Promise<readonly string[]> {
   if (config.migrationDatabaseUrl === undefined) {
     throw new AppError(
@@ -115,10 +122,35 @@ export async function migrateServer(
   }
   const owner = await openPostgres({ url: config.migrationDatabaseUrl, poolMax: 1 })
   try {
-    const applied = await migrate(owner, await readMigrations())
-    await owner.ownerTransaction((sql) => installContextKey(sql, contextKey))
-    return applied
+    return await bringUp(owner, contextKey, before)
   } finally {
     await owner.close()
   }
+}
+
+async function bringUp(
+  owner: Database & OwnerDatabase,
+  contextKey: Uint8Array,
+  before?: BeforeMigrating,
+): Promise<readonly string[]> {
+  const migrations = await readMigrations()
+  const { pending } = await migrationState(owner, migrations)
+  if (before && pending.length > 0 && (await hasKeys(owner))) {
+    const scope = createScope(owner, contextKey)
+    await verifyContextKey(scope)
+    await before(scope)
+  }
+  const applied = await migrate(owner, migrations)
+  await owner.ownerTransaction((sql) => installContextKey(sql, contextKey))
+  return applied
+}
+
+/** Whether a process can ask the database about its keys: not a new one, nor one from before there were keys. */
+async function hasKeys(owner: OwnerDatabase): Promise<boolean> {
+  return await owner.ownerTransaction(async (sql) => {
+    const [known] = await sql<{ is_there: boolean }>`
+      select to_regprocedure('mindglue.root_keys_known()') is not null as is_there`
+    if (known?.is_there !== true) return false
+    return (await sql`select from mindglue.context_keys`).length > 0
+  })
 }

@@ -132,14 +132,12 @@ export async function installContextKey(sql: Sql, contextKey: Uint8Array): Promi
 /** Throws `misconfigured` when the database does not accept contexts signed with our key. */
 export async function verifyContextKey(scope: NamespaceScope): Promise<void> {
   const nobody: Actor = { namespace: 0n, agent: 'mindglue', scopes: new Set() }
-  const [row] = await scope.withNamespace(nobody, { readOnly: true }, async (tx) => {
-    try {
-      return await tx<{ ok: boolean }>`select context_namespace() = 0 as ok`
-    } catch (error) {
-      throw new AppError('misconfigured', foreignSecret, { cause: error })
-    }
-  })
-  if (row?.ok !== true) throw new AppError('misconfigured', foreignSecret)
+  try {
+    await scope.withNamespace(nobody, { readOnly: true }, (tx) => tx`select context_namespace()`)
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'unauthenticated') throw error
+    throw new AppError('misconfigured', foreignSecret, { cause: error })
+  }
 }
 
 const foreignSecret =

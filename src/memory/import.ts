@@ -13,6 +13,7 @@ import { admitAll, countFound } from './door.ts'
 import { embedAll } from './embed-inputs.ts'
 import {
   insertPrepared,
+  readerList,
   reserveFor,
   seenOf,
   type MemoryOrigin,
@@ -312,6 +313,7 @@ function standingOf(
     recordedAt: origin?.recordedAt ?? new Date(0),
     ownerAgent: origin?.ownerAgent ?? '',
     access: input.access ?? 'shared',
+    readers: readerList(input.allowed_agents),
     trust: origin?.source.trust ?? 0,
     quarantine,
   }

@@ -248,7 +248,7 @@ export async function existingVersions(
 /** What a supersession looks at (trust.ts), of the current versions of some memories. Primary key. */
 export async function readStandings(tx: NamespaceTransaction, ids: readonly string[]) {
   const rows = await tx<StandingRow>`
-    select m.id, m.recorded_at, m.owner_agent, m.access, m.trust, m.quarantine from memories m
+    select m.id, m.recorded_at, m.owner_agent, m.access, m.readers, m.trust, m.quarantine from memories m
     where m.namespace = ${tx.namespace} and m.id = any(${ids}::uuid[]) and m.is_current`
   return rows.map(({ owner_agent: ownerAgent, recorded_at: recordedAt, ...row }) => ({
     ...row,
@@ -259,7 +259,7 @@ export async function readStandings(tx: NamespaceTransaction, ids: readonly stri
 
 type StandingRow = Pick<
   MemoryRow,
-  'id' | 'recorded_at' | 'owner_agent' | 'access' | 'trust' | 'quarantine'
+  'id' | 'recorded_at' | 'owner_agent' | 'access' | 'readers' | 'trust' | 'quarantine'
 >
 
 /** One version of one memory as text, for sets. */

@@ -91,13 +91,15 @@ export interface Standing {
   readonly recordedAt: Date
   readonly ownerAgent: string
   readonly access: AccessLevel
+  /** Sorted; null when nobody is named. */
+  readonly readers: readonly string[] | null
   readonly trust: number
   /** Bits; 0 when it is not quarantined. */
   readonly quarantine: number
 }
 
 /**
- * Whether a memory may take the place of another: within the same namespace, agent and access level, with
+ * Whether a memory may take the place of another: within the same namespace, agent, access and readers, with
  * at least its trust, recorded after it, and never out of quarantine. Otherwise both stay.
  */
 export function maySupersede(newer: Standing, older: Standing): boolean {
@@ -105,6 +107,7 @@ export function maySupersede(newer: Standing, older: Standing): boolean {
     newer.namespace === older.namespace &&
     newer.ownerAgent === older.ownerAgent &&
     newer.access === older.access &&
+    JSON.stringify(newer.readers) === JSON.stringify(older.readers) &&
     newer.trust >= older.trust &&
     newer.quarantine === 0 &&
     isLater(newer, older)

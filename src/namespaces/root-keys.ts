@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import type { Keyring } from '../crypto/keyring.ts'
-import { openVault, rootKeyFile, type Vault } from '../crypto/vault.ts'
+import { openVault, rootKeyFile, type OpenedVault, type Vault } from '../crypto/vault.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { addRootKey, knownRootKeys, type KnownRootKey } from './namespace-keys.sql.ts'
@@ -18,19 +18,13 @@ export interface Encryption {
 }
 
 /**
- * Opens root keys and keystore as configured and checks them against the database. Only a local
- * installation makes a root key by itself, and only while nothing was encrypted with another one.
- * Throws AppError `misconfigured` before anything is written.
+ * Opens root keys and keystore as configured and checks them against the database; notes the key that this
+ * process writes with. Only a local installation makes a root key by itself, and only while nothing was encrypted
+ * with another one. Throws AppError `misconfigured` before anything is written.
  */
 export async function openEncryption(config: Config, scope: NamespaceScope): Promise<Encryption> {
   const known = await scope.withDirectory(knownRootKeys)
-  const isLocal = config.databaseUrl === undefined
-  const { vault, isNew } = await openVault({
-    rootKey: { value: config.rootKey, command: config.rootKeyCommand },
-    keystoreDirectory: config.keystoreDirectory ?? join(config.keyDirectory, 'keystore'),
-    fallbackFile: isLocal ? rootKeyFile(config.keyDirectory) : undefined,
-    mayCreate: known.length === 0 && config.profile !== 'off',
-  })
+  const { vault, isNew } = await openConfigured(config, known)
   const profile = config.profile ?? (vault === undefined ? 'off' : 'field')
   if (vault === undefined && profile !== 'off') {
     throw new AppError(
@@ -38,19 +32,31 @@ export async function openEncryption(config: Config, scope: NamespaceScope): Pro
       `MINDGLUE_PROFILE=${profile} needs a root key: set MINDGLUE_ROOT_KEY or MINDGLUE_ROOT_KEY_FILE.`,
     )
   }
-  await verifyRootKeys(scope, vault?.keyring, known)
+  verifyRootKeys(vault?.keyring, known)
+  if (vault) await noteRootKey(scope, vault.keyring, known)
   return { vault, profile, isNew }
 }
 
-/**
- * Compares the ring with the database and notes the key that this process writes with. Throws AppError
- * `misconfigured`, before anything is written, when a key that is in use is missing or is another key.
- */
-async function verifyRootKeys(
-  scope: NamespaceScope,
-  keyring: Keyring | undefined,
-  known: readonly KnownRootKey[],
-): Promise<void> {
+/** Only checks, for a database whose schema may be an older one. Throws AppError `misconfigured`. */
+export async function requireRootKeys(config: Config, scope: NamespaceScope): Promise<void> {
+  const known = await scope.withDirectory(knownRootKeys)
+  if (known.length === 0) return
+  const { vault } = await openConfigured(config, known)
+  verifyRootKeys(vault?.keyring, known)
+}
+
+function openConfigured(config: Config, known: readonly KnownRootKey[]): Promise<OpenedVault> {
+  const isLocal = config.databaseUrl === undefined
+  return openVault({
+    rootKey: { value: config.rootKey, command: config.rootKeyCommand },
+    keystoreDirectory: config.keystoreDirectory ?? join(config.keyDirectory, 'keystore'),
+    fallbackFile: isLocal ? rootKeyFile(config.keyDirectory) : undefined,
+    mayCreate: known.length === 0 && config.profile !== 'off',
+  })
+}
+
+/** Throws AppError `misconfigured` when a key that is in use is missing or is another key. */
+function verifyRootKeys(keyring: Keyring | undefined, known: readonly KnownRootKey[]): void {
   if (keyring === undefined) {
     if (known.length === 0) return
     throw new AppError(
@@ -68,6 +74,13 @@ async function verifyRootKeys(
     }
     keyring.verifyKeyCheck(check)
   }
+}
+
+async function noteRootKey(
+  scope: NamespaceScope,
+  keyring: Keyring,
+  known: readonly KnownRootKey[],
+): Promise<void> {
   const { writingKeyId } = keyring
   if (known.some((key) => key.key_id === writingKeyId)) return
   const check = keyring.createKeyCheck()

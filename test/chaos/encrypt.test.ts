@@ -108,6 +108,7 @@ test(
     const last = encrypt()
     const { code } = await last.exit
     expect(code, last.errors()).toBe(0)
+    expect(last.lines.join(' ')).toContain('index key is the one that stood there')
     // A server keeps plain vectors in half precision and seals what it kept: the order stays.
     expect(displaced(before, await ask(server))).toEqual([])
     expect(await server.end('SIGTERM')).toBe(0)

@@ -1,6 +1,7 @@
 /** The doctor's eyes: a fresh set-up is clean, and each way to weaken it is found with its remedy. */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Database } from '../../src/database/database.ts'
 import {
   inspectDatabase,
   requireSafe,
@@ -17,10 +18,13 @@ describe('versions', () => {
   test.each([140_020, 150_018, 160_014, 170_010, 180_005])('server %i is refused', (number) => {
     expect(serverVersionFindings(number)).toMatchObject([{ severity: 'problem' }])
   })
-  test.each(['0.8.2', '0.8.10', '0.9.0', '1.0'])('pgvector %s is accepted', (version) => {
+  test.each(['0.8.7', '0.8.10', '0.9.0', '1.0'])('pgvector %s is accepted', (version) => {
     expect(vectorVersionFindings(version)).toEqual([])
   })
-  test.each(['0.8.1', '0.7.4', '0.8', null])('pgvector %s is refused', (version) => {
+  test.each(['0.8.4', '0.8.6'])('pgvector %s is warned about', (version) => {
+    expect(vectorVersionFindings(version)).toMatchObject([{ severity: 'warning' }])
+  })
+  test.each(['0.8.3', '0.8.1', '0.7.4', '0.8', null])('pgvector %s is refused', (version) => {
     expect(vectorVersionFindings(version)).toMatchObject([{ severity: 'problem' }])
   })
 })
@@ -151,6 +155,25 @@ const faults: readonly (readonly [string, string, string])[] = [
   ],
 ]
 
+/** What `set role`, which jobs and functions live by, would put on besides. */
+const roleFaults: readonly (readonly [string, string, string])[] = [
+  ...['mindglue_job', 'mindglue_owner', 'mindglue_audit'].flatMap((role) =>
+    ['superuser', 'bypassrls', 'createrole', 'createdb', 'replication', 'login'].map(
+      (attribute) =>
+        [
+          `${role} has ${attribute}`,
+          `alter role ${role} ${attribute}`,
+          `${role} must be no${attribute}`,
+        ] as const,
+    ),
+  ),
+  [
+    'mindglue_job belongs to the owner',
+    'grant mindglue_owner to mindglue_job',
+    'mindglue_job is a member of mindglue_owner',
+  ],
+]
+
 describe('a database', () => {
   let db: TestDatabase
   beforeAll(async () => {
@@ -193,6 +216,32 @@ describe('a database', () => {
       await expect(requireSafe(db.database)).rejects.toMatchObject({ code: 'misconfigured' })
       await run(findings.map(({ remedy }) => remedy))
       await requireSafe(db.database)
+    },
+  )
+
+  // The roles belong to the cluster, where other tests run: what is done to them here is undone.
+  test.runIf(testEngine === 'postgres').each(roleFaults)(
+    'whose role %s is refused, and the remedy mends it',
+    async (_what, weaken, message) => {
+      const undone = new Error('undone')
+      const seen = db.owner.ownerTransaction(async (sql, script) => {
+        const inspect = async () => {
+          await script('set local role mindglue_app')
+          const within: Database = { ...db.database, transaction: (_options, work) => work(sql) }
+          const findings = await inspectDatabase(within)
+          await script('reset role')
+          return findings
+        }
+        await script(weaken)
+        const findings = await inspect()
+        expect(findings.filter(({ check }) => check === 'roles')).toMatchObject([
+          { severity: 'problem', message: expect.stringContaining(message) as unknown },
+        ])
+        await script(findings.map(({ remedy }) => remedy).join('\n'))
+        expect(await inspect()).toEqual([])
+        throw undone
+      })
+      await expect(seen).rejects.toBe(undone)
     },
   )
 

@@ -219,3 +219,35 @@ test('private memories stored before 0012 keep their readers and leave the commo
   }))
   expect(rows).toMatchObject(expected)
 })
+
+test.runIf(testEngine === 'postgres')(
+  'vectors that 0032 left in the planner’s statistics are gone, and their partitions built anew',
+  async () => {
+    const migrations = await readMigrations()
+    const before = migrations.findIndex(({ name }) => name.endsWith('_trust_and_statistics'))
+    await migrate(empty.owner, migrations.slice(0, before))
+    await empty.owner.ownerTransaction(async (_sql, script) => {
+      await script(`
+        set local search_path = mindglue, public;
+        create table partitioned_embeddings_7 partition of partitioned_embeddings for values in (7);
+        insert into partitioned_embeddings
+          select 7, n, format('[%s,1]', n)::halfvec from generate_series(1, 300) n;
+        create index on partitioned_embeddings_7 using hnsw ((embedding::halfvec(2)) halfvec_ip_ops);
+        insert into vector_partitions (namespace, dimension, state) values (7, 2, 'ready');
+        analyze;`)
+    })
+    const kept = () =>
+      empty.owner.ownerTransaction(
+        (sql) => sql`select from pg_statistic s join pg_class c on c.oid = s.starelid
+          where c.relnamespace = 'mindglue'::regnamespace and (s.*)::text like '%[%'`,
+      )
+    expect((await kept()).length).toBeGreaterThan(1)
+    await migrate(empty.owner, migrations)
+    expect(await kept()).toEqual([])
+    const due = await empty.owner.ownerTransaction(
+      (sql) => sql`select d.namespace, d.kind, p.state from mindglue.due d
+        left join mindglue.vector_partitions p on p.namespace = d.namespace`,
+    )
+    expect(due).toEqual([{ namespace: 7n, kind: 'statistics', state: null }])
+  },
+)

@@ -52,13 +52,18 @@ const bit = '(-2147483648)::int4'
 /** A copy of a memory with some columns replaced. */
 const copy = (id: string, changes: Readonly<Record<string, string>>): string => {
   const columns =
-    'namespace id version document is_current content type source_kind trust owner_agent access readers occurred_at valid_from recorded_at dedupe_key terms tag_terms entities length'.split(
+    'namespace id version document is_current content type source_kind source_agent trust owner_agent access readers occurred_at valid_from recorded_at dedupe_key terms tag_terms entities length'.split(
       ' ',
     )
   const values = columns.map((column) => changes[column] ?? column)
   return `insert into memories (${columns.join(', ')}) select ${values.join(', ')} from memories where id = '${id}'`
 }
-const another = { is_current: 'false', document: `document + 7777`, dedupe_key: `'\\x01'` }
+const another = {
+  is_current: 'false',
+  document: `document + 7777`,
+  dedupe_key: `'\\x01'`,
+  source_agent: 'context_agent()',
+}
 
 describe('what another agent may not change of a memory it sees', () => {
   test.each<[string, () => string]>([
@@ -96,6 +101,22 @@ describe('what another agent may not change of a memory it sees', () => {
   })
 })
 
+test.each([
+  `content = '\\x01'`,
+  `raw_content = '\\x01'`,
+  `source_kind = 'user'`,
+  `source_agent = 'eve'`,
+  `source_request = gen_random_uuid()`,
+])(
+  'what a memory says and who said it: no agent sets %s in place, its owner neither',
+  async (set) => {
+    const statement = `update memories set ${set} where id = '${shared}'`
+    expect(await hostile.stateOf(as.eve, statement)).toBe(insufficientPrivilege)
+    expect(await hostile.stateOf(as.ada, statement)).toBe(insufficientPrivilege)
+    expect(await hostile.stateOf(as.admin, statement)).toBe('done')
+  },
+)
+
 describe('a new row', () => {
   test('is stored in nobody else’s name', async () => {
     const id = `'01890000-0000-7000-8000-0000000000b1'`
@@ -104,6 +125,31 @@ describe('a new row', () => {
     expect(await hostile.stateOf(as.ada, forged)).toBe('done')
     const own = copy(shared, { ...another, id, owner_agent: `'eve'` })
     expect(await hostile.stateOf(as.eve, own)).toBe('done')
+  })
+
+  test('is believed as an agent is, and never as the person or a file that was brought', async () => {
+    const id = `'01890000-0000-7000-8000-0000000000b1'`
+    for (const changes of [
+      { trust: '3' },
+      { source_kind: `'user'` },
+      { source_kind: `'import'` },
+      { version: '2', id: `'${shared}'`, source_kind: `'user'` },
+      { version: '2', id: `'${shared}'`, source_kind: `'import'` },
+    ]) {
+      const forged = copy(shared, { ...another, id, ...changes })
+      expect([changes, await hostile.stateOf(as.ada, forged)]).toEqual([
+        changes,
+        insufficientPrivilege,
+      ])
+      expect([changes, await hostile.stateOf(as.admin, forged)]).toEqual([changes, 'done'])
+    }
+  })
+
+  test('says who stored it, also of an administrator', async () => {
+    const id = `'01890000-0000-7000-8000-0000000000b1'`
+    const forged = copy(shared, { ...another, id, source_agent: `'grace'` })
+    expect(await hostile.stateOf(as.ada, forged)).toBe(insufficientPrivilege)
+    expect(await hostile.stateOf(as.admin, forged)).toBe(insufficientPrivilege)
   })
 
   test('is a version of nothing out of sight, and keeps owner, access, readers and trust', async () => {

@@ -10,8 +10,11 @@ type Random = () => number
 export const agents = ['ada', 'bob', 'eve'] as const
 export type Agent = (typeof agents)[number]
 
-/** For whom something is stored; `held`: it is quarantined when it comes. */
+export const types = ['fact', 'note', 'task'] as const
+
+/** For whom something is stored, and as what; `held`: it is quarantined when it comes. */
 export interface Audience {
+  readonly type: (typeof types)[number]
   readonly access: 'private' | 'shared' | 'public'
   readonly owner: Agent
   readonly readers: readonly Agent[]
@@ -20,6 +23,7 @@ export interface Audience {
 
 interface Owned extends Audience {
   readonly namespace: bigint
+  readonly word: string
 }
 
 /** Who asks, and whether the request may show what is quarantined. */
@@ -37,6 +41,10 @@ export interface Allowed {
   readonly home: bigint
   readonly grantee: bigint
   readonly includesShared: boolean
+  /** Undefined: all of them. */
+  readonly types: readonly string[] | undefined
+  /** The word of the tag or name that it asks for; undefined: none. */
+  readonly word: string | undefined
   readonly from: number
   until: number
 }
@@ -50,6 +58,7 @@ export class CanaryWorld {
   readonly #ids = new Map<bigint, string[]>()
   readonly #owners = new Map<string, Owned>()
   readonly #words = new Map<string, string>()
+  readonly #wordsOf = new Map<bigint, string[]>()
   readonly grants: Allowed[] = []
   readonly #random: Random
 
@@ -67,21 +76,23 @@ export class CanaryWorld {
 
   /** The word of a namespace's audience; the same audience has the same word. */
   canaryOf(namespace: bigint, audience: Audience): string {
-    const { access, owner, readers, held } = audience
+    const { access, owner, readers, held, type } = audience
     // What every agent sees has one word a level; what is private has one an owner and list of readers.
-    const key = [namespace, access, access === 'private' ? [owner, ...readers] : '', held].join('/')
+    const whose = access === 'private' ? [owner, ...readers] : ''
+    const key = [namespace, access, whose, held, type].join('/')
     const known = this.#words.get(key)
     if (known !== undefined) return known
     const letters = Array.from({ length: 12 }, () => Math.floor(this.#random() * 36).toString(36))
     const word = `zq${letters.join('')}qz`
     this.#words.set(key, word)
-    this.#canaries.set(word, { namespace, ...audience })
+    this.#canaries.set(word, { namespace, word, ...audience })
+    this.#wordsOf.set(namespace, [...(this.#wordsOf.get(namespace) ?? []), word])
     return word
   }
 
   remember(namespace: bigint, audience: Audience, id: string): void {
     if (this.#owners.has(id)) return
-    this.#owners.set(id, { namespace, ...audience })
+    this.#owners.set(id, { namespace, word: this.canaryOf(namespace, audience), ...audience })
     this.#ids.set(namespace, [...(this.#ids.get(namespace) ?? []).slice(-500), id])
   }
 
@@ -92,8 +103,17 @@ export class CanaryWorld {
   }
 
   wordOf(random: Random, namespace: bigint): string {
-    const words = [...this.#canaries].filter(([, owned]) => owned.namespace === namespace)
-    return words.length === 0 ? 'nothing' : pick(random, words)[0]
+    const words = this.#wordsOf.get(namespace) ?? []
+    return words.length === 0 ? 'nothing' : pick(random, words)
+  }
+
+  /** A word that a grant of a namespace may ask for: of what may cross at all. */
+  grantableOf(random: Random, namespace: bigint): string | undefined {
+    const words = (this.#wordsOf.get(namespace) ?? []).filter((word) => {
+      const owned = this.#canaries.get(word)
+      return owned?.access !== 'private' && owned?.held === false
+    })
+    return words.length === 0 ? undefined : pick(random, words)
   }
 
   isVisible(id: string, asking: Asking): boolean {
@@ -131,10 +151,12 @@ export class CanaryWorld {
   #isGranted(owned: Owned, { principal, grantedSince: since }: Asking): boolean {
     if (since === undefined || owned.held || owned.access === 'private') return false
     return this.grants.some(
-      ({ home, grantee, includesShared, until }) =>
+      ({ home, grantee, includesShared, types: ofTypes, word, until }) =>
         home === owned.namespace &&
         grantee === principal.namespace &&
         until >= since &&
+        (ofTypes === undefined || ofTypes.includes(owned.type)) &&
+        (word === undefined || word === owned.word) &&
         (owned.access === 'public' || includesShared),
     )
   }
@@ -149,7 +171,7 @@ export class CanaryWorld {
 
 function describe(owned: Owned | undefined): string {
   if (owned === undefined) return 'nobody'
-  return `${owned.namespace} (${owned.access}, ${owned.owner}${owned.held ? ', quarantined' : ''})`
+  return `${owned.namespace} (${owned.access}, ${owned.type}, ${owned.owner}${owned.held ? ', quarantined' : ''})`
 }
 
 /** Everything that can be said of an answer or an error, as one text. */

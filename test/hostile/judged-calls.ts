@@ -115,7 +115,7 @@ export class JudgedCalls {
   readonly started: Started
   readonly random: () => number
   readonly #worker: number
-  /** Number of the operation under way. */
+  /** Number of its operation under way. */
   made = 0
 
   constructor(started: Started, random: () => number, worker: number) {
@@ -152,10 +152,17 @@ export class JudgedCalls {
     )
   }
 
+  /** Each request and each run of a job is one; what is looked at besides is none. */
+  count(): void {
+    this.made += 1
+    this.started.counts.add('operations')
+  }
+
   /** Runs a call in which something may break; judges its answer or its error. */
   async withFault<T>(asking: Asking, call: () => Promise<T>): Promise<T | undefined> {
     const { counts, world, database } = this.started
-    const fault: Fault | undefined = this.chance(0.12)
+    this.count()
+    const fault: Fault | undefined = this.chance(0.08)
       ? { kind: pick(this.random, faultKinds), after: Math.floor(this.random() * 7) }
       : undefined
     try {
@@ -195,6 +202,7 @@ export class JudgedCalls {
 
   /** The same pool, no context: no row, no role and no setting is left of whoever came before. */
   async rawWithout(): Promise<void> {
+    this.started.counts.add('statements without a context')
     const table = pick(this.random, tables)
     const [row] = await this.started.memory.test.database.transaction(
       {},

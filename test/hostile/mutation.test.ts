@@ -12,7 +12,7 @@ import { DatabaseKillers } from './mutation/database-run.ts'
 import { isEquivalent } from './mutation/equivalent.ts'
 import { Report } from './mutation/report.ts'
 import { brokenWithout, runMarked } from './mutation/source-run.ts'
-import { sitesOf, type Site } from './mutation/sources.ts'
+import { listOf, sitesOf, type Site } from './mutation/sources.ts'
 import { openWorld, type World } from './mutation/world.ts'
 
 const isFull = process.env['FULL'] === '1'
@@ -50,8 +50,16 @@ afterAll(async () => {
   process.stderr.write(`mutants, ${testEngine}, seed ${seed}:\n${report.toString()}\n`)
 })
 
+test('no scope and no lock of the sources goes or comes without a word', async () => {
+  // Mutants are made of the guards that are there: one that somebody took out is missed here alone.
+  await expect(listOf(sitesOf('scope'))).toMatchFileSnapshot('mutation/scopes.txt')
+  await expect(listOf(sitesOf('lock'))).toMatchFileSnapshot('mutation/locks.txt')
+})
+
 test('the database as it is does what the model says', { timeout }, async () => {
-  expect(await killers.baseline(isFull ? 1 : 0.1, seededRandom(seed))).toEqual([])
+  // Six times as long on the embedded engine, for the same policies.
+  const share = isFull || testEngine === 'postgres' ? 1 : 0.1
+  expect(await killers.baseline(share, seededRandom(seed))).toEqual([])
 })
 
 test('no guard of the database is missed by nobody', { timeout }, async () => {
@@ -93,7 +101,6 @@ test.runIf(isFull || testEngine === 'postgres' || isWithoutServer)(
       report.add('scope', nameOf(site), killed.get(site.id))
     }
     expect(report.survivors).toEqual([])
-    expect(sites.length).toBeGreaterThan(150)
   },
 )
 
@@ -106,7 +113,6 @@ test.runIf(testEngine === 'postgres')('no lock is missed by nobody', { timeout }
   report.count('lock', sites.length)
   for (const site of sites) report.add('lock', nameOf(site), killed.get(site.id))
   expect(report.survivors).toEqual([])
-  expect(sites.length).toBeGreaterThan(20)
 })
 
 // No database is asked, so once is enough.

@@ -1,5 +1,5 @@
 /** Steps of the random run in which namespaces let each other read, for a moment, and agents change memories. */
-import { agents } from './canary-world.ts'
+import { agents, types, type Allowed } from './canary-world.ts'
 import type { Home, JudgedCalls } from './judged-calls.ts'
 import { pick } from './mutations.ts'
 
@@ -28,8 +28,18 @@ export class GrantSteps {
     )
     const expiresAt = this.#calls.chance(0.5) ? Date.now() + 200 + random() * 2000 : undefined
     const includesShared = this.#calls.chance(0.3)
+    const ofTypes = this.#calls.chance(0.4)
+      ? types.filter(() => this.#calls.chance(0.5)).concat(pick(random, types))
+      : undefined
+    const word = this.#calls.chance(0.4)
+      ? started.world.grantableOf(random, home.namespace)
+      : undefined
+    const isTag = this.#calls.chance(0.5)
     const input = {
       to: grantee.name,
+      ...(ofTypes && { types: [...new Set(ofTypes)] }),
+      ...(word !== undefined && (isTag ? { tag: word } : { entity: `Z${word.slice(1)} Miller` })),
+      ...(this.#calls.chance(0.5) && { penalty: random() }),
       ...(includesShared && { include_shared: true }),
       ...(expiresAt !== undefined && { expires_at: new Date(expiresAt).toISOString() }),
     }
@@ -37,12 +47,15 @@ export class GrantSteps {
       home: home.namespace,
       grantee: grantee.namespace,
       includesShared,
+      types: ofTypes,
+      word,
       from: Date.now(),
       until: expiresAt ?? Number.POSITIVE_INFINITY,
     }
     started.world.allow(allowed)
     const principal = await this.#calls.principal(home, 'root', true)
     const { grantCreate } = started.memory.operations
+    this.#calls.count()
     const { id } = await started.execute(grantCreate, principal, input)
     this.#given.push({ home, id, allowed })
     if (this.#given.length > 20) await this.revoke()
@@ -54,6 +67,7 @@ export class GrantSteps {
     const oldest = this.#given.shift()
     if (oldest === undefined) return
     const principal = await this.#calls.principal(oldest.home, 'root', true)
+    this.#calls.count()
     await started.execute(started.memory.operations.grantRevoke, principal, { id: oldest.id })
     oldest.allowed.until = Math.min(oldest.allowed.until, Date.now())
   }
@@ -69,8 +83,15 @@ export class GrantSteps {
     const input = { query: 'Whom did Ada tell in Lisbon?', limit: 10, include_granted: true }
     const answer = await this.#calls.judged(started.memory.operations.recall, asking, input)
     for (const { namespace } of answer?.results ?? []) {
-      if (namespace !== undefined && namespace !== home.name)
-        started.counts.add('granted rows shown')
+      if (namespace === undefined || namespace === home.name) continue
+      started.counts.add('granted rows shown')
+      const grantsOf = grants.filter(
+        (each) =>
+          each.grantee === home.namespace &&
+          started.homes.some((of) => of.name === namespace && of.namespace === each.home),
+      )
+      const isFiltered = (each: Allowed) => each.types !== undefined || each.word !== undefined
+      if (grantsOf.every(isFiltered)) started.counts.add('rows shown by filters alone')
     }
   }
 

@@ -3,7 +3,7 @@ import { jobPrincipal } from '../../src/jobs/job-principal.ts'
 import { purgeNamespaces } from '../../src/jobs/purge.ts'
 import { listResources, readResource } from '../../src/mcp/resources.ts'
 import { raw } from '../support/statements.ts'
-import { agents, type Agent, type Audience } from './canary-world.ts'
+import { agents, types, type Agent, type Audience } from './canary-world.ts'
 import { tables, type Home, type JudgedCalls } from './judged-calls.ts'
 import { pick } from './mutations.ts'
 import { GrantSteps } from './random-grants.ts'
@@ -31,8 +31,6 @@ export class RandomOperations {
       [5, 'change', () => this.#grants.change()],
       [2, 'administer', () => this.#administer()],
       [1, 'purge', () => this.#purge()],
-      [30, 'raw', () => this.#rawInNamespace()],
-      [22, 'raw without a context', () => this.#calls.rawWithout()],
     ]
 
   constructor(calls: JudgedCalls) {
@@ -47,10 +45,12 @@ export class RandomOperations {
       const [, name, step] =
         this.#steps.find(([weight]) => (at -= weight) < 0) ?? this.#steps[0] ?? []
       if (step === undefined || name === undefined) return
-      this.#calls.made += 1
       this.#calls.started.counts.add(name)
       try {
         await step()
+        // On the connections that the requests left behind.
+        if (this.#calls.chance(0.2)) await this.#rawInNamespace()
+        if (this.#calls.chance(0.1)) await this.#calls.rawWithout()
       } catch (error) {
         this.#calls.find(`${name}: ${error instanceof Error ? error.stack : String(error)}`)
       }
@@ -62,7 +62,8 @@ export class RandomOperations {
     const access = pick(this.#calls.random, ['private', 'private', 'shared', 'public'] as const)
     const isRead = access === 'private' && this.#calls.chance(0.5)
     const reader = agents[(agents.indexOf(owner) + 1) % agents.length] ?? owner
-    return { access, owner, readers: isRead ? [reader] : [], held }
+    const type = pick(this.#calls.random, types)
+    return { type, access, owner, readers: isRead ? [reader] : [], held }
   }
 
   async #store(): Promise<void> {
@@ -103,6 +104,7 @@ export class RandomOperations {
       speaker: name,
       metadata: { note: word },
       access: audience.access,
+      type: audience.type,
       ...(audience.readers.length > 0 && { allowed_agents: audience.readers }),
       ...(this.#calls.chance(0.05) && { ttl_seconds: 1 }),
     }
@@ -307,7 +309,8 @@ export class RandomOperations {
 
   /** A statement without any scope of its own, as an injected one would be. */
   async #rawInNamespace(): Promise<void> {
-    const { scope, world } = this.#calls.started
+    const { scope, world, counts } = this.#calls.started
+    counts.add('statements in a namespace')
     const home = this.#calls.home()
     const principal = await this.#calls.principal(home)
     const table = pick(this.#calls.random, tables)
@@ -323,7 +326,7 @@ export class RandomOperations {
         const text = home.profile === 'off' ? content.toString('utf8') : ''
         const leaks = world.leaksIn(`${id} ${text}`, { principal })
         for (const leak of leaks) this.#calls.find(`raw SQL shows ${leak}`)
-        this.#calls.started.counts.add('rows shown')
+        counts.add('rows of statements')
       }
     })
   }

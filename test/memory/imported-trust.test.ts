@@ -141,6 +141,36 @@ describe('an import', () => {
     expect(results[0]?.content).toBe(old.content)
   })
 
+  test('supersedes only what the same agents read', async () => {
+    const { operator } = await people('import-readers')
+    const readers = (...allowed_agents: string[]) => ({ access: 'private', allowed_agents })
+    const old = line(readers('bob', 'grace'), agents)
+    const more = { supersedes: old.id, ...later }
+    const allowed = line({ ...more, ...readers('grace', 'bob') }, agents)
+    const lines = [
+      allowed,
+      line({ ...more, ...readers('bob') }, agents),
+      line({ ...more, ...readers('bob', 'grace', 'eve') }, agents),
+      line({ ...more, access: 'private' }, agents),
+    ]
+    await bring(operator, { lines: [old] })
+    await bring(operator, { lines })
+    expect(await superseding(operator)).toEqual([allowed.id])
+  })
+
+  test.each(['import', 'user'])('from %s is changed by agents as their own is', async (kind) => {
+    const { operator, agent } = await people(`import-of-${kind}`)
+    const one = line({}, { kind, trust: 2 })
+    await bring(operator, { lines: [one] })
+    await memory.execute(memory.operations.retire, agent, { id: one.id, retire: 'It is over.' })
+    await memory.execute(memory.operations.restore, agent, { id: one.id, restore_version: 1 })
+    await memory.execute(memory.operations.edit, agent, { id: one.id, content: 'It is not over.' })
+    const { results } = await recall(agent, { ids: [one.id], include_history: true })
+    expect(results.map(({ source }) => source.kind)).toEqual(
+      expect.arrayContaining(['agent', kind, kind, kind]),
+    )
+  })
+
   test('supersedes nothing that is not there, so nothing that comes later either', async () => {
     const { operator } = await people('import-dangling')
     const trusted = line()

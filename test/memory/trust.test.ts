@@ -213,6 +213,7 @@ describe('the rules', () => {
     recordedAt: new Date('2026-03-01T00:00:00Z'),
     ownerAgent: 'ada',
     access: 'shared',
+    readers: null,
     trust: 2,
     quarantine: 0,
   }
@@ -225,6 +226,9 @@ describe('the rules', () => {
     ['another agent', { ownerAgent: 'mallory' }, {}, false],
     ['a wider access', { access: 'public' }, {}, false],
     ['a narrower access', { access: 'private' }, {}, false],
+    ['other readers', { readers: ['bob'] }, { readers: ['grace'] }, false],
+    ['fewer readers', {}, { readers: ['grace'] }, false],
+    ['the same readers', { readers: ['bob', 'grace'] }, { readers: ['bob', 'grace'] }, true],
     ['a quarantined newer', { quarantine: 2 }, {}, false],
     ['a quarantined older', {}, { quarantine: 2 }, true],
     ['recorded before it', { recordedAt: new Date('2026-02-01T00:00:00Z') }, {}, false],

@@ -48,11 +48,13 @@ export function adminUrl(): string {
 export interface TestDatabaseOptions {
   readonly postgres?: Omit<PostgresOptions, 'url'>
   readonly embedded?: Omit<EmbeddedOptions, 'dataDir' | 'template'>
+  /** Fewer than the product's: the database of an earlier program. */
+  readonly migrations?: readonly Migration[]
 }
 
 /** Opens it and installs a context key of its own, as a first start does. */
 export async function openTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
-  const migrations = await readMigrations()
+  const migrations = options.migrations ?? (await readMigrations())
   const opened =
     testEngine === 'postgres'
       ? await openOnPostgres(migrations, options.postgres ?? {})

@@ -11,7 +11,7 @@ import { createNamespaces, type Namespaces, type Profile } from '../../src/names
 import { createOperations, type Operations } from '../../src/operations.ts'
 import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
 import { analyzerVersion } from '../../src/pipeline/terms.ts'
-import { allScopes, type Principal, type Scope } from '../../src/principal.ts'
+import { agentScopes, allScopes, type Principal, type Scope } from '../../src/principal.ts'
 import { createLog, type Log } from '../../src/telemetry/log.ts'
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
 import { openTestDatabase, type TestDatabase } from './database.ts'
@@ -120,12 +120,14 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
       if (changes.profile) {
         await namespacesOf(changes.profile).resolve(namespaceName, { create: true })
       }
+      const channel = changes.channel ?? 'stdio'
       return {
         namespace: await namespaces.resolve(namespaceName, { create: true }),
         namespaceName,
         agent: changes.agent ?? 'ada',
-        scopes: new Set(changes.scopes ?? allScopes.filter((scope) => scope !== 'admin')),
-        channel: changes.channel ?? 'stdio',
+        // As the program gives them (app.ts).
+        scopes: new Set(changes.scopes ?? (channel === 'cli' ? allScopes : agentScopes)),
+        channel,
         requestId: uuidv7(),
       }
     },

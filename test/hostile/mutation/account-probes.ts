@@ -127,6 +127,8 @@ export function accountCases(world: World): readonly Case[] {
     ['root', own, wrote({ account_members: 1 })],
     ['ada', own, wrote({})],
     ['nobody', own, wrote({})],
+    ['ghostRoot', own, { state: '23503' }],
+    ['ghostAppJob', own, { state: '23503' }],
     directory(own, wrote({})),
     directory(call(`attempt_right(array['\\x01'::bytea])`), wrote({ account_delays: 1 })),
     directory(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 3)`), {

@@ -56,7 +56,10 @@ export class DatabaseKillers {
     ]
   }
 
-  /** What fails of the database as it is. `share` of the probes of policies, chosen by chance, are asked. */
+  /**
+   * What fails of the database as it is: a guard that is not there is no mutant, and is missed here alone.
+   * `share` of the probes of policies, chosen by chance, are asked.
+   */
   async baseline(share: number, random: () => number): Promise<string[]> {
     const chosen = this.#probes.filter(() => random() < share)
     const about = this.#specialProbes.flatMap(({ probe }) => probe.about)

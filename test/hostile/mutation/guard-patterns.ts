@@ -8,10 +8,10 @@ export interface Guard {
 
 /** Conditions that ask the context. */
 const contextAtom =
-  /\b(?:\w+\.)?(?:namespace|grantee|agent|owner_agent|created_by) = \( SELECT mindglue\.context_\w+\(\) AS context_\w+\)|\( SELECT mindglue\.context_(?:is|sees)_\w+\(\) AS context_\w+\)/gu
+  /\b(?:\w+\.)?(?:namespace|grantee|agent|owner_agent|source_agent|created_by) = \( SELECT mindglue\.context_\w+\(\) AS context_\w+\)|\( SELECT mindglue\.context_(?:is|sees)_\w+\(\) AS context_\w+\)/gu
 /** Conditions that ask the row. */
 const rowAtom =
-  /\b(?:is_current\b|valid_to IS NULL|quarantine = 0|expires_at > statement_timestamp\(\)|document >= 0|access <> 'private'::text|revoked_at IS (?:NOT )?NULL|version > 1|[a-z]\.\w+ = \w+\.\w+|mindglue\.holds_mark\(\(tag_terms \|\| entities\), \( SELECT \S+ AS \w+\)\))/gu
+  /\b(?:is_current\b|valid_to IS NULL|quarantine = 0|expires_at > statement_timestamp\(\)|document >= 0|access <> 'private'::text|revoked_at IS (?:NOT )?NULL|version > 1|trust <= 2|source_kind <> '\w+'::text|[a-z]\.\w+ = \w+\.\w+|mindglue\.holds_mark\(\(tag_terms \|\| entities\), \( SELECT \S+ AS \w+\)\))/gu
 /** What is one of a list. */
 const listAtom =
   /\(\(access \|\| ' '::text\) \|\| type\) = ANY \(\( SELECT \S+ AS \w+\)::text\[\]\)|\( SELECT mindglue\.context_agent\(\) AS context_agent\) = ANY \(readers\)/gu
@@ -35,6 +35,11 @@ export const functionGuards: readonly Guard[] = [
   { kind: 'scope in a function', pattern: scope, instead: 'true' },
   { kind: 'authority in a function', pattern: authority, instead: 'true' },
   { kind: 'condition in a function', pattern: comparison, instead: 'true' },
+  {
+    kind: 'condition in a function',
+    pattern: /\bnew\.source_kind = any \(array\['user', 'import'\]\)/gu,
+    instead: 'false',
+  },
   // What a trigger finds changed.
   {
     kind: 'condition in a function',
@@ -64,7 +69,8 @@ export const functionGuards: readonly Guard[] = [
   // What a new partition is guarded by.
   {
     kind: 'guard of a partition',
-    pattern: /\bexecute format\('(?:create policy|revoke all)[^;]*;/gu,
+    pattern:
+      /\bexecute format\('(?:create policy|revoke all|alter (?:table|index) [^;]* set statistics 0)[^;]*;/gu,
     instead: 'null;',
   },
   {

@@ -101,7 +101,13 @@ function cases(
   const elsewhere = namespace === world.homeId ? world.readerId : world.homeId
   const agentColumn = agentColumns[table]
   const grantee = world.leavingId
-  const mine = { ...fresh[table], namespace, grantee, ...(agentColumn && { [agentColumn]: agent }) }
+  const mine = {
+    ...fresh[table],
+    namespace,
+    grantee,
+    ...(agentColumn && { [agentColumn]: agent }),
+    ...(table === 'memories' && { source_agent: agent }),
+  }
   const mayAdd = own !== undefined && (table !== 'grants' || isAdmin)
   const isThere = !(table in fresh)
   const added = isThere ? { state: '23505' } : { ...done, changed: added1(world, table, namespace) }

@@ -80,6 +80,7 @@ export function liftedProbes(world: World): readonly Probe[] {
   const versions = [
     { owner_agent: `'eve'`, version: '3' },
     { trust: '0', version: '3' },
+    { source_kind: `'user'` },
   ].map((changes) => ({
     about: ['keep_access', 'memories'],
     name: `ada, without the policies of memories: a version as of another namespace ${JSON.stringify(changes)}`,

@@ -5,7 +5,7 @@ import type { World } from './world.ts'
 /** Guards of a partition when it has just been built; of rights there are none. */
 export const guardsOfBuild = 'select public.partition_guards(vector_partition_build()) as r'
 const context = '(namespace = ( SELECT context_namespace() AS context_namespace))'
-export const guardsOfPartition = `1; true true; own_namespace * ${context} ${context}`
+export const guardsOfPartition = `1; true true; 0 0; own_namespace * ${context} ${context}`
 
 export function removalCases(world: World): readonly Case[] {
   const count = (table: string, ...namespaces: readonly string[]) =>

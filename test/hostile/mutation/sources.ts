@@ -13,6 +13,8 @@ export interface Site {
   readonly id: string
   readonly file: string
   readonly line: number
+  /** The function that it stands in. */
+  readonly place: string
   readonly found: string
   /** What stands for it in the copy. */
   readonly instead: string
@@ -60,6 +62,9 @@ const patterns: Readonly<Record<SourceKind, readonly SourcePattern[]>> = {
 /** Lines that are no code. */
 const comment = /^\s*(?:\*|\/\/|\/\*)/u
 
+/** What begins a function, or a text that several share. */
+const declaration = /^(?:export )?(?:async )?(?:function|const) \*?(\w+)/u
+
 /** Every site of a kind, in the order of files and lines. */
 export function sitesOf(kind: SourceKind): readonly Site[] {
   return readdirSync('src', { recursive: true, encoding: 'utf8' })
@@ -73,11 +78,13 @@ function sitesOfFile(file: string, kind: SourceKind): Site[] {
   const sites: Site[] = []
   const used = patterns[kind].filter(({ files }) => files.test(file))
   if (used.length === 0) return sites
+  let within = ''
   for (const [index, line] of linesOf(file).entries()) {
     if (comment.test(line)) continue
+    within = declaration.exec(line)?.[1] ?? within
     for (const { pattern, instead } of used) {
       for (const { 0: found } of line.matchAll(pattern)) {
-        const place = { kind, file, line: index + 1, found }
+        const place = { kind, file, line: index + 1, place: within, found }
         for (const text of instead(found, `${file} ${sites.length + 1}`)) {
           sites.push({ ...place, id: `${file} ${sites.length + 1}`, instead: text })
         }
@@ -88,6 +95,16 @@ function sitesOfFile(file: string, kind: SourceKind): Site[] {
 }
 
 const linesOf = (file: string): string[] => readFileSync(join('src', file), 'utf8').split('\n')
+
+/** How often each guard stands in which function, a line for each: what is committed and compared. */
+export function listOf(sites: readonly Site[]): string {
+  const counts = new Map<string, number>()
+  for (const { file, place, found } of sites) {
+    const line = `${file} ${place}: ${found}`
+    counts.set(line, (counts.get(line) ?? 0) + 1)
+  }
+  return [...counts].map(([line, count]) => `${line} × ${count}\n`).join('')
+}
 
 /** Copies of the files that hold these sites, with each in place of what it stands for. */
 export function copySources(sites: readonly Site[]): { folder: string; remove: () => void } {

@@ -20,7 +20,43 @@ export function triggerProbes(world: World): readonly Probe[] {
     `update mindglue.memories set ${set} where id = ${id(name)} returning version`
   const newId = `'01890000-0000-7000-8000-00000000f002'`
   const wrote = { ...done, rows: ['{"version":1}'] }
+  const stored = (changes: Readonly<Record<string, string>>) =>
+    version(world, 'fact', { id: newId, version: '1', ...changes })
   const cases: readonly (readonly [As, string, string, Expected])[] = [
+    ['ada', 'store', stored({}), done],
+    ['ada', 'store what is trusted as a person', stored({ trust: '3' }), refused],
+    ['root', 'store what is trusted as a person', stored({ trust: '3' }), done],
+    ...['user', 'import'].flatMap((kind) => {
+      const source = { source_kind: `'${kind}'` }
+      return [
+        ['ada', `store for a ${kind}`, stored(source), refused],
+        ['root', `store for a ${kind}`, stored(source), done],
+        ['ada', `write a version for a ${kind}`, version(world, 'fact', source), refused],
+        ['root', `write a version for a ${kind}`, version(world, 'fact', source), done],
+      ] as const
+    }),
+    ['ada', 'write a version of a user’s', version(world, 'shared', {}), done],
+    [
+      'ada',
+      'write a version of it for an import',
+      version(world, 'shared', { source_kind: `'import'` }),
+      refused,
+    ],
+    ['ada', 'store in another’s name', stored({ source_agent: `'eve'` }), refused],
+    ['root', 'store in another’s name', stored({ source_agent: `'eve'` }), refused],
+    ...[
+      `content = 'x'`,
+      `raw_content = 'x'`,
+      `source_kind = 'web'`,
+      `source_agent = 'x'`,
+      `source_request = ${newId}`,
+    ].flatMap(
+      (set) =>
+        [
+          ['ada', `${set} in place`, one(set, 'fact'), refused],
+          ['root', `${set} in place`, one(set, 'fact'), wrote],
+        ] as const,
+    ),
     ['ada', 'raise trust', one('trust = 3', 'fact'), refused],
     ['ada', 'lower trust', one('trust = 0', 'fact'), wrote],
     ['root', 'raise trust', one('trust = 3', 'fact'), wrote],
@@ -89,7 +125,15 @@ export function triggerProbes(world: World): readonly Probe[] {
     statement: `update mindglue.namespaces set deleted_at = now() where namespace = ${homeId}`,
     expected: refused,
   }
-  return [...probes, administrator]
+  const byHand: Probe = {
+    about: ['keep_trust'],
+    name: 'administrator: mend words without a context',
+    role: 'administrator',
+    context: '',
+    statement: one(`content = 'x'`, 'fact'),
+    expected: done,
+  }
+  return [...probes, administrator, byHand]
 }
 
 /** Sets what a namespace is to keep. */
@@ -111,6 +155,7 @@ export function version(
     document,
     dedupe_key: `'\\xfe'`,
     is_current: 'false',
+    source_agent: 'mindglue.context_agent()',
     ...changes,
   }
   const names = Object.keys(columns ?? {})

@@ -109,6 +109,8 @@ const partitionGuards = `
   begin
     return concat_ws('; ', copied,
       (select c.relrowsecurity || ' ' || c.relforcerowsecurity from pg_class c where c.oid = part),
+      (select string_agg(a.attstattarget::text, ' ') from pg_attribute a where a.attname = 'embedding'
+        and (a.attrelid = part or a.attrelid in (select i.indexrelid from pg_index i where i.indrelid = part))),
       (select string_agg(concat_ws(' ', p.polname, p.polcmd, pg_get_expr(p.polqual, part),
         pg_get_expr(p.polwithcheck, part)), ', ') from pg_policy p where p.polrelid = part),
       (select string_agg(r.role || ' ' || v.verb, ', ')
@@ -130,8 +132,9 @@ function furnish(
   named: Pick<HostileGrants, 'memoryId' | 'grantId'>,
 ): string {
   const grantId = named.grantId('all')
-  const [privateId = '', factId = '', retiredId = '', earlierId = ''] = [
+  const [privateId = '', sharedId = '', factId = '', retiredId = '', earlierId = ''] = [
     'private',
+    'shared',
     'fact',
     'retired',
     'earlier',
@@ -143,6 +146,7 @@ function furnish(
     set local session_replication_role = replica;
     set local search_path = mindglue, public;
     update memories set readers = array['bob'] where id = '${privateId}';
+    update memories set source_kind = 'user' where id = '${sharedId}';
     update memories set owner_agent = 'eve', access = 'private',
       document = -1000 where namespace = ${home} and owner_agent = 'eve';
     insert into postings values (${home}, 77, -1000, 1, 1);
@@ -266,7 +270,7 @@ function furnish(
     insert into audit_events select (jsonb_populate_record(e, jsonb_build_object('namespace', ${reader}))).*
       from audit_events e where namespace = ${leaving} limit 1;
     insert into memories select (jsonb_populate_record(m, jsonb_build_object('namespace', ${reader},
-      'version', 2, 'document', 3000, 'owner_agent', 'eve', 'access', 'public', 'trust', 0))).*
+      'version', 2, 'document', 3000, 'owner_agent', 'eve', 'access', 'public', 'trust', 0, 'source_kind', 'user'))).*
       from memories m where m.id = '${factId}';
     -- Versions to come after, with less trust.
     insert into memories select (jsonb_populate_record(m, jsonb_build_object('version', 4, 'document', 3001,
