@@ -101,6 +101,22 @@ describe('a credential', () => {
     expect(event?.counts).toMatchObject({ 'redacted:stripe-key': 9, stored: 1 })
   })
 
+  test('is known by any key that leads to it in the metadata', async () => {
+    await begin()
+    const metadata = {
+      password: { value: 'hunter22!', previous: [{ value: 48291345 }] },
+      notes: { 'api key': ['9f8e7d6c5b4a39281706f5e4d3c2b1a0'], rotated: '2026-03-01' },
+    }
+    await store({ content: 'x', metadata })
+    expect((await recall({}))[0]?.metadata).toEqual({
+      password: {
+        value: '[redacted: password]',
+        previous: [{ value: '[redacted: password]' }],
+      },
+      notes: { 'api key': ['[redacted: secret]'], rotated: '2026-03-01' },
+    })
+  })
+
   test('leaves nothing derived: two texts that differ by it alone are one memory', async () => {
     await begin()
     const text = (secret: string) => `The staging key is ${secret}, says Marta.`
