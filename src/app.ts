@@ -357,7 +357,7 @@ async function assemble(parts: Parts): Promise<App> {
     reembed: (principal, options) => reembed({ scope, namespaces, embedder }, principal, options),
     scan: (principal, isDryRun, options) =>
       scanNamespace(
-        { scope, namespaces, rewriteTables: () => rewriteTables(config, database, 'sealed') },
+        { scope, namespaces, rewriteTables: () => rewriteTables(config, database, 'scan') },
         principal,
         isDryRun,
         options,

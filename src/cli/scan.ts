@@ -8,7 +8,7 @@ export interface ScanOptions extends OperatorOptions {
   readonly isJson: boolean
 }
 
-/** Exit code 0; 1 when old rows are still in the files of the database. */
+/** Exit code 0; 1 when old rows may still be in the files of the database. */
 export async function runScan(options: ScanOptions): Promise<number> {
   const { isDryRun } = options
   const progress = startProgress('Scanning', 'memories')
@@ -28,8 +28,9 @@ export async function runScan(options: ScanOptions): Promise<number> {
   }
   if (done.rewritten) return 0
   process.stderr.write(
-    'The files of PostgreSQL still hold the rows of before. As an administrator, run:\n' +
-      '  vacuum (full, analyze) mindglue.memories, mindglue.entities, mindglue.embeddings;\n' +
+    'The files of PostgreSQL hold the rows of before, unless they were cleared since. As an administrator, run:\n' +
+      '  vacuum (full, analyze) mindglue.memories, mindglue.entities, mindglue.embeddings,\n' +
+      '    mindglue.partitioned_embeddings, mindglue.sealed_embeddings;\n' +
       'or run this command again with MIGRATION_DATABASE_URL set.\n',
   )
   return 1

@@ -56,21 +56,24 @@ export async function openDatabase(
   return { database, embedded: undefined }
 }
 
-/** Tables that held something plain before their namespace was encrypted, in either profile. */
-const plainTables = {
+/** Rewriting the parent rewrites every partition of it; only a server has them. */
+const vectorTables = ['mindglue.embeddings', 'mindglue.partitioned_embeddings']
+/** Tables with rows that are to be gone: of before encryption in either profile, or of before a scan. */
+const staleTables = {
   field: ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces'],
-  sealed: ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces', 'mindglue.embeddings'],
+  sealed: ['mindglue.memories', 'mindglue.entities', 'mindglue.namespaces', ...vectorTables],
+  scan: ['mindglue.memories', 'mindglue.entities', ...vectorTables, 'mindglue.sealed_embeddings'],
 } as const
 const rewriteTimeoutMs = 3_600_000
 
 /**
- * Leaves nothing of plain rows in the files of those tables, and on the embedded engine in its log. That
+ * Leaves nothing of dead rows in the files of those tables, and on the embedded engine in its log. That
  * does it by itself, a server lets its administrator alone: false without one.
  */
 export async function rewriteTables(
   config: Pick<Config, 'databaseUrl' | 'migrationDatabaseUrl'>,
   database: Database,
-  profile: keyof typeof plainTables,
+  after: keyof typeof staleTables,
 ): Promise<boolean> {
   const { databaseUrl, migrationDatabaseUrl: url } = config
   if (databaseUrl !== undefined && url === undefined) return false
@@ -81,7 +84,10 @@ export async function rewriteTables(
   try {
     const rewriter = administrator ?? database
     await outlive(rewriter)
-    for (const table of plainTables[profile]) await rewriter.maintain('rewrite', table)
+    for (const table of staleTables[after]) {
+      if (administrator || table !== 'mindglue.partitioned_embeddings')
+        await rewriter.maintain('rewrite', table)
+    }
     // A server's log belongs to its replicas and archives as well: it goes with time.
     await rewriter.maintain(administrator ? 'checkpoint' : 'overwrite-log')
     return true

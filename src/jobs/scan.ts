@@ -29,7 +29,7 @@ export interface Scanned {
   readonly changed: number
   /** By what was done and kind: `redacted:github-token`. */
   readonly found: Readonly<Record<string, number>>
-  /** False when the files of the database still hold the rows of before. */
+  /** False when the files of the database may still hold the rows of before. */
   readonly rewritten: boolean
 }
 
@@ -64,7 +64,8 @@ export async function scanNamespace(
       found[what] = (found[what] ?? 0) + count
     onProgress(versions, Math.max(versions, total))
   }
-  const rewritten = isDryRun || changed === 0 || (await rewriteTables())
+  // Also when nothing changed: the scan before may have been killed when it came to this.
+  const rewritten = isDryRun || (await rewriteTables())
   return { versions, changed, found, rewritten }
 }
 

@@ -23,6 +23,8 @@ export interface MemoryInput {
   readonly access?: AccessLevel | undefined
   readonly allowed_agents?: readonly string[] | undefined
   readonly source_url?: string | undefined
+  /** Why it is no longer true; a request says it by retiring. */
+  readonly retire_reason?: string | undefined
   readonly importance?: number | undefined
   readonly ttl_seconds?: number | undefined
   readonly expires_at?: Date | undefined
@@ -143,6 +145,7 @@ export function suspicionsOf(input: MemoryInput): ReadonlySet<Suspicion> {
 function* textsOf(input: MemoryInput): Iterable<string> {
   yield input.content
   if (input.raw_content !== undefined) yield input.raw_content
+  if (input.retire_reason !== undefined) yield input.retire_reason
   const labels = [...(input.tags ?? []), input.session, input.speaker, input.source_url]
   yield labels.filter((text) => text !== undefined).join('\n\n')
   if (input.metadata !== undefined) yield [...stringsOf(input.metadata)].join('\n\n')

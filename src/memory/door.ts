@@ -7,10 +7,17 @@ import { z } from 'zod'
 import { AppError } from '../errors.ts'
 import type { DoorPolicy, PrepareContext } from '../operation.ts'
 import { findPersonal } from '../pipeline/personal.ts'
-import { findSecrets, type Finding } from '../pipeline/secrets.ts'
+import { findSecrets, withoutOverlaps, type Finding } from '../pipeline/secrets.ts'
 import { findSkipped } from '../pipeline/skipped.ts'
 import type { MemoryInput } from './derive.ts'
-import { contentBytesMax, labelBytesMax, metadataBytesMax, rawContentBytesMax } from './memory.ts'
+import {
+  contentBytesMax,
+  labelBytesMax,
+  metadataBytesMax,
+  rawContentBytesMax,
+  retireReasonBytesMax,
+  sourceUrlMax,
+} from './memory.ts'
 
 /** What was found in one memory: kinds and counts, never the value. */
 export const foundAtDoor = z.object({
@@ -55,27 +62,72 @@ export async function admitAll(
 
 /** Takes out of every text of a memory what the policy does not let in. Throws as `admitAll` does. */
 export function admit(policy: DoorPolicy, input: MemoryInput, path = ''): Admitted {
-  const door = openDoor(policy, path)
-  const { content, raw_content: raw, tags, metadata, session, speaker, source_url: url } = input
+  const admitted = pass(policy, input, path)
+  const { content } = admitted.input
+  for (const [field, bytesMax] of tooLong(admitted.input)) {
+    const message = `it is longer than ${bytesMax} bytes with its secrets replaced; split it`
+    throw refusal(path, field, message)
+  }
+  if (content.replaceAll(skippedMark, '').trim() === '') {
+    throw refusal(path, 'content', 'nothing is left to keep outside #skip … #endskip')
+  }
+  return admitted
+}
+
+/**
+ * The same of what is stored already. It cannot be refused any more: what would be is replaced, and where markers
+ * make a text too long they are short ones.
+ */
+export function admitStored({ credentials, personal }: DoorPolicy, input: MemoryInput): Admitted {
+  const policy: DoorPolicy = {
+    credentials: credentials === 'refuse' ? 'redact' : credentials,
+    personal: personal === 'refuse' ? 'redact' : personal,
+  }
+  const admitted = pass(policy, input, '')
+  const long = tooLong(admitted.input)
+  return long.length === 0
+    ? admitted
+    : pass(policy, input, '', new Set(long.map(([field]) => field)))
+}
+
+/** `short`: fields whose markers are no longer than what they stand for. */
+function pass(
+  policy: DoorPolicy,
+  input: MemoryInput,
+  path: string,
+  short: ReadonlySet<string> = new Set(),
+): Admitted {
+  const door = openDoor(policy, path, short)
+  const { content, raw_content: raw, tags, metadata, session, speaker } = input
+  const { source_url: url, retire_reason: reason } = input
   const admitted: MemoryInput = {
     ...input,
-    content: within(door.text('content', content), contentBytesMax, door, 'content'),
-    ...(raw !== undefined && {
-      raw_content: within(door.text('raw_content', raw), rawContentBytesMax, door, 'raw_content'),
-    }),
+    content: door.text('content', content),
+    ...(raw !== undefined && { raw_content: door.text('raw_content', raw) }),
     ...(tags && { tags: tags.map((tag) => asLabel(door.text('tags', tag))) }),
     ...(session !== undefined && { session: asLabel(door.text('session', session)) }),
     ...(speaker !== undefined && { speaker: asLabel(door.text('speaker', speaker)) }),
     ...(url !== undefined && { source_url: door.text('source_url', url, urlMarker) }),
+    ...(reason !== undefined && { retire_reason: door.text('retire_reason', reason) }),
     ...(metadata && { metadata: door.json('metadata', metadata) }),
   }
-  if (Buffer.byteLength(JSON.stringify(admitted.metadata ?? {})) > metadataBytesMax) {
-    throw tooLong(door, 'metadata', metadataBytesMax)
-  }
-  if (admitted.content.replaceAll(skippedMark, '').trim() === '') {
-    throw refusal(door, 'content', 'nothing is left to keep outside #skip … #endskip')
-  }
   return { input: admitted, found: door.found() }
+}
+
+const limits = [
+  ['content', contentBytesMax],
+  ['raw_content', rawContentBytesMax],
+  ['source_url', sourceUrlMax],
+  ['retire_reason', retireReasonBytesMax],
+  ['metadata', metadataBytesMax],
+] as const
+
+/** Fields that their markers made longer than they may be, each with its limit. */
+function tooLong(input: MemoryInput): (typeof limits)[number][] {
+  return limits.filter(([field, bytesMax]) => {
+    const value = input[field] ?? ''
+    return Buffer.byteLength(typeof value === 'string' ? value : JSON.stringify(value)) > bytesMax
+  })
 }
 
 /** Where a passage was that is not kept. */
@@ -84,27 +136,28 @@ type Marker = (kind: string) => string
 const textMarker: Marker = (kind) => (kind === 'skipped' ? skippedMark : `[redacted: ${kind}]`)
 /** An address stays one. */
 const urlMarker: Marker = (kind) => (kind === 'skipped' ? 'skipped' : `redacted-${kind}`)
+/** Nothing that is found is shorter (an address's password has three characters or more). */
+const shortMarker: Marker = () => '***'
 
 interface Door {
-  readonly path: string
   text(field: string, text: string, marker?: Marker): string
   json(field: string, value: Readonly<Record<string, unknown>>): Record<string, unknown>
   found(): FoundAtDoor[]
 }
 
-function openDoor(policy: DoorPolicy, path: string): Door {
+function openDoor(policy: DoorPolicy, path: string, short: ReadonlySet<string>): Door {
   const counts = new Map<string, FoundAtDoor>()
   const note = (kind: string, action: FoundAtDoor['action']): void => {
     const key = `${action} ${kind}`
     counts.set(key, { kind, action, count: (counts.get(key)?.count ?? 0) + 1 })
   }
-  /** `label`: what stands before the text, such as the key of a value, and tells what it is. */
-  const text = (field: string, given: string, marker = textMarker, label = ''): string => {
+  /** `labels`: what stands before the text, such as the key of a value, and may tell what it is. */
+  const text = (field: string, given: string, long = textMarker, labels = ['']): string => {
+    const marker = short.has(field) ? shortMarker : long
     const skipped = findSkipped(given)
     for (const { kind } of skipped) note(kind, 'skipped')
     const kept = replace(given, skipped, marker)
-    const looked = label + kept
-    const secrets = policy.credentials === 'allow' ? [] : shifted(findSecrets(looked), label.length)
+    const secrets = policy.credentials === 'allow' ? [] : secretsAfter(labels, kept)
     const persons = policy.personal === 'allow' ? [] : apartFrom(findPersonal(kept), secrets)
     const gone: Finding[] = []
     for (const [what, action, findings] of [
@@ -114,7 +167,7 @@ function openDoor(policy: DoorPolicy, path: string): Door {
       const [first] = findings
       if (first && action === 'refuse') {
         throw refusal(
-          { path },
+          path,
           field,
           `it holds ${first.kind}, and this namespace keeps no ${what}; take it out, or put it between #skip and #endskip`,
         )
@@ -128,32 +181,44 @@ function openDoor(policy: DoorPolicy, path: string): Door {
       marker,
     )
   }
-  const value = (field: string, given: unknown, label: string): unknown => {
-    if (typeof given === 'string') return text(field, given, textMarker, label)
+  /** `labels`: the keys that lead to it, the next one last. */
+  const value = (field: string, given: unknown, labels: string[]): unknown => {
+    if (typeof given === 'string') return text(field, given, textMarker, labels)
     if (typeof given === 'number') {
       const written = String(given)
-      const kept = text(field, written, textMarker, label)
+      const kept = text(field, written, textMarker, labels)
       return kept === written ? given : kept
     }
-    if (Array.isArray(given)) return given.map((item) => value(field, item, label))
-    return typeof given === 'object' && given !== null ? json(field, Object.entries(given)) : given
+    if (Array.isArray(given)) return given.map((item) => value(field, item, labels))
+    if (typeof given !== 'object' || given === null) return given
+    return json(field, Object.entries(given), labels)
   }
-  const json = (field: string, entries: readonly (readonly [string, unknown])[]) => {
+  const json = (
+    field: string,
+    entries: readonly (readonly [string, unknown])[],
+    labels: string[],
+  ) => {
     const kept = new Map<string, unknown>()
     for (const [key, inner] of entries) {
       const name = text(field, key)
-      // Two keys may have become one.
-      const free = kept.has(name) ? `${name} ${kept.size + 1}` : name
-      kept.set(free, value(field, inner, `${key}: `))
+      // Two keys may have become one; where there is no room for a longer one, the last value stays.
+      const free = kept.has(name) && !short.has(field) ? `${name} ${kept.size + 1}` : name
+      kept.set(free, value(field, inner, [...labels, `${key}: `]))
     }
     return Object.fromEntries(kept)
   }
   return {
-    path,
     text,
-    json: (field, given) => json(field, Object.entries(given)),
+    json: (field, given) => json(field, Object.entries(given), []),
     found: () => [...counts.values()],
   }
+}
+
+/** Credentials in a text, also those that one of the labels before it makes one. */
+function secretsAfter(labels: readonly string[], text: string): Finding[] {
+  return withoutOverlaps(
+    labels.flatMap((label) => shifted(findSecrets(label + text), label.length)),
+  )
 }
 
 /** What a text becomes; `findings` are in order and apart. */
@@ -193,21 +258,8 @@ function asLabel(text: string): string {
   return text.slice(0, end)
 }
 
-function within(text: string, bytesMax: number, door: Pick<Door, 'path'>, field: string): string {
-  if (Buffer.byteLength(text) > bytesMax) throw tooLong(door, field, bytesMax)
-  return text
-}
-
-function tooLong(door: Pick<Door, 'path'>, field: string, bytesMax: number): AppError {
-  return refusal(
-    door,
-    field,
-    `it is longer than ${bytesMax} bytes with its secrets replaced; split it`,
-  )
-}
-
 /** Says the place and the kind, never the value. */
-function refusal({ path }: Pick<Door, 'path'>, field: string, message: string): AppError {
+function refusal(path: string, field: string, message: string): AppError {
   const where = `${path}${field}`
   return new AppError('invalid_input', `Invalid arguments: ${where}: ${message}.`, {
     details: { issues: [{ path: where, message }] },

@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import type { NamespaceSettings, PrepareContext } from '../operation.ts'
 import type { Embedder } from '../pipeline/embed.ts'
 import { deriveMemory, suspicionsOf, type DerivedMemory, type MemoryInput } from './derive.ts'
-import { admit, type FoundAtDoor } from './door.ts'
+import { admit, admitStored, type FoundAtDoor } from './door.ts'
 import { embedAll } from './embed-inputs.ts'
 import { reserveFor, type PreparedMemory } from './insert.ts'
 import { dedupeKey } from './keys.ts'
@@ -20,12 +20,11 @@ export interface NextVersion {
   /** The version whose dates and key it keeps where it says the same; `base` unless one is restored. */
   readonly like: BaseRow
   readonly input: MemoryInput
-  /** Texts that came with the request: they are looked at, the others were. */
+  /** What came with the request: it is judged, what was there was when it came. */
   readonly given: Partial<MemoryInput>
   /** Retired since then; null when it holds. */
   readonly validTo: Date | null
-  readonly retireReason: string | undefined
-  /** What the door found in what was given. */
+  /** What the door found in what was given; what it takes out of the rest is added. */
   readonly found: readonly FoundAtDoor[]
 }
 
@@ -44,6 +43,7 @@ export function inputOf(settings: NamespaceSettings, row: BaseRow): MemoryInput 
     access: memory.access,
     allowed_agents: row.readers ?? undefined,
     source_url: memory.source.url,
+    retire_reason: memory.retire_reason,
     importance: memory.importance,
     ttl_seconds: undefined,
     expires_at: row.expires_at ?? undefined,
@@ -66,7 +66,7 @@ export async function draftVersion(
   embedder: Embedder | undefined,
   next: NextVersion,
 ): Promise<Draft> {
-  const { base, like, input } = next
+  const { base, like } = next
   const { settings, principal, now } = context
   requireStanding(context, base)
   refuseSuspicious(next)
@@ -76,19 +76,22 @@ export async function draftVersion(
       `This memory has ${versionsMax} versions already. Store a new one and forget this.`,
     )
   }
+  // What was stored under another policy comes into no new version.
+  const { input, found } = admitStored(settings.door, next.input)
   const before = inputOf(settings, like)
-  const derived = await context.stage('derive', () => derive(context, next, before))
+  const derived = await context.stage('derive', () => derive(context, next, input, before))
   const [document] = await reserveFor(context, [input])
   if (document === undefined) throw new TypeError('no document was reserved')
   const embeddings = await embedAll(context, [input], embedder)
-  const saysTheSame = hasSameWords(input, before)
-  const keepsWords = hasSameWords(input, inputOf(settings, base))
+  // By what was asked for: words that the door took out are not the caller's.
+  const saysTheSame = hasSameWords(next.input, before)
+  const keepsWords = hasSameWords(next.input, inputOf(settings, base))
   const item: PreparedMemory = {
     id: base.id,
     document,
     input,
     derived,
-    found: next.found,
+    found: [...next.found, ...found.filter(({ action }) => action === 'redacted')],
     embedding: embeddings?.[0] ?? null,
     embedded: embeddings !== undefined,
     quarantine: 0,
@@ -107,7 +110,6 @@ export async function draftVersion(
         trust: base.trust,
       },
       pinnedAt: base.pinned_at,
-      retireReason: next.retireReason,
     },
   }
   return { base, item, keepsWords, moved: await movedNumbers(context, base, item) }
@@ -118,8 +120,8 @@ function hasSameWords(one: MemoryInput, other: MemoryInput): boolean {
 }
 
 /** A quarantined text is no answer to anything, so it takes no memory's place either. */
-function refuseSuspicious({ given, retireReason }: NextVersion): void {
-  const found = suspicionsOf({ ...given, content: [given.content, retireReason].join('\n\n') })
+function refuseSuspicious({ given }: NextVersion): void {
+  const found = suspicionsOf({ ...given, content: given.content ?? '' })
   if (found.size === 0) return
   throw new AppError(
     'invalid_input',
@@ -127,11 +129,15 @@ function refuseSuspicious({ given, retireReason }: NextVersion): void {
   )
 }
 
-function derive({ settings, now }: PrepareContext, next: NextVersion, before: MemoryInput) {
-  const { base, like, input, given } = next
+function derive(
+  { settings, now }: PrepareContext,
+  { base, like, input: asked, given }: NextVersion,
+  input: MemoryInput,
+  before: MemoryInput,
+) {
   const isSameMoment =
-    input.content === before.content &&
-    input.occurred_at?.getTime() === before.occurred_at?.getTime()
+    asked.content === before.content &&
+    asked.occurred_at?.getTime() === before.occurred_at?.getTime()
   const derived = isSameMoment
     ? deriveMemory(settings, base.owner_agent, input, now, eventOf(like))
     : deriveMemory(settings, base.owner_agent, input, now)

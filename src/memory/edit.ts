@@ -10,7 +10,6 @@ import type { IdempotencyClaim } from './idempotency.sql.ts'
 import { readerList } from './insert.ts'
 import { label, memoryFields, memoryId } from './memory.ts'
 import { answerOnce, claimOf } from './once.ts'
-import { presentMemory } from './present.ts'
 import { describeRow, describeStored, storeOutput, type StoreOutput } from './stored.ts'
 import { changesAccess, lockExpected, writeVersion, type Draft } from './versions.ts'
 import { readBase } from './versions.sql.ts'
@@ -148,7 +147,6 @@ async function draftEdit(
     input: after,
     given,
     validTo: base.valid_to,
-    retireReason: presentMemory(context.settings, base).retire_reason,
     found,
   })
 }

@@ -67,7 +67,7 @@ const importLine = z
     source: z.strictObject({
       kind: z.enum(sourceKinds),
       trust: z.int().min(0).max(3),
-      url: z.url().max(2048).optional(),
+      url: memoryFields.source_url,
     }),
     quarantine: z.array(z.enum(quarantineReasons)).max(quarantineReasons.length).optional(),
     feedback: z
@@ -229,7 +229,6 @@ function fromLine(
       validFrom: line.valid_from,
       validTo: line.valid_to ?? null,
       pinnedAt: line.pinned_at ?? null,
-      retireReason: line.retire_reason,
       supersedes: line.supersedes ?? null,
       source,
     },

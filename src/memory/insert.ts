@@ -45,7 +45,6 @@ export interface MemoryOrigin {
   readonly supersedes: string | null
   readonly source: Source
   readonly pinnedAt?: Date | null
-  readonly retireReason?: string | undefined
 }
 
 /** False for what history alone shows: a superseded version, or one that is retired. */
@@ -173,7 +172,7 @@ function memoryRow(
     pinned_at: origin?.pinnedAt ?? null,
     valid_from: origin?.validFrom ?? derived.occurredAt,
     valid_to: origin?.validTo ?? null,
-    retire_reason: fields.encodeOptional('retire_reason', origin?.retireReason),
+    retire_reason: fields.encodeOptional('retire_reason', input.retire_reason),
     recorded_at: origin?.recordedAt ?? context.now,
     supersedes: origin?.supersedes ?? null,
     length: derived.length,

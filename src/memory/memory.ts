@@ -12,6 +12,8 @@ export const tagsMax = 32
 export const metadataBytesMax = 16 * 1024
 export const metadataDepthMax = 8
 export const readersMax = 64
+export const retireReasonBytesMax = 2 * 1024
+export const sourceUrlMax = 2048
 
 export const memoryTypes = [
   'fact',
@@ -71,7 +73,7 @@ export const timestamp = z
   .transform((text) => new Date(text))
 
 /** Why something is no longer true, for people and models who read the history. */
-export const retireReason = boundedText(2 * 1024, 'a reason')
+export const retireReason = boundedText(retireReasonBytesMax, 'a reason')
 
 /** Bounded JSON object; depth is counted without recursion, so deep input cannot exhaust the stack. */
 export const metadata = z
@@ -125,7 +127,7 @@ export const memoryFields = {
     .max(readersMax)
     .optional()
     .describe('Further agents that may read a private memory'),
-  source_url: z.url().max(2048).optional().describe('Where it comes from'),
+  source_url: z.url().max(sourceUrlMax).optional().describe('Where it comes from'),
   importance: z.number().min(0).max(1).optional().describe('0 to 1; 0.5 when left out'),
   ttl_seconds: z
     .int()

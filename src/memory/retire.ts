@@ -51,15 +51,14 @@ export function retireOperation({
           'valid_to lies ahead. For what ends later, change the memory’s expires_at instead.',
         )
       }
-      const reason = admitChange(context, { content: input.retire })
+      const { given, found } = admitChange(context, { retire_reason: input.retire })
       return draftVersion(context, embedder, {
         base,
         like: base,
-        input: inputOf(context.settings, base),
-        given: {},
+        input: { ...inputOf(context.settings, base), ...given },
+        given,
         validTo: until,
-        retireReason: reason.given.content,
-        found: reason.found,
+        found,
       })
     },
     commit: (context, draft, input) => write(context, draft, input, 'retired'),
@@ -118,10 +117,15 @@ async function draftRestored(
   return draftVersion(context, embedder, {
     base,
     like,
-    input: { ...inputOf(context.settings, like), access, allowed_agents, expires_at },
+    input: {
+      ...inputOf(context.settings, like),
+      access,
+      allowed_agents,
+      expires_at,
+      retire_reason: undefined,
+    },
     given: {},
     validTo: null,
-    retireReason: undefined,
     found: [],
   })
 }

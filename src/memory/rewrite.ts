@@ -8,9 +8,9 @@ import { deleteUnmentioned, insertMentions } from '../graph/graph.sql.ts'
 import { documentIn } from '../namespaces/documents.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import { takeDocuments } from '../namespaces/namespaces.sql.ts'
-import type { DoorPolicy, NamespaceSettings } from '../operation.ts'
+import type { NamespaceSettings } from '../operation.ts'
 import { deriveMemory, type DerivedMemory, type MemoryInput } from './derive.ts'
-import { admit, type Admitted } from './door.ts'
+import { admitStored, type Admitted } from './door.ts'
 import { readFields, writeFields, type FieldColumn } from './fields.ts'
 import {
   dedupeKeyOf,
@@ -43,14 +43,6 @@ export interface Examined extends Admitted {
   readonly isChanged: boolean
 }
 
-/** What is there cannot be refused any more: it is replaced. */
-function forStored({ credentials, personal }: DoorPolicy): DoorPolicy {
-  return {
-    credentials: credentials === 'refuse' ? 'redact' : credentials,
-    personal: personal === 'refuse' ? 'redact' : personal,
-  }
-}
-
 /** Reads a version and looks at it; writes nothing. Throws as `readFields` does. */
 export function examine(settings: NamespaceSettings, row: RewritableRow): Examined {
   const shown = presentMemory(settings, row)
@@ -63,11 +55,12 @@ export function examine(settings: NamespaceSettings, row: RewritableRow): Examin
     session: shown.session,
     speaker: shown.speaker,
     source_url: shown.source.url,
+    retire_reason: shown.retire_reason,
     occurred_at: row.occurred_at,
     access: row.access,
     allowed_agents: row.readers ?? [],
   }
-  const { input, found } = admit(forStored(settings.door), before)
+  const { input, found } = admitStored(settings.door, before)
   return { row, before, input, found, isChanged: JSON.stringify(input) !== JSON.stringify(before) }
 }
 
@@ -240,6 +233,6 @@ function textsOf(
     speaker: input.speaker,
     source_url: input.source_url,
     source_client: fields.decodeOptional('source_client', row.source_client),
-    retire_reason: fields.decodeOptional('retire_reason', row.retire_reason),
+    retire_reason: input.retire_reason,
   }
 }

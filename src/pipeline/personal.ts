@@ -115,6 +115,6 @@ function ibanIn(text: string): string | undefined {
 function isCard(text: string): boolean {
   const digits = text.replaceAll(/\D/gu, '')
   return (
-    issuers.test(digits) && digits.length >= 13 && new Set(digits).size > 2 && passesLuhn(digits)
+    issuers.test(digits) && digits.length >= 13 && new Set(digits).size > 1 && passesLuhn(digits)
   )
 }

@@ -1,18 +1,24 @@
 /** A scan makes what is stored as if the policy had always been: words, names, keys and vectors of before are gone. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { policyOf } from '../../src/daemon/door-policy.ts'
+import { rewriteTables } from '../../src/database/open.ts'
 import { embedPendingJob } from '../../src/jobs/embed-pending.ts'
 import { scanNamespace, type Scanned } from '../../src/jobs/scan.ts'
 import { createEmbedder } from '../../src/pipeline/embed.ts'
+import { embedStatic } from '../../src/pipeline/static-embedder.ts'
 import { allScopes, type Principal } from '../../src/principal.ts'
 import { openTestMemory, type PrincipalChanges, type TestMemory } from '../support/memory.ts'
-import { everyValue } from '../support/stored-bytes.ts'
+import { maintain, storeSentences } from '../support/partitions.ts'
+import { filesOfServer, filesUnder } from '../support/raw-bytes.ts'
+import { encodingsOf, everyValue } from '../support/stored-bytes.ts'
 import { countEverything } from '../support/rows.ts'
 
 let memory: TestMemory
 let agent: Principal
 let operator: Principal
 let made = 0
+/** How often the files were cleared of old rows. */
+let cleared = 0
 
 beforeAll(async () => {
   memory = await openTestMemory()
@@ -34,12 +40,16 @@ const store = async (input: unknown, principal = agent) =>
   (await memory.execute(memory.operations.store, principal, input)).results
 const recall = async (input: object, principal = agent) =>
   (await memory.execute(memory.operations.recall, principal, input)).results
-const scan = (isDryRun = false, progress: [number, number][] = []): Promise<Scanned> =>
+const scan = (
+  isDryRun = false,
+  progress: [number, number][] = [],
+  clear = () => Promise.resolve((cleared += 1) > 0),
+): Promise<Scanned> =>
   scanNamespace(
     {
       scope: memory.test.scope,
       namespaces: memory.namespaces,
-      rewriteTables: () => Promise.resolve(true),
+      rewriteTables: clear,
     },
     operator,
     isDryRun,
@@ -169,6 +179,32 @@ test('private, quarantined and old versions are scanned as well, whoever asks', 
   expect(await recall({ query: 'Which instructions are to be ignored?' })).not.toEqual([])
 })
 
+test('the reason of what is retired is scanned as well', async () => {
+  await begin()
+  const [stored] = await store({ content: 'The badge opens the gate.' })
+  const id = stored?.id ?? ''
+  await memory.execute(memory.operations.retire, agent, { id, retire: `it was ${key}` })
+  await setPolicy({ credentials: 'redact' })
+  expect(await scan()).toMatchObject({ versions: 2, changed: 1 })
+  const [retired] = await recall({ ids: [id], include_history: true })
+  expect(retired?.retire_reason).toBe('it was [redacted: stripe-key]')
+})
+
+test('a text that its markers would make too long gets short ones, and the scan goes on', async () => {
+  await begin()
+  const mails = 'a@b.co '.repeat(9_000)
+  const metadata = { who: Array.from({ length: 1_500 }, () => 'a@b.co'), 'a@b.co': 1, 'b@c.co': 2 }
+  const [first] = await store({ content: mails, metadata })
+  await store({ content: `after it ${mail}`, occurred_at: '2026-03-01' })
+  await setPolicy({ personal: 'redact' })
+  expect(await scan()).toMatchObject({ versions: 2, changed: 2 })
+  expect(await scan()).toMatchObject({ versions: 2, changed: 0 })
+  const [long] = await recall({ ids: [first?.id ?? ''], max_tokens: 100_000 })
+  expect(long?.content.trim()).toBe('*** '.repeat(9_000).trim())
+  expect(long?.metadata).toEqual({ who: metadata.who.map(() => '***'), '***': 2 })
+  expect((await recall({})).map(({ content }) => content)).toContain('after it [redacted: email]')
+})
+
 test('two that become the same both stay, and a store of the same words is a duplicate of one', async () => {
   await begin()
   const ids = (
@@ -184,12 +220,17 @@ test('two that become the same both stay, and a store of the same words is a dup
   expect(ids).toContain(again?.id)
 })
 
-test('a second scan changes nothing, and the first is audited with counts alone', async () => {
+test('a second scan changes nothing but clears the files again, and the first is audited with counts alone', async () => {
   await begin()
   await store({ content: `key ${key}` })
   await setPolicy({ credentials: 'redact' })
   await scan()
+  const before = cleared
   expect(await scan()).toMatchObject({ versions: 1, changed: 0 })
+  // The first may have been killed before it came to the files.
+  expect(cleared).toBe(before + 1)
+  await scan(true)
+  expect(cleared).toBe(before + 1)
   const { events } = await memory.execute(memory.operations.auditQuery, operator, {
     action: 'scan',
   })
@@ -206,6 +247,37 @@ test('more than a batch is scanned to the end', async () => {
   await store({ memories })
   await setPolicy({ credentials: 'redact' })
   expect(await scan()).toMatchObject({ versions: 230, changed: 115 })
+})
+
+test('no file of the database keeps a vector of before, of a partition neither', async () => {
+  await begin({ profile: 'off' })
+  const { engine, adminUrl, dataDir, database } = memory.test
+  const onServer = engine === 'postgres'
+  const url = onServer ? adminUrl : undefined
+  const config = { databaseUrl: url, migrationDatabaseUrl: url }
+  const content = 'Write to cats.sofa.cats.kitten@cats.example.org today.'
+  await store({ content })
+  if (onServer) {
+    await storeSentences(memory, agent, 250)
+    expect(await maintain(memory, agent)).toBe('promoted')
+  }
+  const needles = encodingsOf(embedStatic(content) ?? new Float32Array())
+  const filesWithVector = async (): Promise<string[]> => {
+    const names: string[] = []
+    if (!onServer) await database.maintain('checkpoint')
+    for await (const { name, kind, bytes } of onServer
+      ? filesOfServer(adminUrl, '')
+      : filesUnder(dataDir)) {
+      if (onServer && kind === 'log') continue
+      if (needles.some((needle) => bytes.includes(needle.bytes))) names.push(name)
+    }
+    return names
+  }
+  expect((await filesWithVector()).length).toBeGreaterThanOrEqual(onServer ? 3 : 1)
+  await setPolicy({ personal: 'redact' })
+  const rewrite = () => rewriteTables(config, database, 'scan')
+  expect(await scan(false, [], rewrite)).toMatchObject({ changed: 1, rewritten: true })
+  expect(await filesWithVector()).toEqual([])
 })
 
 test('a process that has opened a vector before compares the words of now', async () => {

@@ -6,6 +6,7 @@ import { findSecrets, type Finding } from '../../src/pipeline/secrets.ts'
 import { findSkipped } from '../../src/pipeline/skipped.ts'
 import { seededRandom } from '../support/random.ts'
 import { credentials, kinds } from './corpus/credentials.ts'
+import { spokenCredentials } from './corpus/spoken.ts'
 import { personalData } from './corpus/personal.ts'
 import { ordinaryNotes } from '../hostile/corpus/corpus.ts'
 import { ordinaryLines } from './corpus/ordinary-lines.ts'
@@ -33,8 +34,46 @@ describe('a credential', () => {
     }
   })
 
+  test('that nothing but its sentence gives away is found as well, whole', () => {
+    const all = spokenCredentials(50)
+    const missed = all.filter(({ text, value }) => {
+      const rest = without(text, findSecrets(text))
+      return [value, value.slice(-8), value.slice(0, 8)].some((part) => rest.includes(part))
+    })
+    expect(missed.length / all.length).toBeLessThan(0.02)
+    for (const kind of new Set(all.map((one) => one.kind))) {
+      const ofKind = missed.filter((one) => one.kind === kind).length
+      expect([kind, ofKind <= 5]).toEqual([kind, true])
+    }
+  })
+
   test.each([
     ['the password is hunter2', 'hunter2'],
+    ['password=123456', '123456'],
+    ['Meeting 123 456 789, Passcode: 482913', '482913'],
+    ['password: 4711abc', '4711abc'],
+    ['password hunter22!', 'hunter22!'],
+    ['password "hunter22!"', 'hunter22!'],
+    ['the password of the router is "blue Horse 42"', 'blue Horse 42'],
+    ['password -> hunter22!', 'hunter22!'],
+    ['пароля hunter22! хватит', 'hunter22!'],
+    ['user marta, pw: hunter22!', 'hunter22!'],
+    ['pass=482913', '482913'],
+    ['credentials: admin / Tr0ub4dor&3', 'Tr0ub4dor&3'],
+    ['mysql -u root -pS3cretPw app', 'S3cretPw'],
+    ['Twilio auth token 9f8e7d6c5b4a39281706f5e4d3c2b1a0', '9f8e7d6c5b4a39281706f5e4d3c2b1a0'],
+    ['9f8e7d6c5b4a39281706f5e4d3c2b1a0 is the key', '9f8e7d6c5b4a39281706f5e4d3c2b1a0'],
+    ['Datadog の鍵は9f8e7d6c5b4a39281706f5e4d3c2b1a0', '9f8e7d6c5b4a39281706f5e4d3c2b1a0'],
+    ['heroku key 3f2a9c1d-4e5b-4a7f-8091-a2b3c4d5e6f7', '3f2a9c1d-4e5b-4a7f-8091-a2b3c4d5e6f7'],
+    [
+      'https://api.telegram.org/bot110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/getMe',
+      '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw',
+    ],
+    ['postgres://app:p@ss:w/ord1@db.internal/app', 'p@ss:w/ord1'],
+    [
+      'https://3f2a9c1d4e5b6a7f8091a2b3c4d5e6f7@o1.ingest.example/42',
+      '3f2a9c1d4e5b6a7f8091a2b3c4d5e6f7',
+    ],
     ['Das Passwort lautet Sommer2026!', 'Sommer2026!'],
     ['пароль: Kbn4uv9z', 'Kbn4uv9z'],
     ['密码是 Qw3rty88，请保密', 'Qw3rty88，请保密'],
@@ -56,6 +95,17 @@ describe('a credential', () => {
     'api_key = "<your key here>"',
     'token: string',
     'The secret is HMAC-SHA256 of both.',
+    'PASSWORD_MAX=100000 and password hashing takes 64 ms',
+    'password: 30 days, since 2026-03-01',
+    'Please pass 100000 rows to it, and pin depth-0.',
+    'commit 3f2a9c1d4e5b6a7f8091a2b3c4d5e6f708192a3b fixes the token',
+    'the token parser of commit 3f2a9c1d4e5b6a7f8091a2b3c4d5e6f708192a3b',
+    'Spotify client id: 9f8e7d6c5b4a39281706f5e4d3c2b1a0',
+    'idempotency key 019aaaaa-0000-7000-8000-000000000001',
+    'cache key 9f8e7d6c5b4a39281706f5e4d3c2b1a0',
+    'the api is at https://example.org/9f8e7d6c5b4a39281706f5e4d3c2b1a0/index.html',
+    'key={`user-${index}-of-4-and-2-more`}',
+    'https://registry.npmjs.org:443/@types/node',
     'ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx',
     'commit 3f2a9c1d4e5b6a7f8091a2b3c4d5e6f708192a3b',
     'sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
@@ -89,6 +139,13 @@ describe('personal data', () => {
     }
   })
 
+  test.each(['4111 1111 1111 1111', '4242424242424242', '5555-5555-5555-4444'])(
+    'the card %s of two digits is one all the same',
+    (card) => {
+      expect(partsOf(`card ${card} please`, findPersonal(`card ${card} please`))).toEqual([card])
+    },
+  )
+
   test('with a wrong check digit is no card, account or number of a state', () => {
     const random = seededRandom(5)
     const checked = personalData(60).filter(
@@ -111,6 +168,7 @@ describe('personal data', () => {
     'git@github.com:larkspur/quill.git',
     'Version 10.2.3.4 of 2026-11-25 12:30:05',
     'Order 4711 0815, invoice 20261125',
+    'Card 0000 0000 0000 0000',
     'Timestamp 1764060000000',
     'UUID 019aaaaa-0000-7000-8000-000000000001',
     'The @types/node package',
@@ -141,6 +199,17 @@ describe('time stays bounded', () => {
     [
       'password: ',
       'password is ',
+      'password to ',
+      'password "',
+      'pw ',
+      'login a/',
+      'key ',
+      'key a1B2c3',
+      'a1B2c3d4e5f6g7h8 ',
+      'mysql -p',
+      'LS0tLS1CRUdJTi',
+      'postgres://a:b/@',
+      'infura.io/v3/',
       'secret',
       'eyJ',
       'eyJ.',

@@ -8,6 +8,6 @@ export interface Rule {
   /** Global; a group named `secret` is the part to replace, else the whole match is. */
   readonly pattern: RegExp
   readonly anyCase?: true
-  /** Looks at the secret part; undefined: the pattern is enough. */
-  readonly accepts?: (secret: string) => boolean
+  /** Looks at the secret part and at where it stands; undefined: the pattern is enough. */
+  readonly accepts?: (secret: string, text: string, at: number) => boolean
 }

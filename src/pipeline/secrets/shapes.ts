@@ -7,7 +7,21 @@ import type { Rule } from './rule.ts'
 const pemBlock =
   /-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\s:,.\\()-]{0,16000}?(?:-----END (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----|$|(?=\n(?!-----END)[^\n]{0,80}[^A-Za-z0-9+/=\s:,.\\()-]))/gu
 
-const separator = String.raw`["'\x60*]{0,3}\s{0,4}(?:=>|:=|==?|[:：＝]|\b(?:is|are|was|ist|lautet|est|es|é|è|jest|on)\b:?|是|は|는|은)\s{0,4}`
+/** What stands between a name and its value. */
+const sign = String.raw`=>|->|→|:=|==?|[:：＝]`
+const verb =
+  "is|are|was|be|to|ist|lautet|war|auf|est|es|é|è|era|jest|on|olarak|это|c['’]est|là|adalah"
+const adverb =
+  'now|still|just|currently|called|set to|changed to|jetzt|nun|maintenant|ahora|agora|ora|теперь'
+const said = String.raw`(?<![\p{L}])(?:${verb})(?:\s(?:${adverb}))?(?![\p{L}]):?|—|–|\s-\s|は|는|은|是|هي|هو|คือ`
+const separator = String.raw`["'\x60*]{0,3}\s{0,4}(?:${sign}|${said})\s{0,4}`
+const passwordNames = nameOfSecret.passwords.join('|')
+/** A password is often said to be of something: `the password for the staging database is …`. */
+const ofSomething = String.raw`(?:(?=[\s(,])[^\n:=.;]{0,40}?)?`
+/** Of a longer name, or of a word in another case: `PASSWORD_STAGING`, `пароля`. */
+const ending = String.raw`(?:[\w-]{0,20}|\p{L}{0,3})`
+const quote = String.raw`["'\x60*]{0,3}`
+const value = String.raw`[^\s"'\x60,;<>]`
 
 export const shapeRules: readonly Rule[] = [
   { kind: 'private-key', hints: ['PRIVATE KEY'], pattern: pemBlock },
@@ -15,6 +29,19 @@ export const shapeRules: readonly Rule[] = [
     kind: 'private-key',
     hints: ['PuTTY-User-Key-File'],
     pattern: /PuTTY-User-Key-File-\d:[\s\S]{0,12000}?Private-MAC: ?[0-9a-f]{16,}/gu,
+  },
+  {
+    kind: 'private-key',
+    hints: ['BEGIN OpenVPN Static key'],
+    pattern:
+      /-----BEGIN OpenVPN Static key V1-----[\sa-f0-9]{0,2000}(?:-----END OpenVPN Static key V1-----)?/gu,
+  },
+  {
+    // A PEM block in base64, as files for Kubernetes and variables for pipelines have it; certificates have it too.
+    kind: 'private-key',
+    hints: ['LS0tLS1CRUdJTi'],
+    pattern: /LS0tLS1CRUdJTi[A-Za-z0-9+/]{40,16000}={0,2}/gu,
+    accepts: (secret) => Buffer.from(secret, 'base64').subarray(0, 60).includes('PRIVATE KEY'),
   },
   {
     kind: 'private-key',
@@ -33,8 +60,23 @@ export const shapeRules: readonly Rule[] = [
     kind: 'connection-string',
     hints: ['://'],
     pattern:
-      /(?<![a-z0-9])[a-z][a-z0-9+.-]{1,30}:\/\/[^\s:@/"'<>`]{0,128}:(?<secret>[^\s/"'<>`]{3,256}?)@(?=[\w[\].-]+)/giu,
+      /(?<![a-z0-9])[a-z][a-z0-9+.-]{1,30}:\/\/[^\s:@/"'<>`]{0,128}:(?<secret>[^\s/?#"'<>`]{3,256}@?[^\s/"'<>`]{0,256}?)@(?=[\w[\].-]+)/giu,
     accepts: (secret) => !isPlaceholder(secret),
+  },
+  {
+    // Databases' passwords are pasted as they are, slashes and all.
+    kind: 'connection-string',
+    hints: ['://'],
+    pattern:
+      /(?<![a-z0-9])(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|sqlserver|clickhouse|smtps?|s?ftps?|ldaps?):\/\/[^\s:@/"'<>`]{0,128}:(?<secret>[^\s"'<>`]{3,256})@(?=[\w[\].-]+)/giu,
+    accepts: (secret) => !isPlaceholder(secret),
+  },
+  {
+    // A token in the place of the name: `https://TOKEN@host`.
+    kind: 'connection-string',
+    hints: ['://'],
+    pattern: /:\/\/(?<secret>[\w-]{20,256})@(?=[\w[\].-]+)/gu,
+    accepts: (secret) => looksSecret(secret, 'key'),
   },
   {
     kind: 'basic-auth',
@@ -55,6 +97,13 @@ export const shapeRules: readonly Rule[] = [
     pattern:
       /\bcurl\b[^\n]{0,300}?\s(?:-u|--user)\s{0,2}["']?[^\s:"']{1,64}:(?<secret>[^\s"']{3,128})/gu,
     accepts: (secret) => !isPlaceholder(secret),
+  },
+  {
+    kind: 'password',
+    hints: ['mysql', 'mariadb', 'sshpass', 'redis-cli', 'docker login', 'mongosh'],
+    pattern:
+      /(?<![\w-])(?:mysql\w*|mariadb|sshpass|redis-cli|docker login|mongosh)\b[^\n|;]{0,200}?\s-(?:p ?|a )["']?(?<secret>[^\s"'-][^\s"']{3,127})/gu,
+    accepts: (secret) => looksSecret(secret, 'password'),
   },
   {
     kind: 'password',
@@ -87,10 +136,64 @@ export const shapeRules: readonly Rule[] = [
     hints: nameOfSecret.passwords,
     anyCase: true,
     pattern: new RegExp(
-      String.raw`(?:${nameOfSecret.passwords.join('|')})[\w-]{0,20}${separator}["'\x60*]{0,3}(?<secret>[^\s"'\x60,;<>]{5,200})`,
+      String.raw`(?:${passwordNames})${ending}${separator}${quote}(?<secret>${value}{5,200})`,
       'giu',
     ),
     accepts: (secret) => looksSecret(secret, 'password'),
+  },
+  {
+    // Quotes say where it ends, and a passphrase has blanks.
+    kind: 'password',
+    hints: nameOfSecret.passwords,
+    anyCase: true,
+    pattern: new RegExp(
+      String.raw`(?:${passwordNames})${ending}["'\x60]?(?:${ofSomething}${separator}|\s{1,4})(["'\x60])(?<secret>[^"'\x60\n]{5,200})\1`,
+      'giu',
+    ),
+    accepts: (secret) => /\d/u.test(secret) && looksSecret(secret, 'password'),
+  },
+  {
+    kind: 'password',
+    hints: nameOfSecret.passwords,
+    anyCase: true,
+    pattern: new RegExp(
+      String.raw`(?:${passwordNames})${ending}(?:${ofSomething}${separator}|\s{1,4})${quote}(?<secret>${value}{6,200})`,
+      'giu',
+    ),
+    accepts: (secret) => /\d/u.test(secret) && looksSecret(secret, 'password'),
+  },
+  {
+    // Digits alone; `PASSWORD_MAX=10000` is none.
+    kind: 'password',
+    hints: nameOfSecret.passwords,
+    anyCase: true,
+    pattern: new RegExp(
+      String.raw`(?:${passwordNames})(?![\w-]*(?:max|min|len|limit|ttl|time|round|cost|count|size|age|expir|day|hour|second|version))${ending}(?:${ofSomething}${separator}|\s{1,4})${quote}(?<secret>\d{5,12})(?![\w%]|[.,]\d|\s(?:ms|bytes|times|users|iterations|rounds)\b)`,
+      'giu',
+    ),
+  },
+  {
+    // Names that are words of their own as well.
+    kind: 'password',
+    hints: nameOfSecret.shortPasswords,
+    anyCase: true,
+    pattern: new RegExp(
+      String.raw`(?<![\p{L}\d])(?:${nameOfSecret.shortPasswords.join('|')})(?:${separator}|\s{1,4}(?<!\b(?:pass|pin)\s{1,4}))${quote}(?<secret>${value}{5,200})`,
+      'giu',
+    ),
+    accepts: (secret) =>
+      /^\d{5,12}$/u.test(secret) || (/\d/u.test(secret) && looksSecret(secret, 'password')),
+  },
+  {
+    // `login: admin / hunter2!`: what comes after the name of an account.
+    kind: 'password',
+    hints: ['login', 'log in', 'credential', 'creds', 'zugang', 'wifi', 'wi-fi', 'wlan', 'account'],
+    anyCase: true,
+    pattern: new RegExp(
+      String.raw`(?:log ?in|credentials?|creds|zugang\w*|wi-?fi|wlan|account)\b[^\n/|]{0,40}?[\w.@-]{2,40}\s?[/|:]\s?${quote}(?<secret>${value}{6,64})`,
+      'giu',
+    ),
+    accepts: (secret) => isMixed(secret) && looksSecret(secret, 'password'),
   },
   {
     kind: 'secret',
@@ -103,6 +206,11 @@ export const shapeRules: readonly Rule[] = [
     accepts: (secret) => looksSecret(secret, 'key'),
   },
 ]
+
+/** Letters, digits and signs: nobody writes that for anything but a password. */
+function isMixed(secret: string): boolean {
+  return /\p{L}/u.test(secret) && /\d/u.test(secret) && /[!#$%&*+=?^~]/u.test(secret)
+}
 
 function isPlaceholder(secret: string): boolean {
   return !looksSecret(secret, 'address')

@@ -22,7 +22,15 @@ export const nameOfSecret = {
     'şifre',
     'sifre',
     'lösenord',
-    'пароль',
+    'парол',
+    'heslo',
+    'jelszó',
+    'passord',
+    'adgangskode',
+    'salasana',
+    'κωδικός',
+    'סיסמה',
+    'รหัสผ่าน',
     '密码',
     '密碼',
     'パスワード',
@@ -32,6 +40,7 @@ export const nameOfSecret = {
     'mật khẩu',
     'kata sandi',
   ],
+  shortPasswords: ['pass', 'pw', 'psw', 'pwrd', 'mdp', 'pin'],
   keys: [
     'api key',
     'api-key',
@@ -83,13 +92,15 @@ const placeholder =
   /^(?:[x*.•_-]+|\[.*|\{.*|\(.*|<.*|\$.*|%.*|#.*|@.*|!.*|.*\(.*|.*\).*|your.*|my[-_].*|example.*|changeme.*|change[-_]me|redacted.*|removed.*|secret|password|passw0rd|token|process\.env.*|os\.environ.*|env\..*|test|testing|dummy.*|sample.*|placeholder.*|undefined|null|none|nil|true|false|string|https?:\/\/.*|\.{0,2}\/.*|~\/.*|[A-Z]:\\.*)$/iu
 /** Names of algorithms, formats and versions have digits too. */
 const technical =
-  /^(?:hmac|sha|md|aes|rsa|ecdsa|oauth|base|utf|argon|bcrypt|scrypt|pbkdf|hs|rs|es|ps|ed|x|v|ipv|http|tls|ssl|jwt|uuid|int|uint|varchar|char|bytea|ascii)[-_]?\d[\w-]{0,10}$/iu
+  /^(?:hmac|sha|md|aes|rsa|ecdsa|oauth|base|utf|argon|bcrypt|scrypt|pbkdf|hs|rs|es|ps|ed|x|v|ipv|http|socks|tls|ssl|jwt|uuid|int|uint|varchar|char|bytea|ascii)[-_]?\d[\w-]{0,10}$/iu
 const dottedName = /^[\p{L}_$][\w$]*(?:[.:]{1,2}[\p{L}_$][\w$]*)+[.,:]?$/u
 const word = /^[\p{L}\p{M}'’-]+[.!?:)]?$/u
 /** `camelCase2`, `snake_case_2`, `kebab-case-2`: how programs name things. */
 const identifier =
   /^(?:[a-z]+(?:[A-Z][a-z]+)*\d{0,2}|[A-Z]+(?:_[A-Z0-9]+)+|[a-z]+(?:_[a-z]+)+\d{0,2}|[a-z]+(?:-[a-z]+)+-?\d{0,2})[.!?:]?$/u
-const unit = /^\d[\d.,]*\s?(?:[a-z]{1,12}|%)?[.]?$/iu
+/** A number, also of something, and a date. */
+const measure =
+  /^(?:\d[\d.,_]*\s?(?:ms|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|weeks?|months?|years?|[kmg]i?b|bytes?|bits?|chars?|characters?|px|em|rem|x|times?|%)?|\d{4}-\d\d-\d\d(?:T.*)?)[.]?$/iu
 
 /**
  * Whether a value can be a secret. `password`: people choose them, so little is asked; `key`: programs make them,
@@ -99,13 +110,12 @@ export function looksSecret(value: string, as: 'password' | 'key' | 'address'): 
   const text = value.replace(/[.,:!?)\]}*]+$/u, '')
   if (placeholder.test(text) || technical.test(text)) return false
   if (as === 'address') return text.length >= 3
-  if (dottedName.test(text) || unit.test(text)) return false
+  if (dottedName.test(text) || measure.test(text)) return false
   const kinds = [/[a-z]/u, /[A-Z]/u, /\d/u, /[^\p{L}\p{N}]/u].filter((part) =>
     part.test(text),
   ).length
   if (as === 'password') {
     if (word.test(text)) return false
-    if (/^\d{5,12}$/u.test(text)) return true
     return (
       text.length >= 6 && /\d|[^\p{L}\p{N}\s'’_.-]/u.test(text) && kinds >= 2 && !isPhrase(text)
     )
