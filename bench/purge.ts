@@ -113,10 +113,10 @@ async function copyExpired({ test }: TestMemory, namespace: bigint): Promise<voi
     await test.scope.withNamespace(actor, { statementTimeoutMs: 600_000 }, async (tx) => {
       await tx`
         insert into memories (namespace, id, version, document, content, type, session_label,
-          session_key, speaker, speaker_key, source_kind, trust, owner_agent, occurred_at,
+          session_key, speaker, speaker_key, source_kind, source_agent, trust, owner_agent, occurred_at,
           expires_at, valid_from, recorded_at, dedupe_key, terms, tag_terms, entities, length)
         select m.namespace, md5(m.id::text || ${copy}::int)::uuid, 1, m.document + ${shift}::int, m.content, m.type,
-          m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, m.trust,
+          m.session_label, m.session_key, m.speaker, m.speaker_key, m.source_kind, ${tx.agent}, m.trust,
           m.owner_agent, m.occurred_at, ${expiry}, m.valid_from, m.recorded_at,
           m.dedupe_key || int4send(${copy}::int), m.terms, m.tag_terms, m.entities, m.length
         from memories m where m.namespace = ${tx.namespace} and m.document < ${span}::int

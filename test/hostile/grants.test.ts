@@ -192,8 +192,8 @@ describe('under a grant', () => {
     [
       'a memory',
       () => `insert into memories (namespace, id, version, document, content, type, source_kind,
-        owner_agent, occurred_at, valid_from, recorded_at, dedupe_key, terms, tag_terms, entities, length)
-        values (${home.namespace}, '${uuidv7()}', 1, 9999, '', 'fact', 'agent', 'bob', now(), now(), now(),
+        source_agent, owner_agent, occurred_at, valid_from, recorded_at, dedupe_key, terms, tag_terms, entities,
+        length) values (${home.namespace}, '${uuidv7()}', 1, 9999, '', 'fact', 'agent', 'bob', 'bob', now(), now(), now(),
         '', '', '', '', 0)`,
     ],
     ['a word', () => `insert into postings values (${home.namespace}, 1, 1, 1, 1)`],
