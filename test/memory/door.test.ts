@@ -2,14 +2,13 @@
  * What may not be kept never gets past the door: not into a row, a term, a name, a hash, a log or an error.
  * `FULL=1` stores fifty credentials of each kind, CI ten.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { policyOf, type PolicyInput } from '../../src/daemon/door-policy.ts'
 import { allScopes, type Principal } from '../../src/principal.ts'
 import { credentials, type Labelled } from '../pipeline/corpus/credentials.ts'
 import { openTestMemory, type PrincipalChanges, type TestMemory } from '../support/memory.ts'
+import { filesOfServer, filesUnder, keepLog, type RawFile } from '../support/raw-bytes.ts'
 import { everyValue } from '../support/stored-bytes.ts'
 
 const isFull = process.env['FULL'] === '1'
@@ -335,9 +334,10 @@ describe('limits hold after replacement', () => {
 
 test('of all kinds of credentials none is in a table, a file of the database, a log or a metric', async () => {
   await begin()
+  const { owner, engine, adminUrl, dataDir } = memory.test
+  const log = engine === 'postgres' ? await keepLog(adminUrl) : undefined
   const all = credentials(isFull ? 50 : 10, 77)
-  // A password in words may pass; each of the others is long enough to be told by its middle.
-  const probes = new Map(all.map((one) => [one.value.slice(-14, -2), one]))
+  const probes = probesOf(all)
   const fits = ({ text }: Labelled) => Buffer.byteLength(text) <= 256
   const memories = all.map((one, index) => {
     const place = fits(one) ? index % 5 : index % 2
@@ -350,33 +350,69 @@ test('of all kinds of credentials none is in a table, a file of the database, a 
   for (let start = 0; start < memories.length; start += 250) {
     await store({ memories: memories.slice(start, start + 250), idempotency_key: `batch ${start}` })
   }
-  const texts = [
-    ...(await everyValue(memory.test.owner)).map((value) => value.toString('latin1')),
-    ...filesOf(memory.test.dataDir),
-    memory.logged(),
-    await memory.metrics.text(),
-  ]
-  expect(texts.join('')).toContain('Note 7 of today.')
   const left = new Set<string>()
-  for (const text of texts) for (const probe of probesIn(text, probes)) left.add(probe)
-  expect([...left].map((probe) => probes.get(probe)?.kind)).toEqual([])
-}, 300_000)
+  const searched: Record<string, { bytes: number; hasNotes: boolean }> = {}
+  const search = (place: string, text: string): void => {
+    const { bytes, hasNotes } = searched[place] ?? { bytes: 0, hasNotes: false }
+    searched[place] = {
+      bytes: bytes + text.length,
+      hasNotes: hasNotes || /Note \d+ of today\./u.test(text),
+    }
+    for (const probe of probesIn(text, probes))
+      left.add(`${place}: ${probes.values.get(probe)?.kind}`)
+  }
+  for (const value of await everyValue(owner)) search('tables', value.toString('latin1'))
+  const files = log ? filesOfServer(adminUrl, log.fromSegment) : embeddedFiles(dataDir)
+  for await (const { kind, bytes } of files) search(kind, bytes.toString('latin1'))
+  await log?.release()
+  search('logs', memory.logged())
+  search('metrics', await memory.metrics.text())
+  expect([...left]).toEqual([])
+  // What was searched is where the memories are.
+  const yes = { hasNotes: true }
+  expect(searched).toMatchObject({ tables: yes, data: yes, log: yes })
+  const megabytes = Object.entries(searched).map(
+    ([place, { bytes }]) => `${place} ${(bytes / 1e6).toFixed(1)} MB`,
+  )
+  process.stdout.write(
+    `${engine}: ${left.size} of ${all.length} credentials in ${megabytes.join(', ')}\n`,
+  )
+}, 600_000)
 
-/** Which probes, all of twelve characters, stand in a text. */
-function* probesIn(text: string, probes: ReadonlyMap<string, unknown>): Iterable<string> {
-  for (let at = 0; at + 12 <= text.length; at += 1) {
-    // Most of a file is no text at all.
-    if (text.charCodeAt(at) < 0x20 || text.charCodeAt(at) > 0x7e) continue
-    const piece = text.slice(at, at + 12)
-    if (probes.has(piece)) yield piece
+/** The log as it is, then the files with all that was in it. */
+async function* embeddedFiles(directory: string): AsyncGenerator<RawFile> {
+  for (const file of filesUnder(directory)) if (file.kind === 'log') yield file
+  await memory.test.database.maintain('checkpoint')
+  yield* filesUnder(directory)
+}
+
+/** Which probes stand in a text: those of its places whose first three characters begin one are looked at. */
+function* probesIn(text: string, { begins, values, lengths }: Probes): Iterable<string> {
+  for (let at = 0; at < text.length; at += 1) {
+    if (begins[beginning(text, at)] !== 1) continue
+    for (const length of lengths) {
+      const piece = text.slice(at, at + length)
+      if (values.has(piece)) yield piece
+    }
   }
 }
 
-/** Files of the embedded engine, its log among them. */
-function filesOf(directory: string): string[] {
-  if (directory === '') return []
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
-    .map((name) => join(directory, name))
-    .filter((path) => statSync(path).isFile())
-    .map((path) => readFileSync(path, 'latin1'))
+interface Probes {
+  readonly values: ReadonlyMap<string, Labelled>
+  readonly lengths: readonly number[]
+  readonly begins: Uint8Array
+}
+
+function probesOf(all: readonly Labelled[]): Probes {
+  // Of each what is left when its ends are cut off: a part would leak most of it.
+  const values = new Map(all.map((one) => [one.value.slice(-14, -2), one]))
+  const begins = new Uint8Array(2 ** 21)
+  for (const value of values.keys()) begins[beginning(value, 0)] = 1
+  return { values, lengths: [...new Set([...values.keys()].map(({ length }) => length))], begins }
+}
+
+/** Three characters of seven bits. */
+function beginning(text: string, at: number): number {
+  const code = (place: number) => text.charCodeAt(at + place) & 0x7f
+  return (code(0) << 14) | (code(1) << 7) | code(2)
 }

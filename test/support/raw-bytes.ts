@@ -74,6 +74,19 @@ export async function currentSegment(adminUrl: string): Promise<string> {
 }
 
 /**
+ * Keeps a server's write-ahead log from here on: whatever makes a checkpoint would use its segments again.
+ * The slot goes with its connection, also when the process is killed.
+ */
+export async function keepLog(
+  adminUrl: string,
+): Promise<{ readonly fromSegment: string; release(): Promise<void> }> {
+  const sql = postgres(adminUrl, { max: 1, onnotice: () => undefined })
+  const slot = `mindglue_test_${process.pid}_${Date.now()}`
+  await sql`select pg_create_physical_replication_slot(${slot}, true, true)`
+  return { fromSegment: await currentSegment(adminUrl), release: () => sql.end() }
+}
+
+/**
  * A word in every way that it may stand in a file, whatever its case: as UTF-8 (in JSON it is the same), as
  * UTF-16, in hexadecimal, and in base64 at each of the three places in a group.
  */
