@@ -1,11 +1,16 @@
 /**
  * Recall in several languages through the real tools, each in a namespace of its own, beside plain BM25
- * over letter runs in the same run. Usage: npm run bench:languages -- --dir DIR
+ * over letter runs in the same run, and what is stored for it, read from a backup of the embedded database.
+ * Usage: npm run bench:languages -- --dir DIR
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { analyze } from '../src/pipeline/terms.ts'
+import { embeddedDirectory } from '../src/database/embedded-template.ts'
+import { openEmbedded } from '../src/database/embedded.ts'
 import { install } from './support/product.ts'
 import { figures, plainBm25, type Judged } from './support/retrieval.ts'
 
@@ -15,6 +20,7 @@ interface LanguageFile {
   readonly questions: readonly { readonly question: string; readonly memory: number }[]
 }
 
+const program = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 const batch = 100
 const asked = 10
 
@@ -33,9 +39,10 @@ const out = (text: string) => process.stdout.write(`${text}\n`)
 const installation = install()
 const recalls: number[] = []
 try {
-  out('| language | memories | questions | r@1 | r@5 | r@10 | BM25 r@10 | postings a memory |')
-  out('| --- | --- | --- | --- | --- | --- | --- | --- |')
+  out('| language | memories | questions | r@1 | r@5 | r@10 | BM25 r@10 |')
+  out('| --- | --- | --- | --- | --- | --- | --- |')
   for (const file of files) await judge(file)
+  if (process.env['DATABASE_URL'] === undefined) await printSizes()
 } finally {
   await installation.remove()
 }
@@ -60,7 +67,7 @@ async function judge({ language, memories, questions }: LanguageFile): Promise<v
     const { results } = await product.call<{ results: { id: string }[] }>('recall', {
       query: question,
       limit: asked,
-      // The ten best are asked for, not what of them fits into a chat.
+      // As many hits as were asked for: what they take is measured elsewhere (bench/budget.ts).
       max_tokens: 100_000,
     })
     const entry = { evidence: [`${memory}`], group: language }
@@ -70,14 +77,44 @@ async function judge({ language, memories, questions }: LanguageFile): Promise<v
   await product.close()
   const f = figures(ours)
   const first = ours.filter((entry) => entry.ranked[0] === entry.evidence[0]).length / ours.length
-  const postings = memories.reduce((sum, text) => sum + analyze(text).frequencies.size, 0)
   const cells = [first, f.recall5, f.recall10, figures(theirs).recall10]
   recalls.push(f.recall10)
   out(
     `| ${language} | ${memories.length} | ${questions.length} | ${cells
       .map((value) => value.toFixed(3))
-      .join(' | ')} | ${(postings / memories.length).toFixed(0)} |`,
+      .join(' | ')} |`,
   )
+}
+
+/** Rows and bytes of the index; a row's header is in its bytes, an envelope's in those of the text. */
+async function printSizes(): Promise<void> {
+  const backup = join(mkdtempSync(join(tmpdir(), 'mindglue-bench-')), 'backup')
+  execFileSync(process.execPath, [program, 'backup', backup], {
+    env: installation.environment,
+  })
+  const database = await openEmbedded({ dataDir: embeddedDirectory(backup) })
+  const rows = await database.ownerTransaction(
+    (sql) => sql<{ name: string; postings: number; posting_bytes: number; text_bytes: number }>`
+      select s.name, p.postings, p.posting_bytes, m.text_bytes
+      from mindglue.namespace_names s
+      cross join lateral (select count(*)::int as postings, sum(pg_column_size(p.*))::int as posting_bytes
+        from mindglue.postings p where p.namespace = s.namespace) p
+      cross join lateral (select sum(length(m.content))::int as text_bytes
+        from mindglue.memories m where m.namespace = s.namespace) m`,
+  )
+  await database.close()
+  rmSync(join(backup, '..'), { recursive: true, force: true })
+  out('\n| language | postings | a memory | bytes of postings | bytes of text as stored |')
+  out('| --- | --- | --- | --- | --- |')
+  for (const { language, memories } of files) {
+    const row = rows.find(({ name }) => name === `language-${language}`)
+    if (row === undefined) continue
+    const each = (row.postings / memories.length).toFixed(0)
+    const cells = [row.postings, row.posting_bytes, row.text_bytes].map((value) =>
+      value.toLocaleString('en'),
+    )
+    out(`| ${language} | ${cells[0]} | ${each} | ${cells.slice(1).join(' | ')} |`)
+  }
 }
 
 /** What a search without language knowledge does: NFKC, lower case, runs of letters, marks and digits. */

@@ -41,7 +41,7 @@ export const contextRule: Rule = {
   ],
   anyCase: true,
   pattern:
-    /(?<![A-Za-z\d_+/.~-])(?<secret>(?!\/\/)[\w+/-][\w+/.~-]{14,1998}[\w+/~-]={0,2})(?![A-Za-z\d+/~@=(-])/gu,
+    /(?<![A-Za-z\d_+/.~-])(?<secret>(?!\/\/)[\w+/-][\w+/.~-]{10,1998}[\w+/~-]={0,2})(?![A-Za-z\d+/~@=(-])/gu,
   accepts: (secret, text, at) => isDrawn(secret) && isCalledKey(secret, text, at),
 }
 
@@ -50,7 +50,8 @@ const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/iu
 /** Whether it looks drawn at random: letters and digits that take turns as no name and no number has them. */
 function isDrawn(value: string): boolean {
   if (uuid.test(value)) return true
-  if (value.length < 16 || /^(?:sha\d|md5|https?|v\d+[.-])/iu.test(value)) return false
+  if (value.length < 12 || /^(?:sha\d|md5|a\d{3}(?:cbc|gcm|kw)|https?|v\d+[.-])/iu.test(value))
+    return false
   const turns = value.match(/\d(?=[A-Za-z])|[A-Za-z](?=\d)/gu)?.length ?? 0
   const cases = value.match(/[a-z](?=[A-Z])|[A-Z](?=[a-z])/gu)?.length ?? 0
   const isMixed = turns >= 3 || (turns >= 1 && (turns + cases) / value.length >= 0.45)
