@@ -8,6 +8,8 @@ import type { AccessLevel, SourceKind } from './memory.ts'
  * administrator approved it. 3: the person at the command line said it.
  */
 export const normalTrust = 2
+/** Most trust in what was said outside: by a connector, or in another namespace. */
+export const foreignTrust = 1
 
 export interface Source {
   readonly kind: SourceKind
@@ -20,7 +22,7 @@ const sourceByChannel: Readonly<Record<Channel, Source>> = {
   'mcp-http': { kind: 'agent', trust: 2 },
   rest: { kind: 'agent', trust: 2 },
   cli: { kind: 'user', trust: 3 },
-  job: { kind: 'connector', trust: 1 },
+  job: { kind: 'connector', trust: foreignTrust },
 }
 
 export function sourceOf(channel: Channel): Source {
@@ -68,20 +70,29 @@ const untrustedShareMax = 0.4
 
 /**
  * Decides, best first, which hits a list of `limit` answers may hold: a source that nobody here vouches
- * for cannot crowd out the others by its number.
+ * for cannot crowd out the others by its number. Its best hits are shown also where
+ * there is nothing else; the rest of the places then stay empty.
  */
 export function fairShares(
   limit: number,
-): (hit: Pick<Source, 'kind' | 'trust'> & { readonly agent: string }) => boolean {
+): (hit: { readonly trust: number; readonly from: string }) => boolean {
   const placesMax = Math.max(1, Math.floor(limit * untrustedShareMax))
   const taken = new Map<string, number>()
-  return ({ kind, trust, agent }) => {
+  return ({ trust, from }) => {
     if (trust >= normalTrust) return true
-    const source = `${kind}\0${agent}`
-    const places = (taken.get(source) ?? 0) + 1
-    taken.set(source, places)
+    const places = (taken.get(from) ?? 0) + 1
+    taken.set(from, places)
     return places <= placesMax
   }
+}
+
+/** Whose share a memory of the namespace itself counts to. */
+export function sourceName(row: {
+  readonly source_kind: SourceKind
+  readonly source_agent: string | null
+  readonly owner_agent: string
+}): string {
+  return `${row.source_kind}\0${row.source_agent ?? row.owner_agent}`
 }
 
 /** What a supersession looks at. */
