@@ -14,7 +14,7 @@ import { cleanLine } from '../pipeline/clean.ts'
 import type { Principal } from '../principal.ts'
 import type { ExecuteOptions } from '../execute.ts'
 import type { McpHost, RecallOutput } from './host.ts'
-import { fence, memoryText } from '../memory/text.ts'
+import { fence, memoryText, neutral } from '../memory/text.ts'
 import { parseResourceUri, resourceUri, uriTemplates, type ResourceName } from './resource-uri.ts'
 
 /** Memories on a page of `resources/list`. */
@@ -117,7 +117,7 @@ function ownResources(namespaceName: string): Resource[] {
 }
 
 function describe(namespaceName: string, memory: PresentedMemory): Resource {
-  const line = cleanLine(memory.content.slice(0, titleLengthMax * 4))
+  const line = neutral(cleanLine(memory.content.slice(0, titleLengthMax * 4)))
   const title = line.length > titleLengthMax ? `${line.slice(0, titleLengthMax - 1)}…` : line
   return {
     uri: resourceUri(namespaceName, { kind: 'memory', id: memory.id }),

@@ -27,6 +27,7 @@ import {
   readersInVain,
   retireReason,
   sourceKinds,
+  sourceUrl,
   timestamp,
   verdicts,
   voicesMax,
@@ -66,7 +67,7 @@ const importLine = z
     source: z.strictObject({
       kind: z.enum(sourceKinds),
       trust: z.int().min(0).max(3),
-      url: z.url().max(2048).optional(),
+      url: sourceUrl.optional(),
     }),
     quarantine: z.array(z.enum(quarantineReasons)).max(quarantineReasons.length).optional(),
     feedback: z
