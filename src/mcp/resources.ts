@@ -15,6 +15,7 @@ import type { Principal } from '../principal.ts'
 import type { ExecuteOptions } from '../execute.ts'
 import type { McpHost, RecallOutput } from './host.ts'
 import { fence, memoryText, neutral } from '../memory/text.ts'
+import { fairShares, sourceName } from '../memory/trust.ts'
 import { parseResourceUri, resourceUri, uriTemplates, type ResourceName } from './resource-uri.ts'
 
 /** Memories on a page of `resources/list`. */
@@ -143,8 +144,17 @@ export async function readResource(
   }
   const { results } = await asProtocolError(() => memoriesOf(host, call, name))
   if (results.length === 0 && name.kind !== 'recent') throw new ResourceNotFoundError(uri)
-  const text = fence(results.map((memory) => memoryText(memory)))
+  const shown = 'id' in name ? results : fairlyShared(results)
+  const text = fence(shown.map((memory) => memoryText(memory)))
   return { contents: [{ uri, mimeType, text }] }
+}
+
+/** What is read as one text, without a next page, is no place for one source from outside to fill. */
+function fairlyShared(memories: readonly PresentedMemory[]): PresentedMemory[] {
+  const mayTake = fairShares(readMax)
+  return memories.filter(({ source: { kind, trust, agent }, owner_agent: owner }) =>
+    mayTake({ trust, from: sourceName(kind, agent ?? owner) }),
+  )
 }
 
 /** A brief as data for a model. Throws the protocol's errors. */

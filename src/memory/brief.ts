@@ -170,7 +170,8 @@ async function readShown(
   for (const document of new Set(documents)) {
     const row = byDocument.get(document)
     if (row === undefined) continue
-    if (!mayTake({ trust: row.trust, from: sourceName(row) })) continue
+    const from = sourceName(row.source_kind, row.source_agent ?? row.owner_agent)
+    if (!mayTake({ trust: row.trust, from })) continue
     const memory = unreadable.skip(row.id, () => presentMemory(settings, row))
     if (memory) shown.set(document, memory)
   }

@@ -76,7 +76,8 @@ async function readBest(
     const fair = page.flatMap((document) => {
       const row = rows.get(document)
       if (!row) return []
-      return mayTake({ trust: row.trust, from: sourceName(row) }) ? [row] : []
+      const from = sourceName(row.source_kind, row.source_agent ?? row.owner_agent)
+      return mayTake({ trust: row.trust, from }) ? [row] : []
     })
     for (const row of fair.slice(0, limit - best.length)) {
       room.take(row)

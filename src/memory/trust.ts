@@ -5,7 +5,8 @@ import type { AccessLevel, SourceKind } from './memory.ts'
 
 /**
  * 0: nobody answers for it. 1: somebody outside wrote it. 2: an agent of the namespace stored it, or an
- * administrator approved it. 3: the person at the command line said it.
+ * administrator brought it in. 3: the person at the command line said it. An approval lets a memory be
+ * recalled and changes neither: who approves a text does not make it true, and its source stays bounded.
  */
 export const normalTrust = 2
 /** Most trust in what was said outside: by a connector, or in another namespace. */
@@ -29,17 +30,17 @@ export function sourceOf(channel: Channel): Source {
   return sourceByChannel[channel]
 }
 
-/** Highest trust that a file may claim: nobody here has said what stands in it. */
-const importTrustMax = normalTrust
+/** What an administrator brings in from a file: let in by somebody here, said by nobody here. */
+export const importSource: Source = { kind: 'import', trust: normalTrust }
 
 /**
- * Source and trust of an imported line. A claim within what a file may say is kept; one beyond it becomes
- * what is known: that it was imported. `own`: the administrator vouches that the file is an export of
- * this installation, so it is believed as it stands.
+ * Source and trust of an imported line. `own`: the operator says at the command line, whose own word is
+ * trust 3, that the file is an export of this installation, so it is believed as it stands. Else what it
+ * says of itself can only hold it back.
  */
 export function importedSource(claimed: Source, own: boolean): Source {
-  if (own || claimed.trust <= importTrustMax) return claimed
-  return { kind: 'import', trust: importTrustMax }
+  if (own) return claimed
+  return { ...importSource, trust: Math.min(claimed.trust, importSource.trust) }
 }
 
 /** Why a memory is quarantined; the place in this list is the bit in the column: never reorder. */
@@ -86,13 +87,9 @@ export function fairShares(
   }
 }
 
-/** Whose share a memory of the namespace itself counts to. */
-export function sourceName(row: {
-  readonly source_kind: SourceKind
-  readonly source_agent: string | null
-  readonly owner_agent: string
-}): string {
-  return `${row.source_kind}\0${row.source_agent ?? row.owner_agent}`
+/** Whose share a memory of the namespace itself counts to: of its kind of source, what one agent stored. */
+export function sourceName(kind: SourceKind, agent: string): string {
+  return `${kind}\0${agent}`
 }
 
 /** What a supersession looks at. */

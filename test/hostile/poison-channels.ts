@@ -153,7 +153,7 @@ export async function openChannels(test: TestApp): Promise<readonly Channel[]> {
     }),
     channel('import of lines that claim any source', {
       namespaceName: 'lines',
-      kinds: ['import', ...new Set(claims.map(({ kind }) => kind))],
+      kinds: ['import'],
       trust: [0, 1, 2],
       send: inPieces((items) =>
         asOperator('lines', 'import', {
