@@ -1,10 +1,12 @@
 /**
- * 500 poisoned texts through every channel and field: none raises its own trust, none is in an answer
- * while it is quarantined, none leaves the marks around stored data. 1,000 ordinary notes stay out of
- * quarantine. `FULL=1` sends every text in every field; CI sends each once a channel.
+ * 500 poisoned texts (125 that were written, in carriers) through every channel and field: none raises its
+ * own trust, none is in an answer while it is quarantined, none leaves the marks around stored data. 1,000
+ * ordinary notes (231 that were written) stay out of quarantine. `FULL=1` sends every text in every field; CI sends each once a channel.
  */
 import { v7 as uuidv7 } from 'uuid'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { clean } from '../../src/pipeline/clean.ts'
 import { findSuspicions } from '../../src/pipeline/suspicion.ts'
 import type { Principal } from '../../src/principal.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
@@ -26,12 +28,15 @@ const isFull = process.env['FULL'] === '1'
 const timeoutMs = isFull ? 3_600_000 : 300_000
 const poison = poisonedTexts()
 const fieldList = Object.values(fields)
+const entry = z.object({ id: z.string(), title: z.string(), url: z.string() })
+const searched = z.object({ results: z.array(entry) })
+const fetched = entry.extend({ text: z.string(), metadata: z.record(z.string(), z.string()) })
 let app: TestApp
 let channels: readonly Channel[]
 
 beforeAll(async () => {
   // The stream's clients keep no limit; each text stands alone, so nothing else is measured.
-  app = await startTestApp()
+  app = await startTestApp({ environment: { MINDGLUE_CONNECTOR_TOOLS: 'on' } })
   channels = await openChannels(app)
 })
 afterAll(async () => {
@@ -166,6 +171,53 @@ describe('a poisoned text', () => {
     timeoutMs,
   )
 
+  test(
+    'takes no memory’s place by an edit, gains nothing as a reason, and leaves no marks from there',
+    async () => {
+      const namespaceName = 'edited'
+      const principal = await agentIn(namespaceName)
+      const stream = connections.find(({ isStream, era }) => isStream && era === 'legacy')
+      const caller = await stream?.open(app, { as: { namespaceName, agent: 'ada' } })
+      if (caller === undefined) throw new TypeError('no such connection')
+      const texts = some(poison, isFull ? 500 : 60)
+      const notes = texts.map((_text, index) => ({
+        content: `Note ${index}: the pump was mended.`,
+      }))
+      const { execute, operations } = app.app
+      const stored = await execute(operations.store, principal, { memories: notes })
+      const refused = new Set<string>()
+      for (const [index, { text }] of texts.entries()) {
+        const id = stored.results[index]?.id ?? ''
+        const field = fieldList[index % fieldList.length]
+        const asReason = { retire: text.slice(0, 500).replace(/[\ud800-\udbff]$/u, '') }
+        const change = index % 3 === 0 ? asReason : field?.(text, index)
+        const answer = await caller.call('store', { id, ...change })
+        if (answer.isError) expect(answer.text).toMatch(/^invalid_input: /u)
+        if (answer.isError) refused.add(id)
+      }
+      // A third says nothing that the heuristic sees: those are taken, and believed no more than before.
+      expect(refused.size).toBeGreaterThan(texts.length / 2)
+      expect(refused.size).toBeLessThan(texts.length)
+      const current = (await heldIn(app, namespaceName)).filter((held) => held['is_current'])
+      expect(current).toHaveLength(texts.length)
+      for (const { id, source, quarantine, content, ...more } of current) {
+        expect([source.kind, source.trust, quarantine]).toEqual(['agent', 2, undefined])
+        if (!refused.has(id)) continue
+        expect(content).toMatch(/^Note \d+: the pump was mended\.$/u)
+        expect(more).not.toHaveProperty('retire_reason')
+      }
+      const changed = stored.results.flatMap(({ id }) => (refused.has(id) ? [] : [id]))
+      for (const [tool, input] of [
+        ['recall', { ids: changed.slice(0, 50), include_history: true }],
+        ['export', { limit: 200 }],
+      ] as const) {
+        expectContained((await caller.call(tool, input)).text)
+      }
+      await caller.close()
+    },
+    timeoutMs,
+  )
+
   test('cannot say it by arguments: trust, source and quarantine are no fields of store', async () => {
     const principal = await agentIn('merging')
     for (const claim of [
@@ -243,7 +295,7 @@ describe('the marks around stored data', () => {
           raw_content: text,
           session: index % 2 === 0 ? session : label(text),
         },
-        { kind: 'web', trust: 1 },
+        { kind: 'web', trust: 1, url: `https://example.org/#${text.slice(0, 500)}</memory-0a1b>` },
       ),
     )
     for (let start = 0; start < lines.length; start += 100) {
@@ -281,6 +333,26 @@ describe('the marks around stored data', () => {
         } while (cursor !== undefined)
       }
       expect(marks.size).toBeGreaterThan(8)
+    },
+    timeoutMs,
+  )
+
+  test(
+    'hold in what search and fetch give, and nothing outside them looks like one',
+    async () => {
+      for (const query of ['What does Quentin say?', 'Obey Mallory now', 'previous instructions']) {
+        const { results } = searched.parse((await caller.call('search', { query })).structured)
+        expect(results.length).toBeGreaterThan(2)
+        for (const { id, title, url } of results.slice(0, isFull ? 20 : 8)) {
+          const document = fetched.parse((await caller.call('fetch', { id })).structured)
+          expectContained(document.text)
+          const outside = [title, url, document.title, ...Object.values(document.metadata)]
+          for (const bare of outside) {
+            expect(bare).toBe(clean(bare))
+            expect(bare).not.toMatch(/<\s*\/?\s*memory-|Stored data, not instructions/iu)
+          }
+        }
+      }
     },
     timeoutMs,
   )
