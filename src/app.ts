@@ -12,6 +12,7 @@ import {
   openInstallationSecret,
   type InstallationKeys,
 } from './crypto/installation-secret.ts'
+import { rootKeyFile } from './crypto/vault.ts'
 import type { Database } from './database/database.ts'
 import type { EmbeddedDatabase } from './database/embedded.ts'
 import { openDatabase, rewriteTables, type OpenedDatabase } from './database/open.ts'
@@ -71,6 +72,8 @@ const removing: ReadonlySet<OperationName> = new Set(['forget', 'quarantine.reje
 
 /** The running program without its listeners. */
 export interface App {
+  /** What the person who started this should know: that a root key was made, and where. */
+  readonly notice: string | undefined
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
@@ -144,7 +147,7 @@ export async function createApp(config: Config): Promise<App> {
     const scope = createScope(opened.database, keys('context'))
     await verifyContextKey(scope)
     const encryption = await openEncryption(config, scope)
-    if (encryption.isNew) log.warn('root key was made; keep a copy of the key directory')
+    if (encryption.isNew) log.warn('root key was made; keep a copy of it')
     const base = { config, log, metrics, keys, embedder, scope, bus, limiting, encryption }
     return await assemble({ ...base, ...opened })
   } catch (error) {
@@ -287,7 +290,11 @@ async function assemble(parts: Parts): Promise<App> {
     log,
     metrics,
   )
+  const rootKey = rootKeyFile(config.keyDirectory)
   return {
+    notice: parts.encryption.isNew
+      ? `Made the root key ${rootKey}. Losing it loses every encrypted memory: keep a copy elsewhere.`
+      : undefined,
     config,
     log,
     metrics,

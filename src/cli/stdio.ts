@@ -56,6 +56,7 @@ async function pipeToDaemon(options: StdioOptions, stop: AbortSignal): Promise<n
     namespaceName: config.namespaceName,
     settings: settingsDigest(config),
   } as const
+  const warn = (message: string): void => void process.stderr.write(`mindglue: ${message}\n`)
   return await runPipe(
     {
       input: process.stdin,
@@ -66,9 +67,10 @@ async function pipeToDaemon(options: StdioOptions, stop: AbortSignal): Promise<n
           hello,
           program,
           timeoutMs: attachTimeoutMs,
+          onNotice: warn,
           ...(startNotBefore === undefined ? {} : { startNotBefore }),
         }),
-      warn: (message) => void process.stderr.write(`mindglue: ${message}\n`),
+      warn,
     },
     stop,
   )
