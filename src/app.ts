@@ -5,7 +5,7 @@ import type { Authenticator } from './auth/authenticate.ts'
 import { openAuthenticator, writeKeyUses } from './auth/issued-keys.ts'
 import { openLimits, type OpenedLimits } from './auth/open-limits.ts'
 import { openTokens, type OpenedTokens } from './auth/open-tokens.ts'
-import { secretValues, type Config } from './config.ts'
+import { exposedSettings, secretValues, type Config } from './config.ts'
 import type { InstallationPurpose } from './crypto/derive.ts'
 import {
   installationSecretFile,
@@ -123,12 +123,15 @@ export interface App {
  */
 export async function createApp(config: Config): Promise<App> {
   const log = createLog({ level: config.logLevel, secrets: secretValues(config) })
+  for (const setting of exposedSettings(config)) {
+    log.warn('other users can read the file of a secret', { component: 'config', setting })
+  }
   const metrics = createMetrics({
     version,
     namespaces: config.metricsNamespaces,
     processMetrics: true,
   })
-  const keys = openInstallationSecret(
+  const keys = await openInstallationSecret(
     config.installationSecret,
     installationSecretFile(config.keyDirectory),
   )

@@ -47,10 +47,8 @@ async function pending(config: Config): Promise<readonly string[]> {
  */
 export async function prepareServer(config: Config): Promise<readonly string[]> {
   const secretFile = installationSecretFile(config.keyDirectory)
-  const applied = await migrateServer(
-    config,
-    openInstallationSecret(config.installationSecret, secretFile)('context'),
-  )
+  const keys = await openInstallationSecret(config.installationSecret, secretFile)
+  const applied = await migrateServer(config, keys('context'))
   if (config.databaseUrl !== undefined && !(await canLogIn(config.databaseUrl))) {
     await allowLogin(config.databaseUrl, config.migrationDatabaseUrl ?? '')
   }
