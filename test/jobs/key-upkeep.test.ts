@@ -30,7 +30,7 @@ function processWith(rootKeys = memory.vault.rootKeys): ReturnType<typeof openPr
     keyring: new Keyring(parseRootKeys(rootKeys)),
     keystore: memory.vault.keystore,
   }
-  const opened = openProcess(memory, vault)
+  const opened = openProcess(memory, { vault })
   const rewriteTables = async (): Promise<boolean> => {
     if (memory.test.engine === 'postgres') return false
     await memory.test.database.maintain('rewrite', 'mindglue.memories')
