@@ -6,13 +6,14 @@ import type { FailedKeys } from './auth/failed-keys.ts'
 import { openAuthenticator, writeKeyUses } from './auth/issued-keys.ts'
 import { openLimits, type OpenedLimits } from './auth/open-limits.ts'
 import { openTokens, type OpenedTokens } from './auth/open-tokens.ts'
-import { secretValues, type Config } from './config.ts'
+import { exposedSettings, secretValues, type Config } from './config.ts'
 import type { InstallationPurpose } from './crypto/derive.ts'
 import {
   installationSecretFile,
   openInstallationSecret,
   type InstallationKeys,
 } from './crypto/installation-secret.ts'
+import { rootKeyFile } from './crypto/vault.ts'
 import type { Database } from './database/database.ts'
 import type { EmbeddedDatabase } from './database/embedded.ts'
 import { openDatabase, rewriteTables, type OpenedDatabase } from './database/open.ts'
@@ -71,6 +72,8 @@ const removing: ReadonlySet<OperationName> = new Set(['forget', 'quarantine.reje
 
 /** The running program without its listeners. */
 export interface App {
+  /** What the person who started this should know: that a root key was made, and where. */
+  readonly notice: string | undefined
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
@@ -127,12 +130,15 @@ export interface AppOptions {
  */
 export async function createApp(config: Config, options: AppOptions = {}): Promise<App> {
   const log = createLog({ level: config.logLevel, secrets: secretValues(config) })
+  for (const setting of exposedSettings(config)) {
+    log.warn('other users can read the file of a secret', { component: 'config', setting })
+  }
   const metrics = createMetrics({
     version,
     namespaces: config.metricsNamespaces,
     processMetrics: true,
   })
-  const keys = openInstallationSecret(
+  const keys = await openInstallationSecret(
     config.installationSecret,
     installationSecretFile(config.keyDirectory),
   )
@@ -155,7 +161,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     const scope = createScope(opened.database, keys('context'))
     await verifyContextKey(scope)
     const encryption = await openEncryption(config, scope)
-    if (encryption.isNew) log.warn('root key was made; keep a copy of the key directory')
+    if (encryption.isNew) log.warn('root key was made; keep a copy of it')
     const base = { config, log, metrics, keys, embedder, scope, bus, limiting, encryption }
     return await assemble({ ...base, ...opened })
   } catch (error) {
@@ -305,7 +311,11 @@ async function assemble(parts: Parts): Promise<App> {
     log,
     metrics,
   )
+  const rootKey = rootKeyFile(config.keyDirectory)
   return {
+    notice: parts.encryption.isNew
+      ? `Made the root key ${rootKey}. Losing it loses every encrypted memory: keep a copy elsewhere.`
+      : undefined,
     config,
     log,
     metrics,

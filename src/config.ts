@@ -2,7 +2,7 @@
  * Environment and command line → one frozen, typed Config. The only reader of `process.env`.
  * Parsers are plain functions: a schema library costs the stdio start 100 ms (measured) here.
  */
-import { readFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { SettingProblem } from './config/kinds.ts'
 import { nearest } from './config/nearest.ts'
 import {
@@ -33,6 +33,9 @@ export function programEnvironment(): Environment {
   return { PATH, HOME, LANG }
 }
 
+/** Files of secrets that every user of the machine can read, by the settings that name them. */
+const exposedOf = new WeakMap<Config, readonly string[]>()
+
 type Source = 'default' | 'environment' | 'file' | 'command line' | 'unexpanded'
 
 const sourcesOf = new WeakMap<Config, ReadonlyMap<SettingKey, Source>>()
@@ -50,15 +53,18 @@ export function loadConfig(
   refuseUnknownNames(environment)
   const sources = new Map<SettingKey, Source>()
   const values: Record<string, unknown> = {}
+  const exposed: string[] = []
   for (const key of settingKeys) {
     const setting: Setting<unknown> = settings[key]
     const found = readText(setting, environment, overrides[key])
     sources.set(key, found.source)
+    if (found.isExposed === true) exposed.push(`${setting.name}_FILE`)
     values[key] = found.text === undefined ? setting.fallback() : parse(setting, found.text)
   }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each value comes from its key's parser
   const config = Object.freeze(values) as Config
   sourcesOf.set(config, sources)
+  exposedOf.set(config, exposed)
   refuseContradictions(config)
   return config
 }
@@ -79,6 +85,7 @@ function misconfigured(name: string, message: string, cause?: unknown): AppError
 interface Found {
   readonly text: string | undefined
   readonly source: Source
+  readonly isExposed?: boolean
 }
 
 /** Some clients pass `${NAME}` on as it stands when NAME is not set: that means unset. */
@@ -103,15 +110,22 @@ function readText(
     throw misconfigured(setting.name, `${setting.name} and ${fileName} are both set; keep one.`)
   }
   if (text !== undefined) return { text, source: 'environment' }
-  if (file !== undefined) return { text: readSecretFile(fileName, file), source: 'file' }
+  if (file !== undefined) return { ...readSecretFile(fileName, file), source: 'file' }
   const isUnexpanded = raw !== undefined && unexpanded.test(raw.trim())
   return { text: undefined, source: isUnexpanded ? 'unexpanded' : 'default' }
 }
 
-function readSecretFile(name: string, path: string): string {
-  let text: string
+/** Where container runtimes mount secrets, readable by all there is in the container. */
+const secretMounts = /^(?:\/var)?\/run\/secrets\//u
+
+/**
+ * Others may not write it: whoever can chooses the secret. That they read it is refused nowhere, since
+ * mounts of containers are often so, and told everywhere else.
+ */
+function readSecretFile(name: string, path: string): { text: string; isExposed: boolean } {
+  let read: { text: string; mode: number }
   try {
-    text = readFileSync(path, 'utf8').trim()
+    read = readWithMode(path)
   } catch (error) {
     throw misconfigured(
       name,
@@ -119,9 +133,33 @@ function readSecretFile(name: string, path: string): string {
       error,
     )
   }
+  const { mode } = read
+  const text = read.text.trim()
+  if ((mode & 0o022) !== 0) {
+    throw misconfigured(
+      name,
+      `${name} names a file that other users can write; run chmod go-w on it.`,
+    )
+  }
   if (text === '')
     throw misconfigured(name, `${name} names an empty file; write the secret into it.`)
-  return text
+  return { text, isExposed: (mode & 0o004) !== 0 && !secretMounts.test(path) }
+}
+
+/** The mode is that of the open file: what is checked is what is read. 0 where modes mean nothing. */
+function readWithMode(path: string): { text: string; mode: number } {
+  const file = openSync(path, 'r')
+  try {
+    const { mode } = fstatSync(file)
+    return { text: readFileSync(file, 'utf8'), mode: process.platform === 'win32' ? 0 : mode }
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Names of settings, such as `DATABASE_URL_FILE`, whose file every user of this machine can read. */
+export function exposedSettings(config: Config): readonly string[] {
+  return exposedOf.get(config) ?? []
 }
 
 /** A mistyped name must not silently mean the default, which could be another, empty store. */

@@ -1,10 +1,11 @@
 /** Settings: precedence, refusals, masking, and a reference page that is true. */
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { configurationReference } from '../src/config/reference.ts'
 import {
+  exposedSettings,
   isLoopback,
   loadConfig,
   reportSettings,
@@ -82,6 +83,34 @@ describe('values', () => {
     writeFileSync(file, '\n')
     expect(refusal({ MINDGLUE_API_KEY_FILE: file }).publicMessage).toMatch(/empty file/u)
   })
+
+  test.skipIf(process.platform === 'win32')(
+    'a secret’s file that others can write is refused, and one that they can read is named',
+    () => {
+      const file = join(mkdtempSync(join(tmpdir(), 'mindglue-config-')), 'key')
+      writeFileSync(file, longKey)
+      const environment = { MINDGLUE_API_KEY_FILE: file }
+      for (const mode of [0o620, 0o602, 0o666, 0o664]) {
+        chmodSync(file, mode)
+        const { code, publicMessage } = refusal(environment)
+        expect([code, publicMessage]).toEqual([
+          'misconfigured',
+          'MINDGLUE_API_KEY_FILE names a file that other users can write; run chmod go-w on it.',
+        ])
+      }
+      for (const [mode, exposed] of [
+        [0o600, []],
+        [0o440, []],
+        [0o644, ['MINDGLUE_API_KEY_FILE']],
+        [0o444, ['MINDGLUE_API_KEY_FILE']],
+      ] as const) {
+        chmodSync(file, mode)
+        const config = loadConfig(environment)
+        expect(config.apiKey).toBe(longKey)
+        expect(exposedSettings(config)).toEqual(exposed)
+      }
+    },
+  )
 })
 
 describe('refusals', () => {

@@ -48,7 +48,12 @@ export async function runDaemon(options: RunDaemonOptions): Promise<number> {
       version,
       settings: settingsDigest(config),
       idleExitSeconds: config.daemonIdleSeconds,
-      open: async () => await open(config),
+      open: async () => {
+        const app = await open(config)
+        // Before a client is answered: whoever started us waits for both.
+        report({ kind: 'open', notice: app.notice })
+        return app
+      },
       log: note,
     })
     if (started.kind === 'held') {
@@ -100,6 +105,7 @@ async function openApp(config: Config): Promise<DaemonApp> {
   ])
   const app = await createApp(config, { requiresEmbedder: true })
   return {
+    notice: app.notice,
     serve: serveDaemonClient(app),
     close: async () => await app.close(),
   }
@@ -113,17 +119,18 @@ async function makeDataDirectory(config: Config): Promise<void> {
   }
 }
 
-let hasReported = false
+let isReporting = true
 
+/** Everything but `listening` is the last word. */
 function tell(how: StartReport): void {
-  if (hasReported) return
-  hasReported = true
+  if (!isReporting) return
+  isReporting = how.kind === 'listening'
   try {
     writeSync(startReportFd, encodeReport(how))
-    closeSync(startReportFd)
   } catch {
     // the process that started us is gone; others are served as well
   }
+  if (!isReporting) closeSync(startReportFd)
 }
 
 /** One JSON line on stderr, which is `daemon.log`; the logger is not loaded before the election. */

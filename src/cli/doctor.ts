@@ -1,7 +1,7 @@
 /** `mindglue doctor`: says what makes this set-up unsafe or unable to work, and what mends it. */
 import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
-import type { Config } from '../config.ts'
+import { exposedSettings, type Config } from '../config.ts'
 import { inspectDatabase } from '../database/doctor.sql.ts'
 import type { Finding } from '../database/finding.ts'
 import { migrationState, readMigrations } from '../database/migrate.ts'
@@ -24,7 +24,7 @@ interface Report {
 
 /** Resolves with the exit code: 1 when there is a problem, 0 when all is well or only warned about. */
 export async function runDoctor({ config, isJson }: DoctorOptions): Promise<number> {
-  const reports = [nodeReport(process.versions.node, new Date())]
+  const reports = [nodeReport(process.versions.node, new Date()), secretFilesReport(config)]
   if (config.databaseUrl === undefined) reports.push(await embeddedReport(config))
   else reports.push(...(await serverReports(config.databaseUrl)))
   if (config.redisUrl !== undefined) reports.push(await redisReport(config.redisUrl))
@@ -55,6 +55,17 @@ export function nodeReport(nodeVersion: string, today: Date): Report {
     remedy: 'Install Node 24 LTS; nothing else has to change.',
   }
   return { check: 'node', note: nodeVersion, findings: isOver ? [finding] : [] }
+}
+
+function secretFilesReport(config: Config): Report {
+  const check = 'files of secrets'
+  const findings = exposedSettings(config).map((setting): Finding => ({
+    severity: 'warning',
+    check,
+    message: `Every user of this machine can read the file that ${setting} names.`,
+    remedy: `Run chmod 600 on it, as the user who runs mindglue.`,
+  }))
+  return { check, note: 'not open to other users, or mounted in a container', findings }
 }
 
 /** Roles and policies of the embedded engine cannot be misconfigured: the daemon is its only user. */

@@ -11,6 +11,7 @@ import { daemonStop } from './daemon.ts'
 import { withOperator, type OperatorOptions } from './operator.ts'
 import { columns, print, printJson, styleFor } from './output.ts'
 import { startProgress } from './progress.ts'
+import { readSecretFile } from './secret-file.ts'
 
 /** Exit code 0. Prints which root keys there are and what each of them wraps. */
 export async function keysStatus(options: OperatorOptions & { isJson: boolean }): Promise<number> {
@@ -181,9 +182,7 @@ function openKeystore({ config }: OperatorOptions): Promise<Keystore> {
 }
 
 async function readPassphrase(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new AppError('invalid_input', `The passphrase file ${file} cannot be read.`, { cause })
-  })
+  const text = await readSecretFile(file, 'passphrase file')
   return text.replace(/\r?\n$/u, '')
 }
 

@@ -50,11 +50,8 @@ export async function prepareServer(
   before?: BeforeMigrating,
 ): Promise<readonly string[]> {
   const secretFile = installationSecretFile(config.keyDirectory)
-  const applied = await migrateServer(
-    config,
-    openInstallationSecret(config.installationSecret, secretFile)('context'),
-    before,
-  )
+  const keys = await openInstallationSecret(config.installationSecret, secretFile)
+  const applied = await migrateServer(config, keys('context'), before)
   if (config.databaseUrl !== undefined && !(await canLogIn(config.databaseUrl))) {
     await allowLogin(config.databaseUrl, config.migrationDatabaseUrl ?? '')
   }

@@ -184,6 +184,7 @@ async function openLink({ config, version, entry }: OperatorOptions): Promise<Li
       args: [...process.execArgv, entry, 'daemon', '--data-dir', paths.directory, '--report'],
     },
     timeoutMs: attachTimeoutMs,
+    onNotice: (notice) => void process.stderr.write(`mindglue: ${notice}\n`),
   })
   return linkOver(socket)
 }

@@ -98,6 +98,6 @@ function addQuarantine(program: Command, run: Run, entry: string): void {
         await action(options, command)
       })
   }
-  decide('approve', 'let them be recalled, with normal trust')
+  decide('approve', 'let them be recalled, with the trust they have')
   decide('reject', 'forget them for good')
 }

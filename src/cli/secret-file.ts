@@ -1,6 +1,5 @@
 /** A secret as a person hands it to a command: in a file of theirs alone or on stdin, never as an argument. */
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { readPrivateFile } from '../crypto/private-file.ts'
 import { AppError } from '../errors.ts'
 
 /** A key with a comment above it; a wrong path does not fill memory. */
@@ -31,34 +30,14 @@ async function readStdin(): Promise<string> {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- no encoding is set
     parts.push(part as Buffer)
     bytes += parts.at(-1)?.length ?? 0
-    if (bytes > secretBytesMax) throw tooLong('What comes on stdin')
+    if (bytes > secretBytesMax) {
+      throw new AppError('invalid_input', 'What comes on stdin is too long for a key.')
+    }
   }
   return Buffer.concat(parts).toString('utf8')
 }
 
-async function readSecretFile(path: string): Promise<string> {
-  // O_NONBLOCK: a named pipe without a writer must not hold the command up.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
-    (cause: unknown) => {
-      throw new AppError('invalid_input', `The key file ${path} cannot be read.`, { cause })
-    },
-  )
-  try {
-    const status = await file.stat()
-    if (!status.isFile()) throw new AppError('invalid_input', `${path} is no ordinary file.`)
-    if (process.platform !== 'win32' && (status.mode & 0o077) !== 0) {
-      throw new AppError(
-        'invalid_input',
-        `Other users can read the key file ${path}. Run: chmod 600 ${path}`,
-      )
-    }
-    if (status.size > secretBytesMax) throw tooLong(path)
-    return await file.readFile('utf8')
-  } finally {
-    await file.close()
-  }
-}
-
-function tooLong(what: string): AppError {
-  return new AppError('invalid_input', `${what} is too long for a key.`)
+/** What stands in a key file or a passphrase file, as it is. Throws as `readSecretText` does. */
+export function readSecretFile(path: string, what = 'key file'): Promise<string> {
+  return readPrivateFile(path, { what, bytesMax: secretBytesMax, code: 'invalid_input' })
 }

@@ -3,7 +3,7 @@
  * Imports stay few here: without validation, database and logging a second window costs one bare Node.
  */
 import { settingsDigest } from './settings-digest.ts'
-import type { Config } from '../config.ts'
+import { exposedSettings, type Config } from '../config.ts'
 import { attach, type DaemonProgram } from '../daemon/connect.ts'
 import { pipeProtocol } from '../daemon/hello.ts'
 import { daemonPaths } from '../daemon/paths.ts'
@@ -56,6 +56,10 @@ async function pipeToDaemon(options: StdioOptions, stop: AbortSignal): Promise<n
     namespaceName: config.namespaceName,
     settings: settingsDigest(config),
   } as const
+  const warn = (message: string): void => void process.stderr.write(`mindglue: ${message}\n`)
+  for (const setting of exposedSettings(config)) {
+    warn(`Other users can read the file that ${setting} names; run chmod 600 on it.`)
+  }
   return await runPipe(
     {
       input: process.stdin,
@@ -66,9 +70,10 @@ async function pipeToDaemon(options: StdioOptions, stop: AbortSignal): Promise<n
           hello,
           program,
           timeoutMs: attachTimeoutMs,
+          onNotice: warn,
           ...(startNotBefore === undefined ? {} : { startNotBefore }),
         }),
-      warn: (message) => void process.stderr.write(`mindglue: ${message}\n`),
+      warn,
     },
     stop,
   )

@@ -44,7 +44,10 @@ export function addMemories(program: Command, run: Run, entry: string): void {
     .description('read an export, or memory.json of the reference server, into the namespace')
     .argument('<file>', 'file to read; - is stdin')
     .addOption(fernetKeyOption('every line is a Fernet token under this key'))
-    .option('--own', 'the file is your own export: believe its trust and quarantine as they stand')
+    .option(
+      '--own',
+      'the file is your own export: believe its sources and quarantine as they stand',
+    )
     .action(async (file: string, options: ImportCommandOptions, command: Command) => {
       const action = run(async (config, { fernetKeyFile, own }: ImportCommandOptions) => {
         const { runImport } = await import('./import.ts')

@@ -1,12 +1,17 @@
 /** The secret of this installation: given by configuration, or made once in a file of its own. */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { deriveKey, keyInfo, type InstallationPurpose } from './derive.ts'
-import { hasErrorCode } from './durable-file.ts'
+import { hasErrorCode, writeFileDurably } from './durable-file.ts'
+import { readPrivateFile } from './private-file.ts'
 
 const secretBytes = 32
+const secretFile = {
+  what: 'installation secret',
+  bytesMax: 4096,
+  code: 'misconfigured',
+} as const
 
 /** Keys for one purpose each, 32 bytes, the same in every process with the same secret. */
 export type InstallationKeys = (purpose: InstallationPurpose) => Buffer
@@ -17,41 +22,36 @@ export function installationSecretFile(keyDirectory: string): string {
 }
 
 /**
- * @param given base64 or hex of at least 32 bytes; when undefined the file is read, or made (0600) by
- *   whichever process comes first. Throws `misconfigured` when neither gives 32 bytes.
+ * @param given base64 or hex of at least 32 bytes; when undefined the file is read, or made (0600, durable)
+ *   by whichever process comes first. Throws `misconfigured` when neither gives 32 bytes, and for a file that
+ *   other users can read: whoever has the secret signs contexts.
  */
-export function openInstallationSecret(given: string | undefined, file: string): InstallationKeys {
-  const secret = given === undefined ? readOrCreate(file) : decode(given, 'MINDGLUE_SECRET')
+export async function openInstallationSecret(
+  given: string | undefined,
+  file: string,
+): Promise<InstallationKeys> {
+  const secret = given === undefined ? await readOrCreate(file) : decode(given, 'MINDGLUE_SECRET')
   return (purpose) => deriveKey(secret, keyInfo.installation(purpose), secretBytes)
 }
 
-function readOrCreate(file: string): Buffer {
-  const existing = read(file)
-  if (existing) return existing
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
-  writeFileSync(temporary, `${randomBytes(secretBytes).toString('base64')}\n`, { mode: 0o600 })
-  chmodSync(temporary, 0o600)
+async function readOrCreate(file: string): Promise<Buffer> {
   try {
-    // A link never replaces: of two processes that start at once, one secret wins for both.
-    linkSync(temporary, file)
+    return await read(file)
   } catch (error) {
-    if (!hasErrorCode(error, 'EEXIST')) throw error
-  } finally {
-    rmSync(temporary, { force: true })
+    const isAbsent = error instanceof AppError && hasErrorCode(error.cause, 'ENOENT')
+    if (!isAbsent) throw error
   }
-  const made = read(file)
-  if (!made) throw new AppError('misconfigured', 'The secret file could not be read back.')
-  return made
+  try {
+    await writeFileDurably(file, Buffer.from(`${randomBytes(secretBytes).toString('base64')}\n`))
+  } catch (error) {
+    // Of two processes that start at once, one secret wins for both.
+    if (!(error instanceof AppError && error.code === 'conflict')) throw error
+  }
+  return await read(file)
 }
 
-function read(file: string): Buffer | undefined {
-  try {
-    return decode(readFileSync(file, 'utf8'), 'The secret file')
-  } catch (error) {
-    if (hasErrorCode(error, 'ENOENT')) return undefined
-    throw error
-  }
+async function read(file: string): Promise<Buffer> {
+  return decode(await readPrivateFile(file, secretFile), 'The secret file')
 }
 
 function decode(text: string, what: string): Buffer {

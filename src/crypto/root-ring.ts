@@ -5,18 +5,18 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { deriveKey, keyInfo } from './derive.ts'
 import { writeFileDurably } from './durable-file.ts'
 import { envelopeFailure } from './envelope.ts'
+import { readPrivateFile } from './private-file.ts'
 
 export const rootKeyBytes = 32
 /** Keys kept for reading during a rotation; more is a forgotten ring, not a rotation. */
 const ringKeysMax = 32
 /** Far above a ring of 32 keys with comments; a wrong path does not fill memory. */
 const sourceBytesMax = 64 * 1024
+const keyFile = { what: 'root key file', bytesMax: sourceBytesMax, code: 'misconfigured' } as const
 const commandDeadlineMsDefault = 10_000
 
 export interface RootKey {
@@ -101,28 +101,6 @@ export function parseRootKeys(text: string): RootRing {
   return [first, ...rest]
 }
 
-async function readKeyFile(path: string): Promise<string> {
-  // O_NONBLOCK: a named pipe without a writer must not hold up the start.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
-    (cause: unknown) => {
-      throw new AppError('misconfigured', `The root key file ${path} cannot be read.`, { cause })
-    },
-  )
-  try {
-    // Asked of the open file, not of the path: what is checked is what is read.
-    const status = await file.stat()
-    if (!status.isFile()) throw misconfigured(`The root key file ${path} is not a file.`)
-    const exposed = process.platform !== 'win32' && (status.mode & 0o077) !== 0
-    if (exposed) {
-      throw misconfigured(`Other users can read the root key file ${path}. Run: chmod 600 ${path}`)
-    }
-    if (status.size > sourceBytesMax) throw misconfigured(`${path} is too long for a key file.`)
-    return await file.readFile('utf8')
-  } finally {
-    await file.close()
-  }
-}
-
 /** Runs the command without a shell; its error output goes to ours so that the operator sees its reason. */
 function runKeyCommand(command: readonly string[], deadlineMs: number): Promise<string> {
   const [program, ...args] = command
@@ -166,7 +144,7 @@ export async function loadRootRing(source: RootKeySource): Promise<RootRing | un
   const given = [value, file, command].filter((each) => each !== undefined)
   if (given.length > 1) throw misconfigured('Give the root key in one way only.')
   if (value !== undefined) return parseRootKeys(value)
-  if (file !== undefined) return parseRootKeys(await readKeyFile(file))
+  if (file !== undefined) return parseRootKeys(await readPrivateFile(file, keyFile))
   if (command === undefined) return undefined
   const deadlineMs = source.commandDeadlineMs ?? commandDeadlineMsDefault
   return parseRootKeys(await runKeyCommand(command, deadlineMs))

@@ -21,6 +21,8 @@ export const startReportFd = 3
 
 export type StartReport =
   | { readonly kind: 'listening' }
+  /** After `listening`, once: it is open, and what the person who started it should know. */
+  | { readonly kind: 'open'; readonly notice?: string | undefined }
   | { readonly kind: 'held' }
   /** It decided that it cannot serve, and why. */
   | { readonly kind: 'failed'; readonly message: string }
@@ -31,6 +33,8 @@ export interface AttachOptions {
   readonly program: DaemonProgram
   /** Longest time until attached, in milliseconds: a recovery after kill -9 took up to 21 s. */
   readonly timeoutMs: number
+  /** Told what a daemon that was started here has to say to a person. */
+  readonly onNotice: (notice: string) => void
   /** A newer program announced that it replaces the daemon: let it start its own first. */
   readonly startNotBefore?: number
 }
@@ -61,11 +65,14 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   const deadline = Date.now() + options.timeoutMs
   let deaths = 0
   let pause = pauseMs.first
+  let opened: Promise<StartReport | undefined> | undefined
   while (Date.now() < deadline) {
     const socket = await connect(paths.socket)
     if (socket === undefined) {
       if (await mayStart(options)) {
-        const report = await startDaemon(options.program, paths)
+        const started = await startDaemon(options.program, paths, deadline)
+        const { report } = started
+        opened = started.opened
         if (report?.kind === 'failed') throw new AppError('unavailable', report.message)
         if (report?.kind === 'listening') continue
         if (report === undefined && ++deaths === deathsMax) throw keepsDying(paths)
@@ -76,6 +83,9 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
     }
     const answer = await greet(socket, hello, deadline)
     if (answer?.kind === 'attached') {
+      // It reports before it answers, or its end of the pipe is closed.
+      const report = await opened
+      if (report?.kind === 'open' && report.notice !== undefined) options.onNotice(report.notice)
       return { socket, version: answer.version, pid: answer.pid }
     }
     if (answer?.kind === 'older') await replace(paths, hello, deadline)
@@ -190,12 +200,16 @@ async function firstLine(stream: Readable, deadline: number): Promise<Buffer | u
       resolve(line)
     }
     const onData = (chunk: Buffer): void => {
-      const [line] = splitter.push(chunk)
+      const end = chunk.indexOf('\n') + 1
+      const [line] = splitter.push(end === 0 ? chunk : chunk.subarray(0, end))
       if (line !== undefined) finish(line)
+      // What came with it is the next reader's.
+      if (end > 0 && end < chunk.length) stream.unshift(chunk.subarray(end))
     }
     const onEnd = (): void => finish(undefined)
     const timer = setTimeout(onEnd, Math.max(0, deadline - Date.now()))
     stream.on('data', onData).on('end', onEnd).on('close', onEnd)
+    stream.resume() // the reader before left it paused
   })
 }
 
@@ -212,15 +226,22 @@ export async function ended(socket: Socket, deadline: number): Promise<void> {
   })
 }
 
+interface Started {
+  /** Undefined when it died without one. */
+  readonly report: StartReport | undefined
+  /** Of one that listens: its next report; undefined when it died or the deadline came first. */
+  readonly opened: Promise<StartReport | undefined> | undefined
+}
+
 /**
  * Starts a daemon in a session of its own, so that neither a terminal's signals nor this process's
- * end reach it, and waits for its report instead of polling; undefined when it died without one.
- * Its stderr goes to `daemon.log`.
+ * end reach it, and waits for its report instead of polling. Its stderr goes to `daemon.log`.
  */
 async function startDaemon(
   program: DaemonProgram,
   paths: DaemonPaths,
-): Promise<StartReport | undefined> {
+  deadline: number,
+): Promise<Started> {
   rotateLog(paths.log)
   const log = openSync(paths.log, 'a', 0o600)
   try {
@@ -233,30 +254,36 @@ async function startDaemon(
     child.on('error', () => undefined) // the pipe ends without a line, which says the same
     child.unref()
     const pipe = child.stdio[startReportFd]
-    if (!(pipe instanceof Readable)) return undefined
+    if (!(pipe instanceof Readable)) return { report: undefined, opened: undefined }
     // Opening may take long, but whether it was elected a daemon knows within a moment.
-    const line = await firstLine(pipe, Date.now() + reportTimeoutMs)
-    pipe.destroy()
-    return line === undefined ? undefined : parseReport(line)
+    const report = parseReport(await firstLine(pipe, Date.now() + reportTimeoutMs))
+    if (report?.kind !== 'listening') {
+      pipe.destroy()
+      return { report, opened: undefined }
+    }
+    const opened = firstLine(pipe, deadline).then((line) => {
+      pipe.destroy()
+      return parseReport(line)
+    })
+    return { report, opened }
   } finally {
     closeSync(log)
   }
 }
 
-function parseReport(line: Buffer): StartReport | undefined {
-  const text = line.toString('utf8')
-  if (text === 'listening' || text === 'held') return { kind: text }
-  const prefix = 'failed '
-  return text.startsWith(prefix)
-    ? { kind: 'failed', message: text.slice(prefix.length) }
-    : undefined
+function parseReport(line: Buffer | undefined): StartReport | undefined {
+  const [kind, ...words] = (line?.toString('utf8') ?? '').split(' ')
+  const text = words.join(' ')
+  if (kind === 'listening' || kind === 'held') return { kind }
+  if (kind === 'open') return { kind, ...(text !== '' && { notice: text }) }
+  return kind === 'failed' ? { kind, message: text } : undefined
 }
 
 /** The line a daemon writes on `startReportFd`. */
 export function encodeReport(report: StartReport): string {
-  const text =
-    report.kind === 'failed' ? `failed ${report.message.replaceAll('\n', ' ')}` : report.kind
-  return `${text}\n`
+  const { kind } = report
+  const text = kind === 'failed' ? report.message : kind === 'open' ? (report.notice ?? '') : ''
+  return `${`${kind} ${text.replaceAll('\n', ' ')}`.trimEnd()}\n`
 }
 
 function rotateLog(path: string): void {

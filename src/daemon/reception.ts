@@ -30,6 +30,8 @@ export interface DaemonSession {
 
 /** What a daemon serves once its database is open. */
 export interface DaemonApp {
+  /** What whoever started the daemon should know; a line. */
+  readonly notice?: string | undefined
   /** `output` must be written in whole lines: control lines go between them. */
   serve(
     stream: { readonly input: Readable; readonly output: Writable },

@@ -1,4 +1,5 @@
 /** Everything an operator does to the keys of a running installation, namespace by namespace. */
+import { recordEvent } from '../audit/events.ts'
 import type { Vault } from '../crypto/vault.ts'
 import { AppError } from '../errors.ts'
 import { memoryKeyOrigins } from '../memory/memory-keys.sql.ts'
@@ -161,6 +162,13 @@ export function createKeyUpkeep(dependencies: KeyUpkeepDependencies): KeyUpkeep 
           'conflict',
           `Root key ${keyId} still wraps keys. Run \`mindglue keys rewrap\`, then retire it.`,
         )
+      }
+      // Of the namespaces that it could have wrapped keys of, before it goes: no event, no removal.
+      for await (const principal of everyNamespace()) {
+        await scope.withJob(principal, {}, async (tx) => {
+          if ((await readNamespace(tx))?.profile === 'off') return
+          await recordEvent(tx, principal, 'keys.retire', 'ok', { counts: { root_key: keyId } })
+        })
       }
       await scope.withJob(nowhere, {}, (tx) => removeRootKey(tx, keyId))
     },

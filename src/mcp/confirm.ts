@@ -11,7 +11,6 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server'
 import { z } from 'zod'
-import { cleanLine } from '../pipeline/clean.ts'
 import type { Principal } from '../principal.ts'
 import type { ForgetOutput, McpHost } from './host.ts'
 import { progressOf } from './progress.ts'
@@ -65,22 +64,17 @@ export async function confirmForget(
   })
 }
 
-/** Words of a memory that a question shows. */
-const shownCharacters = 80
-
 /**
  * Counts; what filters take is not shown again. What a query takes is not known by its filters, so each memory
- * is named, as one line that cannot pass for ours.
+ * is named, by what is ours to say: stored words could ask the person to agree.
  */
 function question({ memories, versions, matches = [] }: ForgetOutput) {
-  const lines = matches.map(({ content, occurred_at: at }) => {
-    const words = cleanLine(content)
-    const shown = words.length > shownCharacters ? `${words.slice(0, shownCharacters)}…` : words
-    return `• ${at.slice(0, 10)} “${shown}”`
-  })
+  const named = matches.map(({ id, type, occurred_at: at }) => `• ${at.slice(0, 10)} ${type} ${id}`)
+  const where =
+    named.length === 0 ? [] : ['recall with ids, or forget with dry_run, shows their words:']
   const counted = `Forget ${memories} memories (${versions} versions) for good? This cannot be undone.`
   return inputRequired.elicit({
-    message: [counted, ...lines].join('\n'),
+    message: [counted, ...where, ...named].join('\n'),
     requestedSchema: {
       type: 'object',
       properties: {

@@ -15,7 +15,8 @@ import { cleanLine } from '../pipeline/clean.ts'
 import type { Principal } from '../principal.ts'
 import type { ExecuteOptions } from '../execute.ts'
 import type { McpHost, RecallOutput } from './host.ts'
-import { fence, memoryText } from '../memory/text.ts'
+import { fence, memoryText, neutral } from '../memory/text.ts'
+import { fairShares, sourceName } from '../memory/trust.ts'
 import { parseResourceUri, resourceUri, uriTemplates, type ResourceName } from './resource-uri.ts'
 
 /** Memories on a page of `resources/list`. */
@@ -118,7 +119,7 @@ function ownResources(namespaceName: string): Resource[] {
 }
 
 function describe(namespaceName: string, memory: PresentedMemory): Resource {
-  const line = cleanLine(memory.content.slice(0, titleLengthMax * 4))
+  const line = neutral(cleanLine(memory.content.slice(0, titleLengthMax * 4)))
   const title = line.length > titleLengthMax ? `${line.slice(0, titleLengthMax - 1)}…` : line
   return {
     uri: resourceUri(namespaceName, { kind: 'memory', id: memory.id }),
@@ -144,9 +145,18 @@ export async function readResource(
   }
   const { results, versions_left_out } = await asProtocolError(() => memoriesOf(host, call, name))
   if (results.length === 0 && name.kind !== 'recent') throw new ResourceNotFoundError(uri)
-  const memories = fence(results.map((memory) => memoryText(memory)))
+  const shown = 'id' in name ? results : fairlyShared(results)
+  const memories = fence(shown.map((memory) => memoryText(memory)))
   const text = [memories, ...recallNotes({ versions_left_out })].join('\n')
   return { contents: [{ uri, mimeType, text }] }
+}
+
+/** What is read as one text, without a next page, is no place for one source from outside to fill. */
+function fairlyShared(memories: readonly PresentedMemory[]): PresentedMemory[] {
+  const mayTake = fairShares(readMax)
+  return memories.filter(({ source: { kind, trust, agent }, owner_agent: owner }) =>
+    mayTake({ trust, from: sourceName(kind, agent ?? owner) }),
+  )
 }
 
 /** A brief as data for a model. Throws the protocol's errors. */

@@ -12,7 +12,7 @@ import type { Outline } from './outlines.sql.ts'
 import { dueOutlines, newestOutlines, pinnedOutlines, sessionOutlines } from './outlines.sql.ts'
 import { presentMemory, type PresentedMemory } from './present.ts'
 import { spellingsOf } from './spellings.ts'
-import { fairShares } from './trust.ts'
+import { fairShares, sourceName } from './trust.ts'
 import { Unreadable } from './unreadable.ts'
 
 /** As much as a page: what every conversation can afford to begin with. */
@@ -180,8 +180,8 @@ async function readShown(
   for (const document of new Set(documents)) {
     const row = byDocument.get(document)
     if (row === undefined) continue
-    const agent = row.source_agent ?? row.owner_agent
-    if (!mayTake({ kind: row.source_kind, trust: row.trust, agent })) continue
+    const from = sourceName(row.source_kind, row.source_agent ?? row.owner_agent)
+    if (!mayTake({ trust: row.trust, from })) continue
     const memory = unreadable.skip(row.id, () => presentMemory(settings, row))
     if (memory) shown.set(document, memory)
   }

@@ -6,7 +6,7 @@ import { readDocuments, readNeighbours } from './candidates.sql.ts'
 import type { MemoryFilter, MemoryRow, PlacedRow } from './memories.sql.ts'
 import { presentedMemory, presentMemory, type PresentedMemory } from './present.ts'
 import type { Hit } from './candidate-pool.ts'
-import { fairShares } from './trust.ts'
+import { fairShares, sourceName } from './trust.ts'
 import type { Unreadable } from './unreadable.ts'
 
 /** Most results that a recall gives. */
@@ -76,8 +76,8 @@ async function readBest(
     const fair = page.flatMap((document) => {
       const row = rows.get(document)
       if (!row) return []
-      const agent = row.source_agent ?? row.owner_agent
-      return mayTake({ kind: row.source_kind, trust: row.trust, agent }) ? [row] : []
+      const from = sourceName(row.source_kind, row.source_agent ?? row.owner_agent)
+      return mayTake({ trust: row.trust, from }) ? [row] : []
     })
     for (const row of fair.slice(0, limit - best.length)) {
       room.take(row)

@@ -33,9 +33,9 @@ import {
   voicesMax,
 } from './memory.ts'
 import {
+  importSource,
   importedSource,
   maySupersede,
-  normalTrust,
   quarantineOf,
   quarantineReasons,
   reasonBits,
@@ -90,7 +90,7 @@ const importInput = z
       .boolean()
       .optional()
       .describe(
-        'The lines are an export of yours: believe their trust and quarantine as they stand',
+        'The lines are an export of yours: believe their source and quarantine as they stand',
       ),
   })
   .refine((input) => (input.lines === undefined) !== (input.memories === undefined), {
@@ -255,11 +255,10 @@ async function bringVoices(
 /** Nothing is claimed but the words: it is new here, and came by import. */
 function fromElsewhere({ settings, principal, now }: PrepareContext, input: MemoryInput): Imported {
   const derived = deriveMemory(settings, principal.agent, input, now)
-  const source = importedSource({ kind: 'import', trust: normalTrust }, false)
   return {
     id: uuidv7(),
     derived,
-    quarantine: quarantineOf(source, derived.suspicions),
+    quarantine: quarantineOf(importSource, derived.suspicions),
     origin: {
       version: 1,
       isCurrent: true,
@@ -268,7 +267,7 @@ function fromElsewhere({ settings, principal, now }: PrepareContext, input: Memo
       validFrom: derived.occurredAt,
       validTo: null,
       supersedes: null,
-      source,
+      source: importSource,
     },
   }
 }

@@ -99,6 +99,11 @@ function jsonDepth(value: unknown): number {
   return depth
 }
 
+/** A page of the web: what a client may open. Its characters are not held to anything; outputs clean it. */
+const sourceUrl = z
+  .url({ protocol: /^https?$/, error: 'not an address with http or https' })
+  .max(2048)
+
 /** The fields of one memory to store; all but content are optional. */
 export const memoryFields = {
   content: boundedText(contentBytesMax, 'content')
@@ -127,7 +132,7 @@ export const memoryFields = {
     .max(readersMax)
     .optional()
     .describe('Further agents that may read a private memory'),
-  source_url: z.url().max(sourceUrlMax).optional().describe('Where it comes from'),
+  source_url: sourceUrl.optional().describe('Where it comes from (http or https)'),
   importance: z.number().min(0).max(1).optional().describe('0 to 1; 0.5 when left out'),
   ttl_seconds: z
     .int()

@@ -32,7 +32,7 @@ export const presentedMemory = z.object({
     kind: z.enum(sourceKinds),
     trust: z
       .int()
-      .describe('0 nobody answers for it, 1 from outside, 2 an agent or an approval, 3 the person'),
+      .describe('0 nobody answers for it, 1 from outside, 2 an agent or an import, 3 the person'),
     url: z.string().optional(),
     agent: z.string().optional().describe('Who stored it, when that is not its owner'),
     client: z.string().optional().describe('What the client that stored it called itself'),

@@ -107,14 +107,14 @@ export interface Release extends FieldPlace {
   readonly terms: Buffer
 }
 
-/** Lifts the quarantine and raises trust to `trust` where it is lower; the database asks for an administrator. */
+/** Lifts the quarantine; the database asks for an administrator. */
 export async function releaseVersions(
   tx: NamespaceTransaction,
   releases: readonly Release[],
-  { trust, needsEmbedding }: { readonly trust: number; readonly needsEmbedding: boolean },
+  needsEmbedding: boolean,
 ): Promise<void> {
   await tx`
-    update memories m set quarantine = 0, trust = greatest(m.trust, ${trust}::smallint),
+    update memories m set quarantine = 0,
       dedupe_key = r.dedupe_key, terms = r.terms, needs_embedding = ${needsEmbedding}::boolean
     from unnest(${releases.map((row) => row.id)}::uuid[], ${releases.map((row) => row.version)}::int[],
       ${releases.map((row) => row.dedupeKey)}::bytea[], ${releases.map((row) => row.terms)}::bytea[])

@@ -25,7 +25,7 @@ import {
   type QuarantineFilter,
 } from './quarantine.sql.ts'
 import { removeVersions } from './remove.ts'
-import { normalTrust, quarantineReasons, reasonBits } from './trust.ts'
+import { quarantineReasons, reasonBits } from './trust.ts'
 import { Unreadable } from './unreadable.ts'
 
 const pageMax = 500
@@ -128,7 +128,7 @@ const reviewInput = z.strictObject({
 })
 
 const approveOutput = z.object({
-  approved: z.int().describe('Versions that recall finds from now on, with normal trust'),
+  approved: z.int().describe('Versions that recall finds from now on, with the trust they had'),
   duplicates: z
     .int()
     .describe('Versions whose memory is there already in the same words; they stay quarantined'),
@@ -144,7 +144,7 @@ export function quarantineApproveOperation(): Operation<
   return {
     name: 'quarantine.approve',
     title: 'Approve quarantined memories',
-    description: 'Lets memories out of quarantine: recall finds them, with normal trust.',
+    description: 'Lets memories out of quarantine: recall finds them, with the trust they had.',
     scope: 'admin',
     effect: 'write',
     input: reviewInput,
@@ -172,7 +172,7 @@ export function quarantineApproveOperation(): Operation<
       return {
         output: { ...counts, ...(unreadable.count > 0 && { unreadable: unreadable.ids }) },
         unreadable: unreadable.count,
-        audit: { resourceIds, counts: { ...counts, trust: normalTrust } },
+        audit: { resourceIds, counts },
         touched: touchedBy(fresh),
       }
     },
@@ -211,7 +211,7 @@ async function release(context: CommitContext, rows: readonly ReadableRow[]): Pr
       dedupeKey: unmarkedDedupeKey(key),
       terms: packTerms((terms[index] ?? []).map(quarantinedTerm)),
     })),
-    { trust: normalTrust, needsEmbedding },
+    needsEmbedding,
   )
   const named = rows.flatMap(({ text, document }) =>
     entitiesIn(settings, text).map((entity) => ({ entity, document })),

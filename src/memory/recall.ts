@@ -206,7 +206,7 @@ async function answer(
   const own = await context.stage('read', () => presentHits({ ...context, show }, good, options))
   const { granted } = prepared
   if (granted === undefined) return { output: { results: own } }
-  const both = await withGranted(context, own, granted)
+  const both = await withGranted(context, own, granted, results)
   const shown = both.filter((entry) => (entry.score ?? 0) >= (input.min_score ?? 0))
   const { unreachable } = granted
   return {

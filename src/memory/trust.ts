@@ -5,9 +5,12 @@ import type { AccessLevel, SourceKind } from './memory.ts'
 
 /**
  * 0: nobody answers for it. 1: somebody outside wrote it. 2: an agent of the namespace stored it, or an
- * administrator approved it. 3: the person at the command line said it.
+ * administrator brought it in. 3: the person at the command line said it. An approval lets a memory be
+ * recalled and changes neither: who approves a text does not make it true, and its source stays bounded.
  */
 export const normalTrust = 2
+/** Most trust in what was said outside: by a connector, or in another namespace. */
+export const foreignTrust = 1
 
 export interface Source {
   readonly kind: SourceKind
@@ -20,24 +23,24 @@ const sourceByChannel: Readonly<Record<Channel, Source>> = {
   'mcp-http': { kind: 'agent', trust: 2 },
   rest: { kind: 'agent', trust: 2 },
   cli: { kind: 'user', trust: 3 },
-  job: { kind: 'connector', trust: 1 },
+  job: { kind: 'connector', trust: foreignTrust },
 }
 
 export function sourceOf(channel: Channel): Source {
   return sourceByChannel[channel]
 }
 
-/** Highest trust that a file may claim: nobody here has said what stands in it. */
-const importTrustMax = normalTrust
+/** What an administrator brings in from a file: let in by somebody here, said by nobody here. */
+export const importSource: Source = { kind: 'import', trust: normalTrust }
 
 /**
- * Source and trust of an imported line. A claim within what a file may say is kept; one beyond it becomes
- * what is known: that it was imported. `own`: the administrator vouches that the file is an export of
- * this installation, so it is believed as it stands.
+ * Source and trust of an imported line. `own`: the operator says at the command line, whose own word is
+ * trust 3, that the file is an export of this installation, so it is believed as it stands. Else what it
+ * says of itself can only hold it back.
  */
 export function importedSource(claimed: Source, own: boolean): Source {
-  if (own || claimed.trust <= importTrustMax) return claimed
-  return { kind: 'import', trust: importTrustMax }
+  if (own) return claimed
+  return { ...importSource, trust: Math.min(claimed.trust, importSource.trust) }
 }
 
 /** Why a memory is quarantined; the place in this list is the bit in the column: never reorder. */
@@ -68,20 +71,25 @@ const untrustedShareMax = 0.4
 
 /**
  * Decides, best first, which hits a list of `limit` answers may hold: a source that nobody here vouches
- * for cannot crowd out the others by its number.
+ * for cannot crowd out the others by its number. Its best hits are shown also where
+ * there is nothing else; the rest of the places then stay empty.
  */
 export function fairShares(
   limit: number,
-): (hit: Pick<Source, 'kind' | 'trust'> & { readonly agent: string }) => boolean {
+): (hit: { readonly trust: number; readonly from: string }) => boolean {
   const placesMax = Math.max(1, Math.floor(limit * untrustedShareMax))
   const taken = new Map<string, number>()
-  return ({ kind, trust, agent }) => {
+  return ({ trust, from }) => {
     if (trust >= normalTrust) return true
-    const source = `${kind}\0${agent}`
-    const places = (taken.get(source) ?? 0) + 1
-    taken.set(source, places)
+    const places = (taken.get(from) ?? 0) + 1
+    taken.set(from, places)
     return places <= placesMax
   }
+}
+
+/** Whose share a memory of the namespace itself counts to: of its kind of source, what one agent stored. */
+export function sourceName(kind: SourceKind, agent: string): string {
+  return `${kind}\0${agent}`
 }
 
 /** What a supersession looks at. */

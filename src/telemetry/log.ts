@@ -25,6 +25,8 @@ export interface LogFields {
   readonly bytes?: number
   /** Part of the program that speaks: `daemon`, `purge`, `migrate`. */
   readonly component?: string
+  /** Name of a setting, never its value. */
+  readonly setting?: string
   readonly version?: string
   readonly engine?: string
   readonly host?: string
@@ -47,6 +49,7 @@ const textFields = [
   'outcome',
   'error_code',
   'component',
+  'setting',
   'version',
   'engine',
   'host',

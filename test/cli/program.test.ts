@@ -1,6 +1,6 @@
 /** The command line as a person meets it: each run is a process of its own. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -95,8 +95,21 @@ describe('doctor', () => {
     const reports: unknown = JSON.parse(stdout)
     expect(reports).toEqual([
       expect.objectContaining({ check: 'node' }),
+      expect.objectContaining({ check: 'files of secrets', findings: [] }),
       expect.objectContaining({ check: 'embedded database', findings: [] }),
     ])
+  })
+
+  test('names the setting whose file every user can read, and never what is in it', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'mindglue-cli-')), 'key')
+    const key = 'a-key-that-is-long-enough-for-an-HTTP-client'
+    writeFileSync(file, key, { mode: 0o644 })
+    chmodSync(file, 0o644)
+    const { status, stdout } = run(['doctor'], { MINDGLUE_API_KEY_FILE: file })
+    expect(status).toBe(0)
+    expect(stdout).toContain('warning  files of secrets')
+    expect(stdout).toContain('MINDGLUE_API_KEY_FILE')
+    expect(stdout).not.toContain(key)
   })
 
   test('says what to do about servers that do not answer', () => {
@@ -109,4 +122,19 @@ describe('doctor', () => {
     expect(stdout).toContain('problem  redis')
     expect(stdout).not.toContain('pa55word')
   })
+})
+
+test('a passphrase in a file that others can read is refused', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mindglue-cli-'))
+  const passphrase = join(folder, 'passphrase')
+  writeFileSync(passphrase, 'correct horse battery staple\n')
+  const backup = ['keys', 'backup', join(folder, 'sealed'), '--passphrase-file', passphrase]
+  chmodSync(passphrase, 0o640)
+  const refused = run(backup)
+  expect(refused.status).toBe(1)
+  expect(refused.stderr).toContain(
+    `Other users can read the passphrase file ${passphrase}. Run: chmod 600 ${passphrase}`,
+  )
+  chmodSync(passphrase, 0o600)
+  expect(run(backup)).toMatchObject({ status: 0 })
 })

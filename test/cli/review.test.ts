@@ -148,15 +148,15 @@ test('what only its channel holds back is approved at once; what its text says w
   ])
   await mindglue('import', file, ...namespace)
   const flagged = await mindglue('quarantine', '--reason', 'instruction', ...namespace)
-  expect(flagged.stdout).toContain('web, trust 1')
+  expect(flagged.stdout).toContain('import, trust 1')
   expect(flagged.stdout).toContain('1 quarantined.')
   const approved = await mindglue('quarantine', 'approve', '--channel-only', ...namespace)
   expect(approved).toMatchObject({ code: 0, stdout: 'Approved 2.\n' })
   const found = await operate('channel', (operator) => operator.run('recall', {}))
   const approvedNow = found.results.map(({ content, source }) => `${content} ${source.trust}`)
   expect(approvedNow.toSorted()).toEqual([
-    'The museum is closed on Mondays. 2',
-    'The museum opens at ten. 2',
+    'The museum is closed on Mondays. 0',
+    'The museum opens at ten. 1',
   ])
   const rest = await mindglue('quarantine', '--json', ...namespace)
   expect(listed.parse(JSON.parse(rest.stdout))).toHaveLength(1)

@@ -38,7 +38,7 @@ async function mindglue(args: readonly string[], input = ''): Promise<Ended> {
 }
 
 const importTokens = (name: string, key: string, namespace: string) =>
-  mindglue(['import', at(name), '--fernet-key-file', at(key), '--namespace', namespace])
+  mindglue(['import', at(name), '--fernet-key-file', at(key), '--own', '--namespace', namespace])
 
 const content = (index: number): string => `Ada keeps the quartz key number ${index} in the cellar.`
 let publicKey: string
@@ -65,7 +65,7 @@ beforeAll(async () => {
   // More than one chunk of the format, and more than one page.
   const lines = Array.from({ length: 800 }, (_, index) => `${line(index)}\n`)
   writeFileSync(at('given.jsonl'), lines.join(''))
-  expect(await mindglue(['import', at('given.jsonl')])).toMatchObject({ code: 0 })
+  expect(await mindglue(['import', at('given.jsonl'), '--own'])).toMatchObject({ code: 0 })
   publicKey = (await mindglue(['keys', 'pair', at('secret')])).stdout.trim()
 }, 120_000)
 afterAll(async () => {

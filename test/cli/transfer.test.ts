@@ -136,11 +136,13 @@ describe('export and import', () => {
     )
     const first = join(root, 'first.jsonl')
     const second = join(root, 'second.jsonl')
-    const imported = await mindglue(['import', given, '--namespace', 'first'])
+    const imported = await mindglue(['import', given, '--own', '--namespace', 'first'])
     expect(imported).toMatchObject({ code: 0, stdout: '' })
     expect(imported.stderr).toContain(`Imported ${memories.toLocaleString('en')} memories, in `)
     expect(await mindglue(['--namespace', 'first', 'export', first])).toMatchObject({ code: 0 })
-    expect(await mindglue(['--namespace', 'second', 'import', first])).toMatchObject({ code: 0 })
+    expect(await mindglue(['--namespace', 'second', 'import', first, '--own'])).toMatchObject({
+      code: 0,
+    })
     expect(await mindglue(['export', second, '--namespace', 'second'])).toMatchObject({ code: 0 })
 
     expect(readFileSync(first, 'utf8').split('\n')).toHaveLength(memories + 1)
@@ -151,8 +153,8 @@ describe('export and import', () => {
   test('repeating an import changes nothing', { timeout: 120_000 }, async () => {
     const lines = Array.from({ length: 700 }, (_, index) => lineOf(index))
     const file = fileWith('repeat.jsonl', lines)
-    await mindglue(['import', file, '--namespace', 'repeat'])
-    const again = await mindglue(['import', file, '--namespace', 'repeat'])
+    await mindglue(['import', file, '--own', '--namespace', 'repeat'])
+    const again = await mindglue(['import', file, '--own', '--namespace', 'repeat'])
     expect(again.stderr).toContain('Imported 0 memories, 700 were there already')
     const { stdout } = await mindglue(['export', '--namespace', 'repeat'])
     expect(stdout).toBe(readFileSync(file, 'utf8'))
@@ -161,7 +163,7 @@ describe('export and import', () => {
   test('an export is a pipe’s input as well as a file', async () => {
     const lines = Array.from({ length: 20 }, (_, index) => lineOf(index))
     const input = `\uFEFF${lines.join('\r\n\r\n')}`
-    const imported = await mindglue(['import', '-', '--namespace', 'piped'], { input })
+    const imported = await mindglue(['import', '-', '--own', '--namespace', 'piped'], { input })
     expect(imported).toMatchObject({ code: 0 })
     const { stdout, stderr } = await mindglue(['export', '-', '--namespace', 'piped'])
     expect(stdout).toBe(`${lines.join('\n')}\n`)
@@ -197,7 +199,9 @@ describe('export and import', () => {
     const lines = Array.from({ length: 80 }, (_, index) => lineOf(index, {}, raw))
     const file = fileWith('large.jsonl', lines)
     expect(statSync(file).size).toBeGreaterThan(18_000_000)
-    expect(await mindglue(['import', file, '--namespace', 'large'])).toMatchObject({ code: 0 })
+    expect(await mindglue(['import', file, '--own', '--namespace', 'large'])).toMatchObject({
+      code: 0,
+    })
     const out = join(root, 'large-out.jsonl')
     expect(await mindglue(['export', out, '--namespace', 'large'])).toMatchObject({ code: 0 })
     expect(readFileSync(out).equals(readFileSync(file))).toBe(true)
@@ -226,14 +230,14 @@ describe('a line that is wrong', () => {
   test('stops there: whole batches before it are in, nothing of its own is', async () => {
     const lines = good(1100)
     const file = fileWith('late.jsonl', [...lines, lineOf(1100, { access: 'everyone' })])
-    const { stderr } = await mindglue(['import', file, '--namespace', 'late'])
+    const { stderr } = await mindglue(['import', file, '--own', '--namespace', 'late'])
     expect(stderr).toContain('Line 1101: access:')
     expect(stderr).toContain('The 1,000 memories before it are in')
     const { stdout } = await mindglue(['export', '--namespace', 'late'])
     expect(stdout).toBe(`${lines.slice(0, 1000).join('\n')}\n`)
 
     const mended = fileWith('late.jsonl', [...lines, lineOf(1100)])
-    const again = await mindglue(['import', mended, '--namespace', 'late'])
+    const again = await mindglue(['import', mended, '--own', '--namespace', 'late'])
     expect(again.stderr).toContain('Imported 101 memories, 1,000 were there already')
   })
 

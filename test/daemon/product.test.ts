@@ -1,5 +1,5 @@
 /** The product itself behind the daemon: real clients on stdio, the embedded engine on disk. */
-import { existsSync, readFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
@@ -53,6 +53,53 @@ async function openWindow(
   await client.connect(transport)
   return client
 }
+
+test(
+  'the first start makes a root key for its owner alone and says so to who started it, once; a secret that others can read is told each time',
+  { timeout },
+  async () => {
+    const home = freshDirectory()
+    const own = {
+      ...environment,
+      MINDGLUE_DATA_DIR: join(home, 'data'),
+      MINDGLUE_KEY_DIR: join(home, 'keys'),
+      MINDGLUE_API_KEY_FILE: join(home, 'api-key'),
+    }
+    const rootKey = join(home, 'keys', 'root-key')
+    const said = `mindglue: Made the root key ${rootKey}. Losing it loses every encrypted memory: keep a copy elsewhere.\n`
+    const warned =
+      'mindglue: Other users can read the file that MINDGLUE_API_KEY_FILE names; run chmod 600 on it.\n'
+    writeFileSync(own.MINDGLUE_API_KEY_FILE, 'a'.repeat(43))
+    chmodSync(own.MINDGLUE_API_KEY_FILE, 0o644)
+    const hello = {
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: {
+        protocolVersion: '2025-11-25',
+        capabilities: {},
+        clientInfo: { name: 'window', version: '1.0.0' },
+      },
+    }
+    try {
+      for (const expected of [`${warned}${said}`, warned]) {
+        const window = run(program.main, [], own)
+        window.send(JSON.stringify(hello))
+        expect(await window.nextLine()).toContain('"serverInfo"')
+        window.child.stdin?.end()
+        await window.exit
+        expect(window.errors()).toBe(expected)
+        expect(statSync(rootKey).mode & 0o777).toBe(0o600)
+        const log = readFileSync(join(own.MINDGLUE_DATA_DIR, 'daemon.log'), 'utf8')
+        expect(log).toContain('"setting":"MINDGLUE_API_KEY_FILE"')
+        await run(program.main, ['daemon', 'stop'], own).exit
+      }
+    } finally {
+      await run(program.main, ['daemon', 'stop'], own).exit
+      rmSync(home, { recursive: true })
+    }
+  },
+)
 
 async function store(client: Client, content: string): Promise<void> {
   const input = { content, idempotency_key: content }

@@ -12,6 +12,8 @@ import { operate } from '../../src/daemon/operate.ts'
 import { allScopes, type Principal } from '../../src/principal.ts'
 import type { TestApp } from '../support/app.ts'
 import { connections, type Caller } from '../support/clients.ts'
+import { issueKey } from '../support/keys.ts'
+import { restClient } from '../support/rest.ts'
 
 /** A memory as an attacker would send it. */
 export type Sent = Readonly<Record<string, unknown>> & { readonly content: string }
@@ -137,6 +139,12 @@ export async function openChannels(test: TestApp): Promise<readonly Channel[]> {
       { namespaceName: 'singly', kinds: ['agent'], trust: [2], send: singly(byStream) },
       () => byStream.close(),
     ),
+    channel('store by an agent, one by one over REST', {
+      namespaceName: 'rest',
+      kinds: ['agent'],
+      trust: [2],
+      send: await overRest(test, 'rest'),
+    }),
     channel('store by the person at the command line', {
       namespaceName: 'person',
       kinds: ['user'],
@@ -153,7 +161,7 @@ export async function openChannels(test: TestApp): Promise<readonly Channel[]> {
     }),
     channel('import of lines that claim any source', {
       namespaceName: 'lines',
-      kinds: ['import', ...new Set(claims.map(({ kind }) => kind))],
+      kinds: ['import'],
       trust: [0, 1, 2],
       send: inPieces((items) =>
         asOperator('lines', 'import', {
@@ -212,6 +220,17 @@ function batches(caller: Caller): Channel['send'] {
     const answer = await caller.call('store', { memories })
     if (answer.isError) throw new Error(answer.text)
   })
+}
+
+async function overRest(test: TestApp, namespaceName: string): Promise<Channel['send']> {
+  const { key } = await issueKey(test, namespaceName)
+  const rest = restClient(test, key)
+  return async (items) => {
+    for (const item of items) {
+      const { status, text } = await rest('POST', '/memory', item)
+      if (status !== 200 && status !== 201) throw new Error(text)
+    }
+  }
 }
 
 function singly(caller: Caller): Channel['send'] {

@@ -36,8 +36,7 @@ test.each([
       delete from memory_keys ${where} and id = '${planted}'`),
     )
     const fresh = openProcess(memory, {
-      keystore: memory.vault.keystore,
-      keyring: keyringOf(memory.vault),
+      vault: { keystore: memory.vault.keystore, keyring: keyringOf(memory.vault) },
     })
     for (const ask of [
       () => fresh.execute(recall, principal, { query: 'Planted' }),

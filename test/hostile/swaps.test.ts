@@ -338,8 +338,7 @@ test('a key of another namespace, or of another use, opens no namespace', async 
   for (const [table, column, value, before] of attempts) {
     await set(table, column, value)
     const fresh = openProcess(memory, {
-      keystore: memory.vault.keystore,
-      keyring: keyringOf(memory.vault),
+      vault: { keystore: memory.vault.keystore, keyring: keyringOf(memory.vault) },
     })
     for (const ask of [
       () => fresh.execute(recall, mine, { query: 'harbour' }),

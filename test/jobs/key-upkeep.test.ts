@@ -7,7 +7,7 @@ import { parseRootKeys } from '../../src/crypto/root-ring.ts'
 import type { Vault } from '../../src/crypto/vault.ts'
 import { createKeyUpkeep, type KeyUpkeep } from '../../src/jobs/key-upkeep.ts'
 import type { UpkeepOptions } from '../../src/jobs/rewrap.ts'
-import type { Principal } from '../../src/principal.ts'
+import { allScopes, type Principal } from '../../src/principal.ts'
 import { noteRootKey, openProcess, openTestMemory, type TestMemory } from '../support/memory.ts'
 
 let memory: TestMemory
@@ -30,7 +30,7 @@ function processWith(rootKeys = memory.vault.rootKeys): ReturnType<typeof openPr
     keyring: new Keyring(parseRootKeys(rootKeys)),
     keystore: memory.vault.keystore,
   }
-  const opened = openProcess(memory, vault)
+  const opened = openProcess(memory, { vault })
   const rewriteTables = async (): Promise<boolean> => {
     if (memory.test.engine === 'postgres') return false
     await memory.test.database.maintain('rewrite', 'mindglue.memories')
@@ -106,18 +106,31 @@ describe('rotation', () => {
   })
 
   test('lets the old key go only when nothing is wrapped with it', async () => {
-    const { upkeep } = processWith(`${newKey} ${memory.vault.rootKeys}`)
+    const { upkeep, execute } = processWith(`${newKey} ${memory.vault.rootKeys}`)
     const [old = 0] = memory.vault.keyring.keyIds
     const other = await memory.principal({ namespaceName: 'still-old' })
     await storeMany(other, 1, 'candle')
     const stale = processWith()
     await stale.execute(memory.operations.store, other, { content: 'Settings are known now.' })
     await expect(upkeep.retire(old)).rejects.toMatchObject({ code: 'conflict' })
+    const plain = await memory.principal({ namespaceName: 'never-encrypted', profile: 'off' })
+    const retired = async (who: Principal) => {
+      const reader = { ...who, scopes: new Set(allScopes) }
+      const asked = { action: 'keys.retire' }
+      return (await execute(memory.operations.auditQuery, reader, asked)).events
+    }
+    expect(await retired(other)).toEqual([])
     const { writing } = await upkeep.status()
     await expect(upkeep.retire(writing)).rejects.toMatchObject({ code: 'conflict' })
     await upkeep.rewrap(quiet())
     await upkeep.retire(old)
     expect((await upkeep.status()).in_use).not.toContain(old)
+    for (const concerned of [principal, other]) {
+      expect(await retired(concerned)).toMatchObject([
+        { outcome: 'ok', channel: 'job', counts: { root_key: old } },
+      ])
+    }
+    expect(await retired(plain)).toEqual([])
     // A process that was not restarted with the new key writes nothing that nobody could read.
     const late = stale.execute(memory.operations.store, other, { content: 'Too late.' })
     await expect(late).rejects.toMatchObject({ code: 'internal' })

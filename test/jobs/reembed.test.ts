@@ -1,15 +1,15 @@
 /** What a change of embedder promises: vectors of two models never meet, and nothing stops meanwhile. */
-import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createExecute } from '../../src/execute.ts'
 import { embedPendingJob } from '../../src/jobs/embed-pending.ts'
 import { reembed } from '../../src/jobs/reembed.ts'
-import { createNamespaces } from '../../src/namespaces/namespaces.ts'
-import { createOperations } from '../../src/operations.ts'
 import { createEmbedder, type Embedder } from '../../src/pipeline/embed.ts'
-import { analyzerVersion } from '../../src/pipeline/terms.ts'
 import type { Principal } from '../../src/principal.ts'
-import { openTestMemory, type TestMemory } from '../support/memory.ts'
+import {
+  openProcess,
+  openTestMemory,
+  type TestMemory,
+  type TestProcess,
+} from '../support/memory.ts'
 import { countRows } from '../support/rows.ts'
 import { until } from '../support/until.ts'
 
@@ -30,40 +30,6 @@ const other: Embedder = {
 function vectorOf(text: string): Float32Array {
   const place = (text.codePointAt(0) ?? 0) % 3
   return Float32Array.from([0, 1, 2], (index) => (index === place ? 1 : 0))
-}
-
-type Window = Pick<TestMemory, 'namespaces' | 'operations' | 'execute'>
-
-/** Another process on the same database, configured with another embedder. */
-function openWindow(embedder: Embedder): Window {
-  const { vault, rankingTexts, sealedVectors, log, metrics } = memory
-  const { scope } = memory.test
-  const namespaces = createNamespaces(
-    scope,
-    {
-      profile: 'field',
-      embedderModel: embedder.model,
-      embedderDimension: embedder.dimension,
-      analyzerVersion,
-    },
-    vault,
-  )
-  return {
-    namespaces,
-    operations: createOperations({
-      embedder,
-      cursorKey: randomBytes(32),
-      rankingTexts,
-      sealedVectors,
-    }),
-    execute: createExecute({
-      scope,
-      namespaces,
-      log,
-      metrics,
-      onChange: () => undefined,
-    }),
-  }
 }
 
 /** Vectors of the principal's namespace by their length. */
@@ -89,7 +55,7 @@ test.each([
       memories: contents.map((content) => ({ content })),
     })
 
-    const { operations, namespaces } = openWindow(embedder)
+    const { operations, namespaces } = openProcess(memory, { embedder })
     const stored = await memory.execute(operations.store, principal, { content: 'quinces go last' })
     expect(stored.results[0]?.embedded).toBe(false)
     const found = await memory.execute(operations.recall, principal, { query: 'pears' })
@@ -114,7 +80,7 @@ test('while it runs, windows of both embedders store and find, and no memory is 
   await memory.execute(memory.operations.store, principal, {
     memories: stored.map((content) => ({ content })),
   })
-  const newer = openWindow(other)
+  const newer = openProcess(memory, { embedder: other })
   const running = new AbortController()
   let served = 0
   /** Batches of what was there at first are held until both windows were served meanwhile. */
@@ -126,7 +92,7 @@ test('while it runs, windows of both embedders store and find, and no memory is 
       return texts.map(vectorOf)
     },
   }
-  const serve = async (window: Window, name: string): Promise<void> => {
+  const serve = async (window: TestProcess, name: string): Promise<void> => {
     for (let turn = 0; !running.signal.aborted; turn += 1) {
       const content = `${name} ${turn} holds pears`
       await window.execute(window.operations.store, principal, { content })

@@ -257,3 +257,26 @@ describe.each(connections)('$name', ({ open }) => {
     await expect(ask.prompt(name, given)).rejects.toMatchObject({ code: -32_602 })
   })
 })
+
+test('an approved source from outside fills two fifths of the newest and of a name at most', async () => {
+  const namespaceName = 'outside'
+  const { execute, operations } = app.app
+  const connector = { ...(await principalOf(namespaceName)), channel: 'job' as const }
+  const note = (who: string) => (_: unknown, index: number) => ({
+    content: `${who} ${index}: Quentin checked the boiler.`,
+  })
+  const agent = { ...(await principalOf(namespaceName)), channel: 'stdio' as const }
+  await store(agent, Array.from({ length: 5 }, note('Ours')))
+  const ids = await store(connector, Array.from({ length: 45 }, note('Theirs')))
+  await execute(operations.quarantineApprove, await principalOf(namespaceName), { ids })
+  const stream = connections.find(({ isStream }) => isStream)
+  const caller = await stream?.open(app, { as: { namespaceName, agent: 'ada' } })
+  if (caller === undefined) throw new TypeError('no such connection')
+  for (const part of ['recent', 'entities/Quentin']) {
+    const text = await requests(caller).read(`memory://${namespaceName}/${part}`)
+    expect(text.match(/^Ours \d+/gmu), part).toHaveLength(5)
+    expect(text.match(/^Theirs \d+/gmu), part).toHaveLength(20)
+    expect(text.match(/from connector, trust 1/gu), part).toHaveLength(20)
+  }
+  await caller.close()
+})

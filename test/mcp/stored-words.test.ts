@@ -16,7 +16,7 @@ let app: TestApp
 const ids = Array.from({ length: memories }, () => uuidv7())
 
 beforeAll(async () => {
-  app = await startTestApp()
+  app = await startTestApp({ environment: { MINDGLUE_CONNECTOR_TOOLS: 'on' } })
   const { execute, operations } = app.app
   const operator = await app.app.principal({
     namespaceName: 'default',
@@ -40,11 +40,18 @@ beforeAll(async () => {
     access: 'shared',
     owner_agent: 'ada',
     is_current: true,
-    source: { kind: 'web', trust: 1 },
+    source: { kind: 'web', trust: 1, url: `https://example.org/#${forged} ${dataNotice}` },
   }))
   await execute(operations.import, operator, { lines, own: true })
 })
 afterAll(() => app.close())
+
+/** No mark, no notice, nothing hidden: for words that stand where no marks are. */
+function expectBare(text: string): void {
+  expect(text).toBe(clean(text))
+  expect(text).not.toMatch(/<\s*\/?\s*memory-/iu)
+  expect(text).not.toContain(dataNotice)
+}
 
 /** The only marks are the real ones, each opened and closed once, and nothing hidden is left. */
 function expectContained(text: string): void {
@@ -56,6 +63,9 @@ function expectContained(text: string): void {
   expect(text.split(dataNotice).length).toBeLessThanOrEqual(2)
 }
 
+const found = z.object({ id: z.string(), title: z.string(), url: z.string() })
+const searched = z.object({ results: z.array(found) })
+const fetched = found.extend({ text: z.string(), metadata: z.record(z.string(), z.string()) })
 const messages = z.array(z.object({ content: z.object({ text: z.string() }) }))
 
 /** Every text but a tool's answer that a client may put before a model or a person. */
@@ -127,7 +137,7 @@ describe.each(connections)('$name', ({ open }) => {
       expect(read).toContain('Quentin says')
       expectContained(read)
     }
-    for (const title of await text.titles()) expect(title).toBe(clean(title))
+    for (const title of await text.titles()) expectBare(title)
   })
 
   test('prompts', async () => {
@@ -152,6 +162,32 @@ describe.each(connections)('$name', ({ open }) => {
     expect(asked[0]).toMatch(/^Forget 3 memories \(\d+ versions\) for good\?/u)
     expect(asked[0]).not.toMatch(/Quentin|memory-/u)
     expect(answer.text).not.toMatch(/Quentin|memory-/u)
+  })
+
+  test('a question by a query names memories and quotes none', async () => {
+    const answer = await caller.call('forget', { query: 'What does Quentin say?' })
+    expect(answer.structured).toMatchObject({ status: 'confirmation_required', memories })
+    expect(asked).toHaveLength(2)
+    for (const id of ids) expect(asked[1]).toContain(id)
+    expect(asked[1]).not.toMatch(/Quentin|memory-/u)
+    expect(asked[1]).not.toContain(dataNotice)
+  })
+
+  test('search and fetch: titles and addresses without marks, the words within them', async () => {
+    const { results } = searched.parse(
+      (await caller.call('search', { query: 'What does Quentin say?' })).structured,
+    )
+    expect(results).toHaveLength(memories)
+    for (const { title, url } of results) {
+      expect(title).toMatch(/^2026-03-01 · q‹/u)
+      expectBare(title)
+      expectBare(url)
+    }
+    const { structured } = await caller.call('fetch', { id: ids[0] })
+    const { text: words, metadata, ...others } = fetched.parse(structured)
+    expectContained(words)
+    expect(metadata['source_url']).toMatch(/^https:\/\/example\.org\//u)
+    for (const bare of [...Object.values(metadata), ...Object.values(others)]) expectBare(bare)
   })
 
   test('a failure that quotes an argument', async () => {

@@ -190,12 +190,12 @@ describe('forgetting more than one', () => {
   })
 
   test.each(connections)(
-    '$name: by a query each memory is listed, as data, and a person is asked with its words',
+    '$name: by a query each memory is listed, as data, and a person is asked with none of its words',
     async ({ open }) => {
       const word = `quokka${(made += 1)}`
       const plain = await open(app)
       const first = await storeOne(plain, `The ${word} sleeps at noon.`)
-      await storeOne(plain, `The ${word} eats at six.\n• 2026-01-01 “forged”`)
+      const second = await storeOne(plain, `The ${word} eats at six.\n• 2026-01-01 “forged”`)
       const listed = await plain.call('forget', { query: word })
       expect(listed.structured).toMatchObject({ status: 'confirmation_required', memories: 2 })
       expect(listed.text).toContain(dataNotice)
@@ -211,8 +211,12 @@ describe('forgetting more than one', () => {
       })
       const done = await asking.call('forget', { query: word })
       expect(done.structured, done.text).toMatchObject({ status: 'forgotten', memories: 2 })
-      expect(questions[0]?.split('\n')).toHaveLength(3)
-      expect(questions[0]).toContain(`“The ${word} sleeps at noon.”`)
+      const named = questions[0]?.split('\n').slice(2) ?? []
+      expect(named).toHaveLength(2)
+      for (const id of [first, second]) {
+        expect(named.join('\n')).toMatch(new RegExp(`^• \\d{4}-\\d\\d-\\d\\d note ${id}$`, 'mu'))
+      }
+      expect(questions[0]).not.toMatch(new RegExp(`${word}|forged`, 'u'))
       await asking.close()
     },
   )

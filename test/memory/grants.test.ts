@@ -1,6 +1,7 @@
 /** What a grant promises: the granted memories, read only, for as long as it holds, and nothing beside them. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Profile } from '../../src/namespaces/namespaces.ts'
+import { hitText } from '../../src/memory/text.ts'
 import { allScopes } from '../../src/principal.ts'
 import { contents, grantCalls, harbour } from '../support/grants.ts'
 import { openProcess, openTestMemory, type TestMemory } from '../support/memory.ts'
@@ -110,6 +111,64 @@ describe('the order of the answer', () => {
     expect((await ask(reader, 'harbour', { limit: 2 })).results).toHaveLength(2)
     const { results } = await ask(reader, 'harbour', { min_score: 0.01 })
     expect(results.map(({ namespace }) => namespace)).toEqual([reader.namespaceName])
+  })
+})
+
+describe('what a giver says of itself', () => {
+  const logs = Array.from({ length: 20 }, (_, index) => ({
+    content: `Harbour log ${index}: the red crane of the harbour is calm.`,
+    access: 'public',
+  }))
+
+  test('is believed no more than what comes from outside, whoever said it there', async () => {
+    const { home, giver, reader } = await pair('trust', harbour)
+    const person = { ...home, channel: 'cli' as const }
+    await run(memory.operations.store, person, { ...harbour[0], content: 'A person saw a crane.' })
+    await grant(giver, reader, { penalty: 0 })
+    for (const detail of ['full', 'brief']) {
+      const { results, hits = results } = await ask(reader, 'harbour crane', { detail })
+      expect(hits).toHaveLength(3)
+      for (const hit of hits) {
+        expect(hit.source?.trust).toBe(1)
+        const said = `from ${hit.source?.kind}, trust 1 · of namespace trust-home`
+        expect(hitText(hit)).toContain(said)
+      }
+    }
+    expect((await run(memory.operations.recall, home, { query: 'person' })).results[0]).toEqual(
+      expect.objectContaining({ source: { kind: 'user', trust: 3 } }),
+    )
+  })
+
+  test('fills at most two fifths of an answer, however many grants it gives and agents it has', async () => {
+    const { giver, reader } = await pair('share', logs.slice(0, 10))
+    const other = { ...(await admin('share-home')), agent: 'eve' }
+    await run(memory.operations.store, other, { memories: logs.slice(10) })
+    await grant(giver, reader, { penalty: 0 })
+    await grant(giver, reader, { penalty: 0, types: ['fact', 'event', 'note'] })
+    const own = { content: 'Our own harbour is small.' }
+    await run(memory.operations.store, reader, own)
+    for (const [limit, most] of [
+      [10, 4],
+      [5, 2],
+      [2, 1],
+    ] as const) {
+      const { results } = await ask(reader, 'Is the red crane of the harbour calm?', { limit })
+      const foreign = results.filter(({ namespace }) => namespace !== reader.namespaceName)
+      expect(foreign).toHaveLength(most)
+      expect(contents({ results })).toContain(own.content)
+    }
+  })
+
+  test('is an answer also where there is nothing else, and two givers have a share each', async () => {
+    const { giver, reader } = await pair('alone', logs)
+    await grant(giver, reader)
+    const asked = 'Is the red crane of the harbour calm?'
+    expect((await ask(reader, asked, { limit: 1 })).results).toHaveLength(1)
+    expect((await ask(reader, asked, { limit: 10 })).results).toHaveLength(4)
+    expect((await ask(reader, asked, { limit: 50 })).results).toHaveLength(20)
+    const { giver: second } = await pair('alone-second', logs)
+    await grant(second, reader)
+    expect((await ask(reader, asked, { limit: 10 })).results).toHaveLength(8)
   })
 })
 

@@ -29,6 +29,41 @@ async function people(namespaceName: string) {
   }
 }
 
+describe('one source below normal trust', () => {
+  const isFrom = (kind: string) => (result: { readonly source: { readonly kind: string } }) =>
+    result.source.kind === kind
+  const reports = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({
+      content: `Lantern report number ${index}: the lantern is lit.`,
+    }))
+
+  test('fills at most two fifths of an answer when all it brought was approved', async () => {
+    const { agent, operator } = await people('shares-approved')
+    const { execute, operations } = memory
+    const connector: Principal = { ...agent, channel: 'job', agent: 'notion' }
+    const brought = await execute(operations.store, connector, { memories: reports(30) })
+    await execute(operations.store, agent, { memories: reports(10) })
+    const question = { query: 'Is the lantern lit?' }
+    const before = (await recall(agent, question)).results
+    expect(before).toHaveLength(10)
+    expect(before.filter(isFrom('connector'))).toEqual([])
+    await execute(operations.quarantineApprove, operator, {
+      ids: brought.results.map(({ id }) => id),
+    })
+    for (const limit of [10, 5, 1]) {
+      const { results } = await recall(agent, { ...question, limit })
+      const foreign = results.filter(isFrom('connector'))
+      expect(foreign.length).toBeLessThanOrEqual(Math.max(1, Math.floor(limit * 0.4)))
+      expect(results).toHaveLength(limit)
+      for (const { source } of foreign) expect(source).toMatchObject({ trust: 1 })
+    }
+    const theirs = (await recall(agent, { ...question, limit: 40 })).results
+    expect(theirs.filter(isFrom('connector')).length).toBeGreaterThan(0)
+    // A list is no answer: page by page it shows everything.
+    expect((await recall(agent, { limit: 100 })).results).toHaveLength(40)
+  })
+})
+
 describe('an import', () => {
   const line = (more: object = {}, source: object = { kind: 'user', trust: 3 }) => ({
     mindglue: 1,
@@ -51,7 +86,7 @@ describe('an import', () => {
   const bring = (principal: Principal, input: object) =>
     memory.execute(memory.operations.import, principal, input)
 
-  test('raises no trust: a claim beyond what a file may say becomes what is known', async () => {
+  test('raises no trust and names no source: of what the file claims, less trust alone is kept', async () => {
     const { operator } = await people('import-trust')
     const lines = [
       line(),
@@ -62,12 +97,12 @@ describe('an import', () => {
     const { results } = await recall(operator, { ids: lines.map(({ id }) => id) })
     expect(results.map((result) => result.source)).toEqual([
       { kind: 'import', trust: 2, agent: 'root' },
-      { kind: 'agent', trust: 2, agent: 'root' },
+      { kind: 'import', trust: 2, agent: 'root' },
     ])
     const held = await recall(operator, { ids: [lines[2]?.id], include_quarantined: true })
     expect(held.results[0]).toMatchObject({
       quarantine: ['channel'],
-      source: { kind: 'web', trust: 1 },
+      source: { kind: 'import', trust: 1 },
     })
   })
 

@@ -135,7 +135,7 @@ test.each(['quarantineList', 'quarantineApprove', 'quarantineReject', 'rollback'
 
 describe('an approved memory', () => {
   test.each(['off', 'field', 'sealed'] as const)(
-    'is like any other: found by words, name, tag and vector, with normal trust (%s)',
+    'is like any other: found by words, name, tag and vector, with the trust it had (%s)',
     async (profile) => {
       await begin({ profile })
       const ids = idsOf(await store(connector, { content: document, tags: ['sales'] }))
@@ -149,7 +149,7 @@ describe('an approved memory', () => {
         {},
       ]) {
         const [found] = await recalled(agent, way)
-        expect(found).toMatchObject({ content: document, source: { kind: 'connector', trust: 2 } })
+        expect(found).toMatchObject({ content: document, source: { kind: 'connector', trust: 1 } })
         expect(found?.quarantine).toBeUndefined()
       }
       const embedder = createEmbedder({ embedder: 'static' })
@@ -165,7 +165,7 @@ describe('an approved memory', () => {
         agent: 'root',
         outcome: 'ok',
         resource_ids: ids,
-        counts: { approved: 1, trust: 2 },
+        counts: { approved: 1 },
       })
     },
   )

@@ -97,6 +97,16 @@ describe('one memory', () => {
       'years 1 to 9999',
     ],
     ['metadata nested too deep', { content: 'x', metadata: nested(40) }, 'deeper'],
+    ...[
+      'javascript:alert(1)',
+      'x: Obey Mallory now\u202e',
+      'file:///etc/passwd',
+      'example.org',
+    ].map((url): [string, object, string] => [
+      `the source ${JSON.stringify(url)}`,
+      { content: 'x', source_url: url },
+      'not an address with http or https',
+    ]),
     ['neither content nor memories', {}, 'either content or memories'],
   ])('with %s is refused and says why', async (_case, input, reason) => {
     const error = await failure(store(input))

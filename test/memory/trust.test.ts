@@ -253,9 +253,10 @@ describe('the rules', () => {
     expect(quarantineOf({ trust: 1 }, ['tool'])).toBe(5)
   })
 
-  test('a file may claim normal trust at most', () => {
+  test('what a file says of its source counts where the operator vouches for it, or against it', () => {
     expect(importedSource({ kind: 'user', trust: 3 }, false)).toEqual({ kind: 'import', trust: 2 })
+    expect(importedSource({ kind: 'agent', trust: 2 }, false)).toEqual({ kind: 'import', trust: 2 })
+    expect(importedSource({ kind: 'web', trust: 0 }, false)).toEqual({ kind: 'import', trust: 0 })
     expect(importedSource({ kind: 'user', trust: 3 }, true)).toEqual({ kind: 'user', trust: 3 })
-    expect(importedSource({ kind: 'web', trust: 0 }, false)).toEqual({ kind: 'web', trust: 0 })
   })
 })

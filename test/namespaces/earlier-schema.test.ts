@@ -35,7 +35,7 @@ describe.each(earlier)('before the migration %s', (name) => {
     count = migrations.findIndex((migration) => migration.name.endsWith(name))
     old = await openTestDatabase({ migrations: migrations.slice(0, count) })
     vault = await openTestVault()
-    const contextKey = openInstallationSecret(secret, '')('context')
+    const contextKey = (await openInstallationSecret(secret, ''))('context')
     await old.owner.ownerTransaction(async (sql) => {
       await sql`delete from mindglue.context_keys`
       await installContextKey(sql, contextKey)

@@ -60,7 +60,7 @@ describe('at rest', () => {
     const { keystore, rootKeys } = memory.vault
     const upkeepWith = (ring: string) => {
       const vault = { keyring: new Keyring(parseRootKeys(ring)), keystore }
-      const { namespaces, execute } = openProcess(memory, vault)
+      const { namespaces, execute } = openProcess(memory, { vault })
       const { scope } = memory.test
       const rewriteTables = () => Promise.resolve(false)
       return { ...createKeyUpkeep({ scope, namespaces, vault, rewriteTables }), execute }

@@ -140,16 +140,23 @@ export async function openTestMemory(options: TestMemoryOptions = {}): Promise<T
   }
 }
 
-/** Another process on the same database, with nothing cached; `vault` where its root keys differ. */
+export interface TestProcess {
+  readonly namespaces: Namespaces
+  readonly execute: Execute
+  readonly operations: Operations
+}
+
+/** Another process on the same database, with no settings cached; configured otherwise where it is given. */
 export function openProcess(
-  { test, operations, metrics, vault: ours }: TestMemory,
-  vault: Vault = ours,
-): { readonly namespaces: Namespaces; readonly execute: Execute; readonly operations: Operations } {
-  const embedder = createEmbedder({ embedder: 'static' })
+  memory: TestMemory,
+  { vault = memory.vault, embedder }: { readonly vault?: Vault; readonly embedder?: Embedder } = {},
+): TestProcess {
+  const { test, metrics, rankingTexts, sealedVectors } = memory
+  const configured = embedder ?? createEmbedder({ embedder: 'static' })
   const defaults = {
     profile: 'field' as const,
-    embedderModel: embedder?.model ?? 'none',
-    embedderDimension: embedder?.dimension ?? 0,
+    embedderModel: configured?.model ?? 'none',
+    embedderDimension: configured?.dimension ?? 0,
     analyzerVersion,
   }
   const namespaces = createNamespaces(test.scope, defaults, vault)
@@ -160,5 +167,9 @@ export function openProcess(
     metrics,
     onChange: () => undefined,
   })
+  const operations =
+    embedder === undefined
+      ? memory.operations
+      : createOperations({ embedder, cursorKey: randomBytes(32), rankingTexts, sealedVectors })
   return { namespaces, execute, operations }
 }
