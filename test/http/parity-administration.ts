@@ -7,8 +7,8 @@ const madeIn = (seen: Seen, step: string): string => identified.parse(seen.get(s
 const clientIn = (seen: Seen): string =>
   z.object({ clients: z.array(z.object({ client: z.string() })) }).parse(seen.get('clients'))
     .clients[0]?.client ?? ''
-export const codeIn = (seen: Seen): string =>
-  z.object({ code: z.string() }).parse(seen.get('invite')).code
+export const invitedIn = (seen: Seen) =>
+  z.object({ code: z.string(), agent: z.string() }).parse(seen.get('invite'))
 
 export const email = 'mary@example.org'
 

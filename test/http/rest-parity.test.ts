@@ -1,19 +1,16 @@
 /** Every operation by three ways, in namespaces of their own: called, over MCP, over REST. The answers agree. */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { addMail, redeemMail } from '../../src/accounts/accounts.sql.ts'
-import { addGrant, putClient } from '../../src/accounts/clients.sql.ts'
-import { invitationHash } from '../../src/accounts/member-operations.ts'
-import { acceptInvitation } from '../../src/accounts/members.sql.ts'
 import { toAppError } from '../../src/errors.ts'
 import type { Route } from '../../src/http/route.ts'
 import { createRoutes } from '../../src/http/routes.ts'
 import { allScopes } from '../../src/principal.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { callTool, issueKey, sendMessage } from '../support/keys.ts'
+import { acceptAndLetIn, newAccount } from '../support/programs.ts'
 import { restClient } from '../support/rest.ts'
-import { administrationSteps, codeIn, email } from './parity-administration.ts'
+import { administrationSteps, invitedIn, email } from './parity-administration.ts'
 import { memorySteps, type Input, type Seen, type Step } from './parity-steps.ts'
 
 const steps = [...memorySteps, ...administrationSteps]
@@ -134,31 +131,11 @@ function queryOf(input: Input): string {
 }
 
 /** In each namespace the person who was invited accepts and lets a program in, which are no operations. */
-async function peopleAndPrograms(ways: readonly Way[]): Promise<void> {
-  const { scope } = app.app
-  const account = await signUp()
-  const metadata = JSON.stringify({ client_name: 'A test', redirect_uris: ['https://a.example/b'] })
-  const client = 'https://a.example/client'
-  await scope.withDirectory((sql) => putClient(sql, client, metadata, 3600, 100))
+async function letInEverywhere(ways: readonly Way[]): Promise<void> {
+  const account = await newAccount(app, email)
   for (const { seen } of ways.filter((way) => way.seen.has('invite'))) {
-    const codeHash = invitationHash(codeIn(seen))
-    await scope.withDirectory((sql) => acceptInvitation(sql, codeHash, account))
-    const who = { namespaceName: seen.namespaceName, agent: 'mary', channel: 'rest' as const }
-    const member = await app.app.principal(who)
-    const lives = { lifeSeconds: 3600, clientSeconds: 3600 }
-    const grant = { id: randomUUID(), account, client, scopes: 'memory:read', ...lives }
-    expect(await scope.withNamespace(member, {}, (tx) => addGrant(tx, grant))).toBe(true)
+    await acceptAndLetIn(app, account, seen.namespaceName, invitedIn(seen))
   }
-}
-
-async function signUp(): Promise<string> {
-  const { scope } = app.app
-  const codeHash = randomBytes(32)
-  const mail = { codeHash, kind: 'sign-up', email, lifeSeconds: 60, hourlyMax: 5 } as const
-  await scope.withDirectory((sql) => addMail(sql, mail))
-  const id = await scope.withDirectory((sql) => redeemMail(sql, codeHash, randomUUID(), 'hash'))
-  if (id === undefined) throw new Error('no account was made')
-  return id
 }
 
 /** Without what differs from namespace to namespace and from moment to moment. */
@@ -187,7 +164,7 @@ function comparable(outcome: Outcome): unknown {
 test('every operation answers the same when it is called, over MCP and over REST', async () => {
   const ways = await waysOf()
   for (const step of steps) {
-    if (step.route === 'listClients') await peopleAndPrograms(ways)
+    if (step.route === 'listClients') await letInEverywhere(ways)
     let expected: Outcome | undefined
     for (const way of ways.filter((each) => each.takes(step))) {
       const outcome = await way.run(step, step.input(way.seen))
