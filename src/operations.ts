@@ -34,6 +34,11 @@ import type { OpenedBefore } from './memory/search.ts'
 import { storeOperation } from './memory/store.ts'
 import { instructionsReadOperation, instructionsSetOperation } from './namespaces/instructions.ts'
 import {
+  namespaceListOperation,
+  namespaceReadOperation,
+  namespaceSetOperation,
+} from './namespaces/namespace-operations.ts'
+import {
   planListOperation,
   usageReadOperation,
   type UsageDependencies,
@@ -83,6 +88,9 @@ export function createOperations(dependencies: OperationDependencies) {
     keyList: keyListOperation(),
     keyRotate: keyRotateOperation(dependencies),
     keyRevoke: keyRevokeOperation(),
+    namespaceList: namespaceListOperation(),
+    namespaceRead: namespaceReadOperation(dependencies),
+    namespaceSet: namespaceSetOperation(),
     instructionsRead: instructionsReadOperation(),
     instructionsSet: instructionsSetOperation(),
     usageRead: usageReadOperation(dependencies),

@@ -19,7 +19,7 @@ export function createMemberTokens(
   const remembered = new Map<string, { readonly entry: Entry | undefined; readonly at: number }>()
 
   const enter = async ({ session, namespaceName }: NamespaceClaim): Promise<Entry | undefined> => {
-    const name = `${session.id} ${namespaceName}`
+    const name = JSON.stringify([session.id, session.account, namespaceName])
     const known = remembered.get(name)
     if (known !== undefined && performance.now() - known.at < freshMs) return known.entry
     const at = performance.now()

@@ -1,14 +1,11 @@
 /** The listeners of `mindglue serve` over an application: MCP and REST on one port, the sidecar on its own. */
 import type { App } from '../app.ts'
-import { ownNamespace } from '../accounts/members.sql.ts'
-import { userNamespace } from '../auth/user-namespace.ts'
 import { resourceOf } from '../auth/open-tokens.ts'
-import type { Actor } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { accountRoutes } from '../http/account-routes.ts'
 import type { OpenRoute } from '../http/entrance.ts'
 import { createListener, type Listener } from '../http/listener.ts'
-import type { OwnNamespaces } from '../http/oauth-consent.ts'
+import { createOwnNamespaces } from '../http/own-namespaces.ts'
 import { protectedResourceOf } from '../http/protected-resource.ts'
 import { createRest } from '../http/rest.ts'
 import { createProductEndpoint } from '../mcp/endpoint.ts'
@@ -112,7 +109,9 @@ async function openRoutesOf(app: App): Promise<readonly OpenRoute[]> {
   const { accounts, config, metrics, log } = app
   if (accounts === undefined) return []
   const { clients, consents, origin, signingKeys, formKey } = accounts
-  if (clients === undefined) return [accountRoutes(accounts)]
+  // Whoever may make an account without being invited has a namespace of their own to choose.
+  const own = config.accounts === 'open' ? createOwnNamespaces(app, origin) : undefined
+  if (clients === undefined) return [accountRoutes({ ...accounts, own })]
   // Loaded here: a process without accounts would pay for it at its start.
   const { createOAuthProvider } = await import('../http/oauth-provider.ts')
   const { oauthRoutes } = await import('../http/oauth-routes.ts')
@@ -130,24 +129,10 @@ async function openRoutesOf(app: App): Promise<readonly OpenRoute[]> {
     onRefusal: (error) => log.debug('authorization refused', { component: 'oauth', error }),
   })
   const routes = { provider, accounts: accounts.accounts, scopes: config.oauthScopes }
-  const own = config.accounts === 'open' ? ownNamespaces(app, origin) : undefined
   return [
-    accountRoutes(accounts),
+    accountRoutes({ ...accounts, own }),
     oauthRoutes({ ...routes, clients, consents, origin, formKey, own }),
   ]
-}
-
-/** Whoever may make an account without being invited has a namespace of their own to choose. */
-function ownNamespaces({ namespaces, scope }: App, origin: string): OwnNamespaces {
-  const nameOf: OwnNamespaces['nameOf'] = ({ account }) => userNamespace(origin, account)
-  return {
-    nameOf,
-    async make(session, agent) {
-      const namespace = await namespaces.resolve(nameOf(session), { create: true })
-      const owner: Actor = { namespace, agent, scopes: new Set(['admin']) }
-      await scope.withNamespace(owner, {}, (tx) => ownNamespace(tx, session.account))
-    },
-  }
 }
 
 /** A wrong issuer stops the start. One that cannot be reached does not: it may start beside us, or come back. */

@@ -1,11 +1,11 @@
 /** `mindglue policy`: what the namespace does with credentials and personal data in what it is given. */
-import type { PolicyInput } from '../daemon/door-policy.ts'
+import type { DoorPolicy } from '../operation.ts'
 import { withOperator, type OperatorOptions } from './operator.ts'
 import { columns, print, printJson, styleFor } from './output.ts'
 
 export interface PolicyOptions extends OperatorOptions {
   /** What to change; empty: only say. */
-  readonly change: PolicyInput
+  readonly change: Partial<DoorPolicy>
   readonly isJson: boolean
 }
 
@@ -18,20 +18,27 @@ const meaning = {
 
 /** Exit code 0. Says what holds from now on; what is stored already stays as it is until a scan. */
 export async function runPolicy(options: PolicyOptions): Promise<number> {
-  const policy = await withOperator(options, (operator) => operator.run('policy', options.change))
+  const { change } = options
+  const { namespaceName: name } = options.config
+  const isChange = Object.keys(change).length > 0
+  const { policy } = await withOperator(options, (operator) =>
+    isChange
+      ? operator.run('namespaceSet', { name, policy: change })
+      : operator.run('namespaceRead', { name }),
+  )
   if (options.isJson) {
     printJson(policy)
     return 0
   }
   const style = styleFor(process.stdout)
-  print(`Namespace ${options.config.namespaceName}`)
+  print(`Namespace ${name}`)
   print(
     columns([
       ['credentials', style.bold(policy.credentials), meaning[policy.credentials]],
       ['personal data', style.bold(policy.personal), meaning[policy.personal]],
     ]),
   )
-  if (Object.keys(options.change).length > 0) {
+  if (isChange) {
     print(style.dim('What is stored already stays as it is; `mindglue scan` applies this to it.'))
   }
   return 0

@@ -11,8 +11,6 @@ import type { ReembedOptions } from '../jobs/reembed.ts'
 import type { Scanned } from '../jobs/scan.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import type { Principal } from '../principal.ts'
-import type { DoorPolicy } from '../operation.ts'
-import { policyOf, type PolicyInput } from './door-policy.ts'
 import { namespaceCommands, type NamespaceCommands, type NamespacesHost } from './namespaces.ts'
 import { planOf, type PlanReport } from './plan.ts'
 import { recoverAccount } from './recover.ts'
@@ -36,9 +34,7 @@ export interface UpkeepCommands extends NamespaceCommands {
   readonly reembed: { readonly input: object; readonly output: { readonly vectors: number } }
   /** What the plan allows and what is held; with a name, after a change to that plan. */
   readonly plan: { readonly input: { readonly plan?: string }; readonly output: PlanReport }
-  /** What becomes of credentials and personal data; with actions, after a change to them. */
-  readonly policy: { readonly input: PolicyInput; readonly output: DoorPolicy }
-  /** Applies that to what is stored already, while it serves. */
+  /** Applies the policy for credentials and personal data to what is stored already, while it serves. */
   readonly scan: { readonly input: { readonly dry_run?: boolean }; readonly output: Scanned }
   /** Takes the second factor of an account away. */
   readonly 'accounts.recover': {
@@ -89,7 +85,6 @@ const upkeepCommands: {
   }),
   reembed: async ({ host, principal, work }) => ({ vectors: await host.reembed(principal, work) }),
   plan: async ({ host, principal, input }) => await planOf(host, principal, input),
-  policy: async ({ host, principal, input }) => await policyOf(host, principal, input),
   scan: async ({ host, principal, input, work }) => {
     const parsed = scanInput.safeParse(input)
     if (!parsed.success) throw new AppError('invalid_input', 'A scan takes dry_run alone.')

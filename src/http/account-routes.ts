@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Accounts } from '../accounts/accounts.ts'
 import { describeClient } from '../accounts/client-operations.ts'
 import type { Consents } from '../accounts/consents.ts'
+import type { Membership } from '../accounts/members.sql.ts'
 import { scopesOf } from '../accounts/roles.ts'
 import type { SigningKeys, Session } from '../accounts/session-tokens.ts'
 import { emailAddress } from '../accounts/email.ts'
@@ -11,6 +12,7 @@ import { sessionSeconds } from '../accounts/lifetimes.ts'
 import { AppError } from '../errors.ts'
 import { bearerToken } from './bearer.ts'
 import type { Caller, OpenRoute } from './entrance.ts'
+import type { OwnNamespaces } from './own-namespaces.ts'
 import { sessionCookie } from './session-cookie.ts'
 
 export interface AccountRoutesOptions {
@@ -19,6 +21,8 @@ export interface AccountRoutesOptions {
   readonly signingKeys: SigningKeys
   /** Origin under which people reach this server; pages of no other may act for them. */
   readonly origin: string
+  /** A namespace for each person alone; undefined where people enter by invitation only. */
+  readonly own: OwnNamespaces | undefined
 }
 
 /** A request whose body was read and checked. */
@@ -36,7 +40,7 @@ const password = newPassword
 const code = z.string().min(6).max(100)
 
 export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
-  const { accounts, consents, signingKeys, origin } = options
+  const { accounts, consents, signingKeys, origin, own } = options
   const cookie = sessionCookie(origin)
 
   const sessionOf = async (request: Request): Promise<Session> => {
@@ -173,6 +177,22 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
       ),
     ],
     [
+      'POST /account/namespaces',
+      post(z.strictObject({}), async ({ requestId, session }) => {
+        if (own === undefined) {
+          throw new AppError('insufficient_scope', 'Here people enter namespaces by invitation.')
+        }
+        const who = await session()
+        const { memberships, ...described } = await accounts.describe(who)
+        const name = own.nameOf(who)
+        const known = memberships.find(({ namespace_name: one }) => one === name)
+        if (known !== undefined) return Response.json(describeMembership(known))
+        const offered = own.offered(who, described.email)
+        await own.make(who, offered.agent, requestId)
+        return Response.json(describeMembership(offered), { status: 201 })
+      }),
+    ],
+    [
       'POST /account/token',
       post(z.strictObject({ namespace: z.string().max(63) }), async ({ body, session }) => {
         const token = await accounts.tokenFor(await session(), body.namespace)
@@ -189,12 +209,7 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
           second_factor: described.hasSecondFactor,
           recovery_codes: described.recoveryCodes,
           created_at: described.createdAt.toISOString(),
-          namespaces: described.memberships.map(({ namespace_name: name, agent, role }) => ({
-            name,
-            agent,
-            role,
-            scopes: scopesOf(role),
-          })),
+          namespaces: described.memberships.map(describeMembership),
         })
       },
     ],
@@ -237,6 +252,10 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
       return route(request, caller)
     },
   }
+}
+
+function describeMembership({ namespace_name: name, agent, role }: Membership) {
+  return { name, agent, role, scopes: scopesOf(role) }
 }
 
 /** The same whatever the address stands for. */

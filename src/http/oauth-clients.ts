@@ -6,8 +6,8 @@ import { AppError } from '../errors.ts'
 import { clientsPage } from './clients-page.ts'
 import type { Caller } from './entrance.ts'
 import type { Login, Place } from './login.ts'
-import type { OwnNamespaces } from './oauth-consent.ts'
 import { oauthPaths } from './oauth-paths.ts'
+import type { OwnNamespaces } from './own-namespaces.ts'
 import { pageFields } from './page.ts'
 
 export interface OwnClientsOptions {

@@ -16,6 +16,7 @@ import { nodeAnswer } from './node-answer.ts'
 import { clientName, consentPage } from './oauth-pages.ts'
 import { oauthPaths } from './oauth-paths.ts'
 import type { OAuthProvider } from './oauth-provider.ts'
+import type { OwnNamespaces } from './own-namespaces.ts'
 import { pageFields } from './page.ts'
 import { firstScopes } from './protected-resource.ts'
 
@@ -31,12 +32,6 @@ export interface ConsentOptions {
   readonly login: Login
   /** A namespace for each person alone; undefined where people enter by invitation only. */
   readonly own: OwnNamespaces | undefined
-}
-
-export interface OwnNamespaces {
-  nameOf(session: Session): string
-  /** Makes it when it is not there, and the person its administrator. */
-  make(session: Session, agent: string): Promise<void>
 }
 
 /** What a client wants of a person. */
@@ -94,14 +89,11 @@ export function consentRoute(
   /** What the person may choose from, with what would be made for them. */
   const describe = async (session: Session): Promise<AccountDescription> => {
     const described = await accounts.describe(session)
-    const name = own?.nameOf(session)
+    if (own === undefined) return described
     const { email, memberships } = described
-    if (name === undefined || memberships.some((one) => one.namespace_name === name)) {
-      return described
-    }
-    const agent = agentOf(email)
-    const offered = { namespace_name: name, agent, role: 'admin' }
-    return { ...described, memberships: [...memberships, offered] }
+    const name = own.nameOf(session)
+    if (memberships.some((one) => one.namespace_name === name)) return described
+    return { ...described, memberships: [...memberships, own.offered(session, email)] }
   }
 
   const askConsent = async (
@@ -171,7 +163,9 @@ export function consentRoute(
       const problem = `Tick what it may do; as ${chosen.role} of ${chosen.namespace_name} you can allow: ${may.join(', ')}.`
       return await askConsent(question, session, { data, problem })
     }
-    if (own?.nameOf(session) === chosen.namespace_name) await own.make(session, chosen.agent)
+    if (own?.nameOf(session) === chosen.namespace_name) {
+      await own.make(session, chosen.agent, requestId)
+    }
     const { client_id: client } = question.client
     const allowed = { client, namespaceName: chosen.namespace_name, scopes: agreed }
     const grantId = await consents.allow(session, allowed, requestId)
@@ -216,11 +210,6 @@ export function consentRoute(
 function placeOf({ uid, client }: Question): Place {
   const reason = `“${clientName(client)}” asks to use your memories. Log in to see what it wants and to decide.`
   return { id: uid, reason }
-}
-
-/** What stands before the @, as for members who were invited. */
-function agentOf(email: string): string {
-  return email.slice(0, email.lastIndexOf('@'))
 }
 
 function expired(): AppError {

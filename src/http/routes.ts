@@ -120,6 +120,17 @@ export function createRoutes(operations: Operations): readonly Route[] {
         path: { id: z.uuid().describe('Id of the grant, as the list shows it') },
       }),
     ],
+    namespaceList: [route('listNamespaces', 'GET', '/namespaces', operations.namespaceList)],
+    namespaceRead: [
+      route('readNamespace', 'GET', '/namespaces/{name}', operations.namespaceRead, {
+        path: namespaceInPath,
+      }),
+    ],
+    namespaceSet: [
+      route('changeNamespace', 'PATCH', '/namespaces/{name}', operations.namespaceSet, {
+        path: namespaceInPath,
+      }),
+    ],
     instructionsRead: [
       route('readInstructions', 'GET', '/instructions', operations.instructionsRead),
     ],
@@ -134,6 +145,7 @@ export function createRoutes(operations: Operations): readonly Route[] {
 
 const keyInPath = { id: z.string().max(128).describe('Id of the key, as the list shows it') }
 const memberInPath = { email: emailAddress.describe('Address of the person') }
+const namespaceInPath = { name: z.string().max(63).describe('Name of the namespace') }
 const memoryInPath = { id: memoryId }
 const memoryChange = { path: memoryInPath, sends: ['ETag'], reply: changed } as const
 

@@ -8,7 +8,7 @@ import type { Namespaces } from './namespaces.ts'
 import { readRevision } from './namespaces.sql.ts'
 
 /** Each is a search of its own. */
-const grantsMax = 8
+export const grantsMax = 8
 const attemptsMax = 3
 
 export interface GrantedDependencies {

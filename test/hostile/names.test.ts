@@ -6,7 +6,7 @@ import { Agent, request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createRoutes } from '../../src/http/routes.ts'
 import { createSidecar, type Sidecar } from '../../src/sidecar/listener.ts'
-import { startTestApp, type TestApp } from '../support/app.ts'
+import { startAccountsApp, type AccountsApp } from '../support/accounts.ts'
 import { seededRandom, seedOf } from '../support/random.ts'
 import { pick } from './mutations.ts'
 
@@ -20,17 +20,15 @@ interface Target {
   readonly path: string
 }
 
-let app: TestApp
+let app: AccountsApp
 let sidecar: Sidecar
 let targets: readonly Target[]
 const agent = new Agent({ keepAlive: true, maxSockets: lanes })
 
 beforeAll(async () => {
-  app = await startTestApp({
-    environment: {
-      MINDGLUE_ALLOWED_HOSTS: 'memory.example',
-      MINDGLUE_ALLOWED_ORIGINS: 'https://app.example',
-    },
+  app = await startAccountsApp({
+    MINDGLUE_ALLOWED_HOSTS: 'memory.example',
+    MINDGLUE_ALLOWED_ORIGINS: 'https://app.example',
   })
   const { failedKeys, metrics, log } = app.app
   sidecar = await createSidecar({
@@ -47,9 +45,10 @@ beforeAll(async () => {
   const onSidecar = (method: string, path: string) => ({ port: sidecar.port, method, path })
   targets = [
     ...createRoutes(app.app.operations).map(({ method, path }) =>
-      onProduct(method, path.replace('{id}', '01890000-0000-7000-8000-000000000000')),
+      onProduct(method, path.replaceAll(/\{\w+\}/gu, '01890000-0000-7000-8000-000000000000')),
     ),
     ...['GET', 'POST', 'DELETE', 'OPTIONS'].map((method) => onProduct(method, '/mcp')),
+    ...openTargets.map(([method, path]) => onProduct(method, path)),
     ...['/openapi.json', '/docs', '/.well-known/security.txt', '/', '/nothing'].flatMap((path) =>
       ['GET', 'HEAD', 'OPTIONS'].map((method) => onProduct(method, path)),
     ),
@@ -63,6 +62,35 @@ afterAll(async () => {
   await sidecar.close()
   await app.close()
 })
+
+/** What people and programs reach without a key: accounts, the authorization server, and what both say of themselves. */
+const openTargets: readonly (readonly [method: string, path: string])[] = [
+  ...[
+    'sign-up',
+    'reset',
+    'password',
+    'password/change',
+    'log-in',
+    'log-out',
+    'second-factor',
+    'second-factor/confirm',
+    'second-factor/remove',
+    'invitations/accept',
+    'namespaces',
+    'token',
+    'clients/revoke',
+  ].map((name) => ['POST', `/account/${name}`] as const),
+  ...['', '/clients', '/jwks'].map((name) => ['GET', `/account${name}`] as const),
+  ...['register', 'token', 'revoke'].map((name) => ['POST', `/oauth/${name}`] as const),
+  ...['authorize', 'jwks'].map((name) => ['GET', `/oauth/${name}`] as const),
+  ...['consent/none', 'clients'].flatMap((name) =>
+    ['GET', 'POST'].map((method) => [method, `/oauth/${name}`] as const),
+  ),
+  ...['/mcp', ''].map((path) => ['GET', `/.well-known/oauth-protected-resource${path}`] as const),
+  ...['oauth-authorization-server', 'openid-configuration'].flatMap((name) =>
+    ['GET', 'OPTIONS'].map((method) => [method, `/.well-known/${name}`] as const),
+  ),
+]
 
 const own = ['localhost', '127.0.0.1', '[::1]', 'memory.example', 'app.example']
 
@@ -138,26 +166,35 @@ function send({ port, method, path }: Target, names: Readonly<Record<string, str
 
 test(`${requests} foreign names: each is answered with 403`, async () => {
   const wrong: object[] = []
-  const asked = new Set<Target>()
-  let done = 0
+  const asked = { host: new Set<Target>(), origin: new Set<Target>() }
+  const done = { host: 0, origin: 0 }
   const run = async (lane: number): Promise<void> => {
     const random = seededRandom(seed + lane)
     for (let turn = lane; turn < requests; turn += lanes) {
       // Every target in turn, so that none is left out.
       const target = targets[Math.floor(turn / 2) % targets.length] ?? pick(random, targets)
-      const isHost = turn % 2 === 0
-      const names = isHost ? { host: foreignHost(random) } : { origin: foreignOrigin(random) }
+      const kind = turn % 2 === 0 ? 'host' : 'origin'
+      const names = { [kind]: kind === 'host' ? foreignHost(random) : foreignOrigin(random) }
       const status = await send(target, names)
       if (status !== 403) wrong.push({ status, ...names, ...target })
-      asked.add(target)
-      done += 1
+      asked[kind].add(target)
+      done[kind] += 1
     }
   }
   await Promise.all(Array.from({ length: lanes }, (_, lane) => run(lane)))
   expect({ seed, wrong: wrong.slice(0, 10) }).toEqual({ seed, wrong: [] })
-  expect(done).toBe(requests)
-  expect(asked.size).toBe(targets.length)
+  expect(done).toEqual({ host: requests / 2, origin: requests / 2 })
+  expect(asked).toEqual({ host: new Set(targets), origin: new Set(targets) })
 }, 120_000)
+
+test('what was asked of accounts and of the authorization server is there under our own name', async () => {
+  const missing: object[] = []
+  for (const [method, path] of openTargets) {
+    const status = await send({ port: app.listener.port, method, path }, {})
+    if (status === 404) missing.push({ method, path, status })
+  }
+  expect(missing).toEqual([])
+})
 
 test('the same routes serve our own names', async () => {
   for (const host of ['localhost', 'memory.example', `127.0.0.1:${app.listener.port}`]) {

@@ -1,9 +1,9 @@
 /** A scan makes what is stored as if the policy had always been: words, names, keys and vectors of before are gone. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { policyOf } from '../../src/daemon/door-policy.ts'
 import { rewriteTables } from '../../src/database/open.ts'
 import { embedPendingJob } from '../../src/jobs/embed-pending.ts'
 import { scanNamespace, type Scanned } from '../../src/jobs/scan.ts'
+import type { DoorPolicy } from '../../src/operation.ts'
 import { createEmbedder } from '../../src/pipeline/embed.ts'
 import { embedStatic } from '../../src/pipeline/static-embedder.ts'
 import { allScopes, type Principal } from '../../src/principal.ts'
@@ -34,8 +34,8 @@ async function begin(more: PrincipalChanges = {}): Promise<void> {
   await setPolicy({ credentials: 'allow', personal: 'allow' })
 }
 
-const setPolicy = (input: Parameters<typeof policyOf>[2]) =>
-  policyOf({ scope: memory.test.scope }, operator, input)
+const setPolicy = (policy: Partial<DoorPolicy>) =>
+  memory.execute(memory.operations.namespaceSet, operator, { name: operator.namespaceName, policy })
 const store = async (input: unknown, principal = agent) =>
   (await memory.execute(memory.operations.store, principal, input)).results
 const recall = async (input: object, principal = agent) =>

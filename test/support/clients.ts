@@ -175,7 +175,7 @@ const toolResult = z.looseObject({
   _meta: z.record(z.string(), z.unknown()).optional(),
 })
 
-function callerOf(name: string, client: LegacyClient | ModernClient): Caller {
+export function callerOf(name: string, client: LegacyClient | ModernClient): Caller {
   return {
     name,
     client,

@@ -1,10 +1,10 @@
 /** The last of everything: a namespace that is described, scanned, and then deleted with its keys and rows. */
-import { policyOf } from '../../src/daemon/door-policy.ts'
 import type { NamespaceScope } from '../../src/database/scope.ts'
 import { jobPrincipal } from '../../src/jobs/job-principal.ts'
 import { removeNamespace } from '../../src/jobs/removal.ts'
 import { scanNamespace } from '../../src/jobs/scan.ts'
 import { describeNamespace } from '../../src/namespaces/namespaces.sql.ts'
+import type { DoorAction } from '../../src/operation.ts'
 import type { Namespaces } from '../../src/namespaces/namespaces.ts'
 import { accountsAndMembers } from './everything-accounts.ts'
 import { clientsOfPeople } from './everything-clients.ts'
@@ -30,10 +30,15 @@ async function describeAndRemove(
   const namespace = await namespaces.create(namespaceName)
   await scope.withJob(jobPrincipal(namespace), { readOnly: true }, describeNamespace)
   const operator = await memory.principal({ namespaceName, agent: 'root', scopes: ['admin'] })
-  await policyOf({ scope }, operator, { personal: 'allow' })
+  const { namespaceList, namespaceRead, namespaceSet } = memory.operations
+  await memory.execute(namespaceList, operator, {})
+  await memory.execute(namespaceRead, operator, { name: namespaceName })
+  const policy = (personal: DoorAction) =>
+    memory.execute(namespaceSet, operator, { name: namespaceName, policy: { personal } })
+  await policy('allow')
   const writer = await memory.principal({ namespaceName })
   await memory.execute(memory.operations.store, writer, { content: 'Write to ada@example.org.' })
-  await policyOf({ scope }, operator, { personal: 'redact' })
+  await policy('redact')
   const { signal } = new AbortController()
   const rewriteTables = () => Promise.resolve(false)
   const quiet = { signal, onProgress: () => undefined }

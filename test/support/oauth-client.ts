@@ -1,21 +1,25 @@
-/** The official client's OAuth, with a person behind it whose browser only follows redirects. */
+/** The OAuth of either official client, with a person behind it whose browser only follows redirects. */
 import {
   StreamableHTTPClientTransport,
   UnauthorizedError,
   type OAuthClientProvider,
 } from '@modelcontextprotocol/client'
-import { modernClient, type ModernClient } from './clients.ts'
+import { UnauthorizedError as LegacyUnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js'
+import { StreamableHTTPClientTransport as LegacyHttpTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { callerOf, legacyClient, modernClient, type Caller, type Connection } from './clients.ts'
 
 export interface OAuthClient {
   readonly provider: OAuthClientProvider & {
     accessToken(): string | undefined
     /** As if it had run out: the server refuses what is sent from now on. */
     spoilAccessToken(): void
+    /** As a program that keeps none. */
+    dropRefreshToken(): void
   }
   /** Scopes that each authorization asked for, in order. */
   readonly askedScopes: readonly string[]
   /** Runs `work`, and again after the person agreed, as often as the server asks for more. */
-  withConsent<T>(work: (client: ModernClient) => Promise<T>): Promise<T>
+  withConsent<T>(work: (caller: Caller) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
@@ -29,29 +33,25 @@ export async function oauthClient(
   url: URL,
   redirectUrl: string,
   person: Person = followRedirects(redirectUrl),
+  era: Connection['era'] = 'modern',
 ): Promise<OAuthClient> {
   const asked: URL[] = []
   const provider = memoryProvider(redirectUrl, asked)
-  let transport = new StreamableHTTPClientTransport(url, { authProvider: provider })
-  let client = modernClient()
+  const open = era === 'modern' ? openModern : openLegacy
+  let link = open(url, provider)
   const agree = async (): Promise<void> => {
     const page = asked.at(-1)
     if (page === undefined) throw new Error('nobody was asked')
-    const back = await person(page)
-    await transport.finishAuth(back.searchParams)
+    await link.finishAuth((await person(page)).searchParams)
   }
-  const connect = async (): Promise<void> => {
-    try {
-      await client.connect(transport)
-    } catch (error) {
-      if (!(error instanceof UnauthorizedError)) throw error
-      await agree()
-      transport = new StreamableHTTPClientTransport(url, { authProvider: provider })
-      client = modernClient()
-      await client.connect(transport)
-    }
+  try {
+    await link.connect()
+  } catch (error) {
+    if (!isUnauthorized(error)) throw error
+    await agree()
+    link = open(url, provider)
+    await link.connect()
   }
-  await connect()
   return {
     provider,
     get askedScopes() {
@@ -60,15 +60,56 @@ export async function oauthClient(
     async withConsent(work) {
       for (let agreement = 0; ; agreement++) {
         try {
-          return await work(client)
+          return await work(link.caller)
         } catch (error) {
-          if (!(error instanceof UnauthorizedError) || agreement === agreementsMax) throw error
+          if (!isUnauthorized(error) || agreement === agreementsMax) throw error
           await agree()
         }
       }
     },
-    close: () => client.close(),
+    close: () => link.caller.close(),
   }
+}
+
+/** A client that is not connected yet. */
+interface Link {
+  readonly caller: Caller
+  connect(): Promise<void>
+  finishAuth(callback: URLSearchParams): Promise<void>
+}
+
+function openModern(url: URL, provider: OAuthClient['provider']): Link {
+  const client = modernClient()
+  const transport = new StreamableHTTPClientTransport(url, { authProvider: provider })
+  return {
+    caller: callerOf('modern', client),
+    connect: () => client.connect(transport),
+    finishAuth: (callback) => transport.finishAuth(callback),
+  }
+}
+
+function openLegacy(url: URL, provider: OAuthClient['provider']): Link {
+  const client = legacyClient()
+  const transport = new LegacyHttpTransport(url, {
+    authProvider: provider,
+    // A stream that ended with its token would ask the person behind the test's back.
+    reconnectionOptions: {
+      maxRetries: 0,
+      initialReconnectionDelay: 1000,
+      maxReconnectionDelay: 1000,
+      reconnectionDelayGrowFactor: 1,
+    },
+  })
+  return {
+    caller: callerOf('legacy', client),
+    connect: () => client.connect(transport),
+    // It checks no `iss` (RFC 9207), so nobody can give it one.
+    finishAuth: (callback) => transport.finishAuth(callback.get('code') ?? ''),
+  }
+}
+
+function isUnauthorized(error: unknown): boolean {
+  return error instanceof UnauthorizedError || error instanceof LegacyUnauthorizedError
 }
 
 function memoryProvider(redirectUrl: string, asked: URL[]): OAuthClient['provider'] {
@@ -105,6 +146,9 @@ function memoryProvider(redirectUrl: string, asked: URL[]): OAuthClient['provide
     accessToken: () => held.tokens?.access_token,
     spoilAccessToken: () => {
       if (held.tokens) held.tokens = { ...held.tokens, access_token: 'eyJ.eyJ.spoiled' }
+    },
+    dropRefreshToken: () => {
+      if (held.tokens) held.tokens = { ...held.tokens, refresh_token: undefined }
     },
   }
 }
