@@ -40,7 +40,7 @@ const password = newPassword
 const code = z.string().min(6).max(100)
 
 export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
-  const { accounts, consents, signingKeys, origin, own } = options
+  const { accounts, consents, signingKeys, origin, own: ownNamespaces } = options
   const cookie = sessionCookie(origin)
 
   const sessionOf = async (request: Request): Promise<Session> => {
@@ -179,16 +179,16 @@ export function accountRoutes(options: AccountRoutesOptions): OpenRoute {
     [
       'POST /account/namespaces',
       post(z.strictObject({}), async ({ requestId, session }) => {
-        if (own === undefined) {
+        if (ownNamespaces === undefined) {
           throw new AppError('insufficient_scope', 'Here people enter namespaces by invitation.')
         }
         const who = await session()
         const { memberships, ...described } = await accounts.describe(who)
-        const name = own.nameOf(who)
+        const name = ownNamespaces.nameOf(who)
         const known = memberships.find(({ namespace_name: one }) => one === name)
         if (known !== undefined) return Response.json(describeMembership(known))
-        const offered = own.offered(who, described.email)
-        await own.make(who, offered.agent, requestId)
+        const offered = ownNamespaces.offered(who, described.email)
+        await ownNamespaces.make(who, offered.agent, requestId)
         return Response.json(describeMembership(offered), { status: 201 })
       }),
     ],

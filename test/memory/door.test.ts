@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { DoorPolicy } from '../../src/operation.ts'
 import { allScopes, type Principal } from '../../src/principal.ts'
 import { credentials, type Labelled } from '../pipeline/corpus/credentials.ts'
+import { probesIn, probesOf } from '../pipeline/corpus/probes.ts'
 import { openTestMemory, type PrincipalChanges, type TestMemory } from '../support/memory.ts'
 import { filesOfServer, filesUnder, keepLog, type RawFile } from '../support/raw-bytes.ts'
 import { everyValue } from '../support/stored-bytes.ts'
@@ -366,7 +367,7 @@ test('of all kinds of credentials none is in a table, a file of the database, a 
   search('metrics', await memory.metrics.text())
   expect([...left]).toEqual([])
   // What was searched is where the memories are.
-  const yes = expect.objectContaining({ hasNotes: true })
+  const yes = { hasNotes: true }
   expect(searched).toMatchObject({ tables: yes, data: yes, log: yes })
   const megabytes = Object.entries(searched).map(
     ([place, { bytes }]) => `${place} ${(bytes / 1e6).toFixed(1)} MB`,
@@ -381,35 +382,4 @@ async function* embeddedFiles(directory: string): AsyncGenerator<RawFile> {
   for (const file of filesUnder(directory)) if (file.kind === 'log') yield file
   await memory.test.database.maintain('checkpoint')
   yield* filesUnder(directory)
-}
-
-/** Which probes stand in a text: those of its places whose first three characters begin one are looked at. */
-function* probesIn(text: string, { begins, values, lengths }: Probes): Iterable<string> {
-  for (let at = 0; at < text.length; at += 1) {
-    if (begins[beginning(text, at)] !== 1) continue
-    for (const length of lengths) {
-      const piece = text.slice(at, at + length)
-      if (values.has(piece)) yield piece
-    }
-  }
-}
-
-interface Probes {
-  readonly values: ReadonlyMap<string, Labelled>
-  readonly lengths: readonly number[]
-  readonly begins: Uint8Array
-}
-
-function probesOf(all: readonly Labelled[]): Probes {
-  // Of each what is left when its ends are cut off: a part would leak most of it.
-  const values = new Map(all.map((one) => [one.value.slice(-14, -2), one]))
-  const begins = new Uint8Array(2 ** 21)
-  for (const value of values.keys()) begins[beginning(value, 0)] = 1
-  return { values, lengths: [...new Set([...values.keys()].map(({ length }) => length))], begins }
-}
-
-/** Three characters of seven bits. */
-function beginning(text: string, at: number): number {
-  const code = (place: number) => text.charCodeAt(at + place) & 0x7f
-  return (code(0) << 14) | (code(1) << 7) | code(2)
 }

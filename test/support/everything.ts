@@ -84,12 +84,8 @@ class Program {
   }
 
   execute(namespaces: Namespaces): Execute {
-    const figures = {
-      requests: { free: 1000 },
-      memories: { free: 10_000 },
-      megabytes: { free: 10 },
-    }
-    const quotas = createQuotas(createPlans(figures))
+    const figures = { requests: { free: 1000 }, memories: { free: 10_000 } }
+    const quotas = createQuotas(createPlans({ ...figures, megabytes: { free: 10 } }))
     const { metrics } = this.memory
     const onChange = (): void => undefined
     return createExecute({ scope: this.scope, namespaces, log, metrics, quotas, onChange })
@@ -185,7 +181,7 @@ class Tenant {
     await this.#store(numbered('The harbour keeps boat', 24), { type: 'fact' })
     await this.#housekeeping()
     await this.#age(
-      `update mindglue.due set bucket = bucket - interval '1 hour' where namespace = NAMESPACE`,
+      `update mindglue.due set bucket = bucket - interval '1 hour 3 seconds' where namespace = NAMESPACE`,
     )
     await vectorsJob({ ...this.#running, limits }).run(never)
     await this.#call(operations.recall, { query: 'Which boat?', limit: 3 })
@@ -236,6 +232,7 @@ class Tenant {
     const { results, next_cursor: cursor } = await this.#call(recall, { limit: 2 })
     const ids = results.map(({ id }) => id)
     for (const input of [{ limit: 2, cursor }, { ids }]) await this.#call(recall, input)
+    await this.#call(recall, { ids: Array.from({ length: 21 }, () => uuidv7()) })
     await this.#call(recall, { ids, include_history: true }, { agent: 'bob' })
     const filter = {
       types: ['fact'],
@@ -314,6 +311,8 @@ class Tenant {
     await scope.withDirectory((sql) => noteApiKeyUses(sql, [{ id, secondsAgo: 1 }]))
     await this.#call(operations.keyRevoke, { id }, root)
     await this.#call(operations.instructionsSet, { instructions: 'Keep it.' }, root)
+    const policy = { personal: 'flag' }
+    await this.#call(operations.namespaceSet, { name: this.name, policy }, root)
     await this.#call(operations.instructionsRead, {})
     await scope.withDirectory((sql) => addRootKey(sql, 99, Buffer.from('not a key')))
   }
@@ -353,7 +352,7 @@ class Tenant {
         where namespace = NAMESPACE;
       update mindglue.idempotency_keys set created_at = now() - interval '90 days'
         where namespace = NAMESPACE;
-      update mindglue.due set bucket = bucket - interval '2 days' where namespace = NAMESPACE`)
+      update mindglue.due set bucket = bucket - interval '2 days 3 seconds' where namespace = NAMESPACE`)
     await purgeJob({ ...this.#running, workers: 1, everySeconds: 1 }).run(never)
     await embedPendingJob({ ...this.#running, embedder }).run(never)
     await this.#housekeeping()
@@ -394,7 +393,6 @@ class Tenant {
     const other = new FlakyEmbedder('another model')
     const fresh = this.#program.namespaces(this.#profile, memory.vault)
     await reembed({ scope, namespaces: fresh, embedder: other }, root, quiet)
-    const execute = this.#program.execute(fresh)
-    await execute(operations.recall, root, { limit: 1 })
+    await this.#program.execute(fresh)(operations.recall, root, { limit: 1 })
   }
 }
