@@ -1,5 +1,6 @@
 /** The last of everything: a namespace that is described, scanned, and then deleted with its keys and rows. */
 import type { NamespaceScope } from '../../src/database/scope.ts'
+import type { Execute } from '../../src/execute.ts'
 import { jobPrincipal } from '../../src/jobs/job-principal.ts'
 import { removeNamespace } from '../../src/jobs/removal.ts'
 import { scanNamespace } from '../../src/jobs/scan.ts'
@@ -14,16 +15,18 @@ import type { TestMemory } from './memory.ts'
 export async function everythingElse(
   scope: NamespaceScope,
   namespaces: Namespaces,
+  execute: Execute,
   memory: TestMemory,
 ): Promise<void> {
   await accountsAndMembers(scope, namespaces, memory)
   await clientsOfPeople(scope, namespaces, memory)
-  await describeAndRemove(scope, namespaces, memory)
+  await describeAndRemove(scope, namespaces, execute, memory)
 }
 
 async function describeAndRemove(
   scope: NamespaceScope,
   namespaces: Namespaces,
+  execute: Execute,
   memory: TestMemory,
 ): Promise<void> {
   const namespaceName = 'everything removed'
@@ -31,13 +34,13 @@ async function describeAndRemove(
   await scope.withJob(jobPrincipal(namespace), { readOnly: true }, describeNamespace)
   const operator = await memory.principal({ namespaceName, agent: 'root', scopes: ['admin'] })
   const { namespaceList, namespaceRead, namespaceSet } = memory.operations
-  await memory.execute(namespaceList, operator, {})
-  await memory.execute(namespaceRead, operator, { name: namespaceName })
+  await execute(namespaceList, operator, {})
+  await execute(namespaceRead, operator, { name: namespaceName })
   const policy = (personal: DoorAction) =>
-    memory.execute(namespaceSet, operator, { name: namespaceName, policy: { personal } })
+    execute(namespaceSet, operator, { name: namespaceName, policy: { personal } })
   await policy('allow')
   const writer = await memory.principal({ namespaceName })
-  await memory.execute(memory.operations.store, writer, { content: 'Write to ada@example.org.' })
+  await execute(memory.operations.store, writer, { content: 'Write to ada@example.org.' })
   await policy('redact')
   const { signal } = new AbortController()
   const rewriteTables = () => Promise.resolve(false)

@@ -58,7 +58,8 @@ export async function runEverything(memory: TestMemory, database: Database): Pro
     await tenant.run()
     done.push({ name: tenant.name, namespace: tenant.namespace })
   }
-  await everythingElse(program.scope, program.namespaces('field'), memory)
+  const namespaces = program.namespaces('field')
+  await everythingElse(program.scope, namespaces, program.execute(namespaces), memory)
   return done
 }
 
@@ -311,8 +312,6 @@ class Tenant {
     await scope.withDirectory((sql) => noteApiKeyUses(sql, [{ id, secondsAgo: 1 }]))
     await this.#call(operations.keyRevoke, { id }, root)
     await this.#call(operations.instructionsSet, { instructions: 'Keep it.' }, root)
-    const policy = { personal: 'flag' }
-    await this.#call(operations.namespaceSet, { name: this.name, policy }, root)
     await this.#call(operations.instructionsRead, {})
     await scope.withDirectory((sql) => addRootKey(sql, 99, Buffer.from('not a key')))
   }
