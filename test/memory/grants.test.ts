@@ -122,7 +122,7 @@ describe('what a giver says of itself', () => {
 
   test('is believed no more than what comes from outside, whoever said it there', async () => {
     const { home, giver, reader } = await pair('trust', harbour)
-    const person = { ...home, channel: 'cli' as const }
+    const person = { ...(await admin('trust-home')), channel: 'cli' as const }
     await run(memory.operations.store, person, { ...harbour[0], content: 'A person saw a crane.' })
     await grant(giver, reader, { penalty: 0 })
     for (const detail of ['full', 'brief']) {
