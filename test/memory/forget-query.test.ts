@@ -250,19 +250,23 @@ describe('versions', () => {
   })
 })
 
-test('of two that meet, an edit and a forget, neither leaves a version of a forgotten memory', async () => {
-  const ada = await memory.principal({ namespaceName: 'meet' })
-  for (let race = 0; race < size.races; race += 1) {
-    const [id = ''] = await store(ada, { content: `Parcel ${race} is at the gate.` })
-    const change = Array.from({ length: 3 }, (_, index) =>
-      codeOf(edit(ada, id, { content: `Parcel ${race} moved to door ${index}.` })),
-    )
-    const [gone] = await Promise.all([forget(ada, { ids: [id] }), ...change])
-    expect(gone).toMatchObject({ status: 'forgotten', memories: 1 })
-    expect(await idsIn(ada)).toEqual([])
-  }
-  expect(await countRows(memory, ada, 'postings')).toBe(0)
-})
+test(
+  'of two that meet, an edit and a forget, neither leaves a version of a forgotten memory',
+  async () => {
+    const ada = await memory.principal({ namespaceName: 'meet' })
+    for (let race = 0; race < size.races; race += 1) {
+      const [id = ''] = await store(ada, { content: `Parcel ${race} is at the gate.` })
+      const change = Array.from({ length: 3 }, (_, index) =>
+        codeOf(edit(ada, id, { content: `Parcel ${race} moved to door ${index}.` })),
+      )
+      const [gone] = await Promise.all([forget(ada, { ids: [id] }), ...change])
+      expect(gone).toMatchObject({ status: 'forgotten', memories: 1 })
+      expect(await idsIn(ada)).toEqual([])
+    }
+    expect(await countRows(memory, ada, 'postings')).toBe(0)
+  },
+  size.timeoutMs,
+)
 
 describe('between preview and confirmation', () => {
   const changes: Record<string, (who: Principal, id: string) => Promise<unknown>> = {
