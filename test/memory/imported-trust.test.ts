@@ -196,7 +196,7 @@ describe('an import', () => {
   test.each(['import', 'user'])('from %s is changed by agents as their own is', async (kind) => {
     const { operator, agent } = await people(`import-of-${kind}`)
     const one = line({}, { kind, trust: 2 })
-    await bring(operator, { lines: [one] })
+    await bring(operator, { lines: [one], own: true })
     await memory.execute(memory.operations.retire, agent, { id: one.id, retire: 'It is over.' })
     await memory.execute(memory.operations.restore, agent, { id: one.id, restore_version: 1 })
     await memory.execute(memory.operations.edit, agent, { id: one.id, content: 'It is not over.' })
