@@ -47,6 +47,7 @@ test('pages give every memory once, and an import elsewhere gives the same lines
   const to = await memory.principal(changes)
   const imported = await memory.execute(memory.operations.import, to, {
     lines: lines.map((line) => JSON.parse(line) as unknown),
+    own: true,
   })
   expect(imported).toEqual({ imported: 40, skipped: 0 })
   expect(await exportAll(to)).toEqual(lines)
