@@ -36,6 +36,9 @@ const deep = Array.from({ length: 12 }).reduce<object>(
   {},
 )
 
+/** Of the only answer that the embedder gives right. */
+const vector = Array.from({ length: 8 }, () => 0.1)
+
 const accepted: readonly (readonly [string, object])[] = [
   ['store', { ...memory, idempotency_key: canary.idempotencyKey }],
   ['store', { memories: [memory, { ...memory, access: 'private' }] }],
@@ -65,8 +68,15 @@ test(
   'no canary leaves the store but in an answer that asked for it',
   { timeout: 180_000 },
   async () => {
+    let isAsked = false
     const embedder = await serveLoopback((request, response) => {
-      // A service that fails and quotes what it was sent.
+      if (!isAsked) {
+        isAsked = true
+        response.setHeader('content-type', 'application/json')
+        response.end(JSON.stringify({ data: [{ index: 0, embedding: vector }] }))
+        return
+      }
+      // A service that fails once the server has started, and quotes what it was sent.
       request.pipe(response.writeHead(500, { 'x-key': request.headers.authorization ?? '' }))
     })
     const server = await installation.serve({
