@@ -34,6 +34,7 @@ const counted: Readonly<Record<string, string>> = {
   account_delays: 'key',
   account_invitations: 'agent code_hash invited_by role',
   account_mails: 'code_hash kind',
+  account_recovery_codes: 'code_hash',
   account_members: 'added_by agent role',
   account_networks: 'network',
   api_keys: 'agent created_by previous_hash scopes secret_hash tools',
