@@ -102,7 +102,7 @@ function jsonDepth(value: unknown): number {
 /** A page of the web: what a client may open. Its characters are not held to anything; outputs clean it. */
 const sourceUrl = z
   .url({ protocol: /^https?$/, error: 'not an address with http or https' })
-  .max(2048)
+  .max(sourceUrlMax)
 
 /** The fields of one memory to store; all but content are optional. */
 export const memoryFields = {
