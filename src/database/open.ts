@@ -5,7 +5,13 @@ import type { Database, OwnerDatabase } from './database.ts'
 import { requireSafe } from './doctor.sql.ts'
 import { embeddedDirectory, shippedTemplate } from './embedded-template.ts'
 import { openEmbedded, type EmbeddedDatabase } from './embedded.ts'
-import { migrate, migrationState, readMigrations, requireCurrent } from './migrate.ts'
+import {
+  migrate,
+  migrationState,
+  readMigrations,
+  requireCurrent,
+  type Migration,
+} from './migrate.ts'
 import { openPostgres } from './postgres.ts'
 import { createScope, installContextKey, verifyContextKey, type NamespaceScope } from './scope.ts'
 
@@ -32,7 +38,7 @@ export async function openDatabase(
     const template = shippedTemplate(migrations.map((migration) => migration.checksum))
     const dataDir = embeddedDirectory(config.dataDirectory)
     const embedded = await openEmbedded({ dataDir, template })
-    await bringUp(embedded, contextKey, before)
+    await bringUp(embedded, migrations, contextKey, before)
     return { database: embedded, embedded }
   }
   if (config.migrationDatabaseUrl !== undefined) {
@@ -128,7 +134,7 @@ export async function migrateServer(
   }
   const owner = await openPostgres({ url: config.migrationDatabaseUrl, poolMax: 1 })
   try {
-    return await bringUp(owner, contextKey, before)
+    return await bringUp(owner, await readMigrations(), contextKey, before)
   } finally {
     await owner.close()
   }
@@ -136,10 +142,10 @@ export async function migrateServer(
 
 async function bringUp(
   owner: Database & OwnerDatabase,
+  migrations: readonly Migration[],
   contextKey: Uint8Array,
   before?: BeforeMigrating,
 ): Promise<readonly string[]> {
-  const migrations = await readMigrations()
   const { pending } = await migrationState(owner, migrations)
   if (before && pending.length > 0 && (await hasKeys(owner))) {
     const scope = createScope(owner, contextKey)
