@@ -4,15 +4,7 @@ import { z } from 'zod'
 import { totpCode } from '../../src/accounts/totp.ts'
 import { fromBase32 } from '../support/accounts.ts'
 import { testEngine } from '../support/database.ts'
-import { freePort } from '../support/free-port.ts'
-import {
-  addressesOf,
-  freshStore,
-  startProgram,
-  type Served,
-  type Store,
-  type Variables,
-} from '../support/serve.ts'
+import { serveAccounts, type ServedAccounts } from '../support/serve-accounts.ts'
 import { until } from '../support/until.ts'
 
 // Each run of a command starts a whole process, on a machine that may be busy with other tests.
@@ -20,47 +12,15 @@ vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 
 const [email, password] = ['ada@example.org', 'correct horse battery']
 
-let store: Store
-let settings: Variables
-let origin: string
-let server: Served
+let running: ServedAccounts
 beforeAll(async () => {
-  store = await freshStore()
-  const port = await freePort()
-  origin = `http://127.0.0.1:${port}`
-  settings = {
-    ...store.environment,
-    MINDGLUE_HTTP_PORT: String(port),
-    MINDGLUE_SIDECAR_PORT: '0',
-    MINDGLUE_ACCOUNTS: 'open',
-    MINDGLUE_PUBLIC_URL: origin,
-  }
-  server = startProgram(['serve'], settings)
-  await addressesOf(server)
+  running = await serveAccounts('open')
 })
-afterAll(async () => {
-  server.process.kill('SIGKILL')
-  await server.ended
-  await store.remove()
-})
-
-async function mindglue(...args: readonly string[]) {
-  const run = startProgram(args, settings)
-  const code = await run.ended
-  return { code, stdout: run.stdout(), stderr: run.stderr() }
-}
-
-async function post(path: string, body: object, token?: string): Promise<Response> {
-  const headers = {
-    'content-type': 'application/json',
-    ...(token !== undefined && { authorization: `Bearer ${token}` }),
-  }
-  const init = { method: 'POST', headers, body: JSON.stringify(body) }
-  return await fetch(`${origin}/account${path}`, init)
-}
+afterAll(() => running.close())
 
 describe(testEngine === 'embedded' ? 'through the daemon' : 'in a process of its own', () => {
   test('a second factor that was lost is taken away, once, told by letter and logged', async () => {
+    const { mindglue, post, server } = running
     await post('/sign-up', { email })
     const code = await until(() => /^[\w-]{27}$/mu.exec(server.stderr())?.[0], {
       timeoutMs: 15_000,

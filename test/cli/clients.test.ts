@@ -3,16 +3,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { authorize, password, redeem, register, tokensOf } from '../support/authorization.ts'
 import { testEngine } from '../support/database.ts'
-import { freePort } from '../support/free-port.ts'
 import { callTool } from '../support/keys.ts'
-import {
-  addressesOf,
-  freshStore,
-  startProgram,
-  type Served,
-  type Store,
-  type Variables,
-} from '../support/serve.ts'
+import { serveAccounts, type ServedAccounts } from '../support/serve-accounts.ts'
 import { until } from '../support/until.ts'
 
 // Each run of a command starts a whole process, on a machine that may be busy with other tests.
@@ -21,49 +13,22 @@ vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 })
 const redirectUri = 'http://127.0.0.1:33418/callback'
 const [ada, ben] = ['ada@example.org', 'ben@example.org']
 
-let store: Store
-let settings: Variables
-let origin: string
-let server: Served
+let running: ServedAccounts
 let client: string
 /** What the program holds of each of them. */
 const tokens: Record<string, string> = {}
 
 beforeAll(async () => {
-  store = await freshStore()
-  const port = await freePort()
-  origin = `http://127.0.0.1:${port}`
-  settings = {
-    ...store.environment,
-    MINDGLUE_HTTP_PORT: String(port),
-    MINDGLUE_SIDECAR_PORT: '0',
-    MINDGLUE_ACCOUNTS: 'invited',
-    MINDGLUE_PUBLIC_URL: origin,
-  }
-  server = startProgram(['serve'], settings)
-  await addressesOf(server)
-  client = await register(origin, redirectUri)
+  running = await serveAccounts('invited')
+  client = await register(running.origin, redirectUri)
   for (const email of [ada, ben]) await member(email)
 })
-afterAll(async () => {
-  server.process.kill('SIGKILL')
-  await server.ended
-  await store.remove()
-})
+afterAll(() => running.close())
 
-async function mindglue(...args: readonly string[]) {
-  const run = startProgram(args, settings)
-  const code = await run.ended
-  return { code, stdout: run.stdout(), stderr: run.stderr() }
-}
+const mindglue = (...args: readonly string[]) => running.mindglue(...args)
 
 async function post(path: string, body: object, token?: string): Promise<unknown> {
-  const headers = {
-    'content-type': 'application/json',
-    ...(token !== undefined && { authorization: `Bearer ${token}` }),
-  }
-  const init = { method: 'POST', headers, body: JSON.stringify(body) }
-  const answer = await fetch(`${origin}/account${path}`, init)
+  const answer = await running.post(path, body, token)
   const text = await answer.text()
   if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`)
   return text === '' ? undefined : JSON.parse(text)
@@ -79,7 +44,7 @@ async function member(email: string): Promise<void> {
   await post('/sign-up', { email })
   const code = await until(
     () =>
-      server
+      running.server
         .stderr()
         .match(/^[\w-]{27}$/gmu)
         ?.find((one) => !seen.has(one)),
@@ -92,13 +57,14 @@ async function member(email: string): Promise<void> {
 }
 
 async function letIn(email: string): Promise<void> {
+  const { origin } = running
   const wanted = { email, namespace: 'default', client, redirectUri }
   const granted = await tokensOf(await redeem(origin, await authorize(origin, wanted)))
   tokens[email] = granted.access_token
 }
 
 async function statusOf(email: string): Promise<number> {
-  const answer = await callTool({ url: new URL('/mcp', origin) }, tokens[email], 'recall')
+  const answer = await callTool({ url: new URL('/mcp', running.origin) }, tokens[email], 'recall')
   await answer.text()
   return answer.status
 }
