@@ -3,7 +3,7 @@
  * gone over them, then each byte of the data directory, the write-ahead log and Redis searched. A plain
  * namespace is caught by the same search, so the search works.
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -141,7 +141,9 @@ type Living = Pick<Stored, 'running' | 'principal' | 'held' | 'passing' | 'clear
 /** Stores a thousand canaries and lets every operation go over them. Returns the contents. */
 async function liveWith({ running, principal, held, passing, clear }: Living): Promise<string[]> {
   const { execute, operations } = running.app
-  const sentences = [...distinctSentences(memories, 11)]
+  // Its own in each run: a canary is no word, so equal sentences have equal vectors, and the log's segments
+  // (the last one, one used again) hold what the run before wrote.
+  const sentences = [...distinctSentences(memories, randomInt(2 ** 32))]
   const made = sentences.map((sentence, index) => memoryOf(held, index, sentence))
   const ids: string[] = []
   for (const [index, { client, input }] of made.entries()) {
