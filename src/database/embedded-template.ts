@@ -34,9 +34,12 @@ export function templateName(checksums: readonly string[]): string {
   return `embedded-${key.slice(0, 16)}.tar.gz`
 }
 
-/** The template that `npm run build` put beside the compiled program, when it fits these migrations. */
+/**
+ * The template that `npm run build` put beside the compiled program, when it fits these migrations. A
+ * program that runs from its sources finds the same one.
+ */
 export function shippedTemplate(checksums: readonly string[]): string | undefined {
-  const path = fileURLToPath(new URL(`../${templateName(checksums)}`, import.meta.url))
+  const path = fileURLToPath(new URL(`../../dist/${templateName(checksums)}`, import.meta.url))
   return existsSync(path) ? path : undefined
 }
 
