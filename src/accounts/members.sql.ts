@@ -110,11 +110,13 @@ export async function leaveNamespace(tx: NamespaceTransaction, account: string):
 }
 
 /**
- * Administrator of a namespace that was made for the account alone, as the agent of the context, which is an
- * administrator's; nothing when it is a member already.
+ * Makes the account administrator of a namespace that was made for it alone and has no member, as the agent of
+ * the context, which is an administrator's. False when it is no member then: another one removed it.
  */
-export async function ownNamespace(tx: NamespaceTransaction, account: string) {
-  await tx`select account_own(${account}::uuid)`
+export async function ownNamespace(tx: NamespaceTransaction, account: string): Promise<boolean> {
+  const [row] = await tx<{ is_member: boolean }>`
+    select account_own(${account}::uuid) as is_member`
+  return row?.is_member === true
 }
 
 export interface Entry {

@@ -4,6 +4,7 @@ import { ownNamespace, type Membership } from '../accounts/members.sql.ts'
 import type { Session } from '../accounts/session-tokens.ts'
 import { userNamespace } from '../auth/user-namespace.ts'
 import type { NamespaceScope } from '../database/scope.ts'
+import { AppError } from '../errors.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { allScopes, type Principal } from '../principal.ts'
 
@@ -11,7 +12,10 @@ export interface OwnNamespaces {
   nameOf(session: Session): string
   /** What the person would be there. */
   offered(session: Session, email: string): Membership
-  /** Makes it when it is not there, and the person its administrator. Durable and audited. */
+  /**
+   * Makes it when it is not there, and the person its administrator. Durable and audited. Throws
+   * `insufficient_scope` when another administrator removed the person from it.
+   */
   make(session: Session, agent: string, requestId: string): Promise<void>
 }
 
@@ -48,7 +52,12 @@ export function createOwnNamespaces(
         requestId,
       }
       await scope.withNamespace(owner, {}, async (tx) => {
-        await ownNamespace(tx, session.account)
+        if (!(await ownNamespace(tx, session.account))) {
+          throw new AppError(
+            'insufficient_scope',
+            'You were removed from it. Its administrators can invite you.',
+          )
+        }
         if (!isThere) await recordEvent(tx, owner, 'namespace.create', 'ok', {})
       })
     },

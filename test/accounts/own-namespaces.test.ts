@@ -70,6 +70,23 @@ test('each person has another one, which nobody else enters', async () => {
   expect(entered.status).toBe(404)
 })
 
+test('who was removed by an administrator invited there does not let themselves in again', async () => {
+  const [owner, guest] = ['owner@example.org', 'partner@example.org']
+  const token = await loggedIn(owner)
+  const { name } = made.parse(await (await running.post('/namespaces', {}, { token })).json())
+  const rest = await restAs(token, name)
+  const invited = await rest('POST', '/members', { email: guest, role: 'admin' })
+  const partner = await loggedIn(guest)
+  const { code } = z.object({ code: z.string() }).parse(invited.body)
+  await running.post('/invitations/accept', { code }, { token: partner })
+  const partnerRest = await restAs(partner, name)
+  expect((await partnerRest('DELETE', `/members/${owner}`)).status).toBe(200)
+  const again = await running.post('/namespaces', {}, { token })
+  const detail = 'You were removed from it. Its administrators can invite you.'
+  expect([again.status, await again.json()]).toMatchObject([403, { detail }])
+  expect(await (await running.get('', { token })).json()).toMatchObject({ namespaces: [] })
+})
+
 test('nobody makes one without a session, or from a page of somebody else', async () => {
   expect((await running.post('/namespaces', {})).status).toBe(401)
   const token = await loggedIn('grace@example.org')
