@@ -38,6 +38,7 @@ import { purgeJob } from './jobs/purge.ts'
 import { removalJob, removeNamespace } from './jobs/removal.ts'
 import type { UpkeepOptions } from './jobs/rewrap.ts'
 import { reembed, type ReembedOptions } from './jobs/reembed.ts'
+import { reindexNamespace, type Reindexed } from './jobs/reindex.ts'
 import { scanNamespace, type Scanned } from './jobs/scan.ts'
 import { vectorsJob } from './jobs/vectors.ts'
 import { startJobs } from './jobs/runner.ts'
@@ -108,6 +109,8 @@ export interface App {
   readonly events: Pick<Changes, 'onChange'>
   /** Makes the vectors of a whole namespace anew with the configured embedder; returns how many. */
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
+  /** Makes what its memories are found by anew with the present analyzer. */
+  reindex(principal: Principal, options: ReembedOptions): Promise<Reindexed>
   /** Applies the policy of the principal's namespace to what it holds. */
   scan(principal: Principal, isDryRun: boolean, options: ReembedOptions): Promise<Scanned>
   readonly keyUpkeep: KeyUpkeep
@@ -365,6 +368,7 @@ async function assemble(parts: Parts): Promise<App> {
     removeNamespace: (namespace, { signal, onProgress }) =>
       removeNamespace(removal, namespace, { signal, onProgress: (rows) => onProgress(rows, rows) }),
     reembed: (principal, options) => reembed({ scope, namespaces, embedder }, principal, options),
+    reindex: (principal, options) => reindexNamespace({ scope, namespaces }, principal, options),
     scan: (principal, isDryRun, options) =>
       scanNamespace(
         { scope, namespaces, rewriteTables: () => rewriteTables(config, database, 'scan') },

@@ -150,6 +150,7 @@ function printReport(report: NamespaceReport, isJson: boolean, instructions?: st
       ['encryption', report.encryption],
       ['plan', report.plan],
       ['embedder', report.embedder],
+      ['words', report.is_index_current ? 'up to date' : 'of an earlier version; run reindex'],
       ['made (UTC)', shortTime(report.created_at)],
       ['memories', report.memories.toLocaleString('en')],
       ['megabytes of text', megabytes(report.bytes)],

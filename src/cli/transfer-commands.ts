@@ -67,6 +67,15 @@ export function addMemories(program: Command, run: Run, entry: string): void {
       }),
     )
   program
+    .command('reindex')
+    .description('work the words that memories are found by out anew, after an update says so')
+    .action(
+      run(async (config) => {
+        const { runReindex } = await import('./reindex.ts')
+        return await runReindex({ config, version, entry })
+      }),
+    )
+  program
     .command('backup')
     .description('copy the embedded database while it is in use')
     .argument('<directory>', 'new or empty directory')

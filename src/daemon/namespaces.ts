@@ -9,6 +9,7 @@ import { insertConfirmation, redeemConfirmation } from '../memory/confirmations.
 import { namespacesAfter } from '../namespaces/namespace-keys.sql.ts'
 import { describeNamespace } from '../namespaces/namespaces.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
+import { analyzerVersion } from '../pipeline/terms.ts'
 import type { Principal } from '../principal.ts'
 import { planOf, type PlanHost, type PlanReport } from './plan.ts'
 
@@ -23,6 +24,8 @@ export interface NamespaceReport {
   readonly encryption: 'off' | 'field' | 'sealed'
   readonly plan: string
   readonly embedder: string
+  /** False: `reindex` would let its older memories be found by more words. */
+  readonly is_index_current: boolean
   readonly created_at: string
   readonly memories: number
   readonly bytes: number
@@ -201,6 +204,7 @@ async function reportOf({ scope }: NamespacesHost, namespace: bigint): Promise<N
     encryption: row.profile,
     plan: row.plan,
     embedder: row.embedder_model,
+    is_index_current: row.analyzer_version === analyzerVersion,
     created_at: row.created_at.toISOString(),
     memories: Number(row.memory_count),
     bytes: Number(row.byte_count),

@@ -8,6 +8,7 @@ import { AppError } from '../errors.ts'
 import type { ExecuteOptions } from '../execute.ts'
 import type { Encrypted, EncryptingProfile, KeyStatus, KeyUpkeep } from '../jobs/key-upkeep.ts'
 import type { ReembedOptions } from '../jobs/reembed.ts'
+import type { Reindexed } from '../jobs/reindex.ts'
 import type { Scanned } from '../jobs/scan.ts'
 import { countVersions } from '../memory/size.sql.ts'
 import type { Principal } from '../principal.ts'
@@ -21,6 +22,7 @@ export interface UpkeepHost extends NamespacesHost {
   readonly keyUpkeep: KeyUpkeep
   readonly accounts: Pick<OpenedAccounts, 'accounts'> | undefined
   reembed(principal: Principal, options: ReembedOptions): Promise<number>
+  reindex(principal: Principal, options: ReembedOptions): Promise<Reindexed>
   scan(principal: Principal, isDryRun: boolean, options: ReembedOptions): Promise<Scanned>
 }
 
@@ -32,6 +34,8 @@ export interface UpkeepCommands extends NamespaceCommands {
   readonly size: { readonly input: object; readonly output: { readonly versions: number } }
   /** Vectors of the configured embedder for the whole namespace, while it serves. */
   readonly reembed: { readonly input: object; readonly output: { readonly vectors: number } }
+  /** Words of the present analyzer for the whole namespace, while it serves. */
+  readonly reindex: { readonly input: object; readonly output: Reindexed }
   /** What the plan allows and what is held; with a name, after a change to that plan. */
   readonly plan: { readonly input: { readonly plan?: string }; readonly output: PlanReport }
   /** Applies the policy for credentials and personal data to what is stored already, while it serves. */
@@ -84,6 +88,7 @@ const upkeepCommands: {
     versions: await host.scope.withNamespace(principal, { readOnly: true }, countVersions),
   }),
   reembed: async ({ host, principal, work }) => ({ vectors: await host.reembed(principal, work) }),
+  reindex: async ({ host, principal, work }) => await host.reindex(principal, work),
   plan: async ({ host, principal, input }) => await planOf(host, principal, input),
   scan: async ({ host, principal, input, work }) => {
     const parsed = scanInput.safeParse(input)

@@ -7,10 +7,11 @@ import { countVersions } from '../memory/size.sql.ts'
 import { lackingVector } from '../memory/vectors.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
-import { changeEmbedder, readRevision } from '../namespaces/namespaces.sql.ts'
+import { changeEmbedder } from '../namespaces/namespaces.sql.ts'
 import { fitsNamespace, type Embedder } from '../pipeline/embed.ts'
 import type { Principal } from '../principal.ts'
 import { embedRows } from './embed-pending.ts'
+import { settingsNow } from './same-settings.ts'
 
 const batchRows = 64
 
@@ -46,10 +47,7 @@ export async function reembed(
       await recordEvent(tx, principal, 'reembed', 'ok', {})
     })
   }
-  const revision = await scope.withNamespace(principal, { readOnly: true }, (tx) =>
-    readRevision(tx, false),
-  )
-  const settings = await namespaces.settings(principal, revision)
+  const settings = await settingsNow({ scope, namespaces }, principal)
   const total = await scope.withNamespace(principal, { readOnly: true }, countVersions)
   let done = 0
   let last = lowestDocument

@@ -23,25 +23,44 @@ export async function deleteClaimed(
     delete from memories m
     where m.namespace = ${tx.namespace} and m.ctid = any(${claimed.map(({ place }) => place)}::tid[])
     returning m.id, m.version, m.document, m.terms || m.tag_terms as terms, m.entities`
-  const keys = fragment`, keys_gone as (${deleteMemoryKeys(tx)}), voices_gone as (${deleteVoices(tx)})`
-  return deleteDerived(tx, gone, keys, claimed)
+  const more = fragment`${vectorsGone(tx)}, keys_gone as (${deleteMemoryKeys(tx)}),
+    voices_gone as (${deleteVoices(tx)})`
+  return deleteDerived(tx, gone, more, claimed)
 }
 
 /** The same of what is derived alone: the versions and their keys stay, to be written anew by the caller. */
 export async function deleteDerivedOf(
   tx: NamespaceTransaction,
-  claimed: readonly Pick<ClaimedVersion, 'document' | 'place'>[],
+  claimed: readonly PlacedDocument[],
 ): Promise<readonly bigint[]> {
-  const gone = fragment`
+  return deleteDerived(tx, staying(tx, claimed), vectorsGone(tx), claimed)
+}
+
+/** The same of what their words, tags and names are found by: vectors stay as well. */
+export async function deleteIndexedOf(
+  tx: NamespaceTransaction,
+  claimed: readonly PlacedDocument[],
+): Promise<readonly bigint[]> {
+  return deleteDerived(tx, staying(tx, claimed), nothing, claimed)
+}
+
+type PlacedDocument = Pick<ClaimedVersion, 'document' | 'place'>
+
+function staying(tx: NamespaceTransaction, claimed: readonly PlacedDocument[]): SqlFragment {
+  return fragment`
     select m.id, m.version, m.document, m.terms || m.tag_terms as terms, m.entities from memories m
     where m.namespace = ${tx.namespace} and m.ctid = any(${claimed.map(({ place }) => place)}::tid[])`
-  return deleteDerived(tx, gone, nothing, claimed)
+}
+
+function vectorsGone(tx: NamespaceTransaction): SqlFragment {
+  return fragment`, embeddings_gone as (${deleteEmbeddings(tx)}),
+    sealed_gone as (${deleteSealedEmbeddings(tx)})`
 }
 
 async function deleteDerived(
   tx: NamespaceTransaction,
   gone: SqlFragment,
-  keys: SqlFragment,
+  more: SqlFragment,
   claimed: readonly { readonly document: number }[],
 ): Promise<readonly bigint[]> {
   const runs = denseRuns(claimed.map((row) => row.document))
@@ -50,10 +69,8 @@ async function deleteDerived(
   const [row] = await tx<{ entities: bigint[] | null }>`
     with gone as materialized (${gone}),
       postings_gone as (${deleteListed(tx, postings, runs)}),
-      mentions_gone as (${deleteListed(tx, mentions, runs)}),
-      embeddings_gone as (${deleteEmbeddings(tx)}),
-      sealed_gone as (${deleteSealedEmbeddings(tx)})
-      ${keys}
+      mentions_gone as (${deleteListed(tx, mentions, runs)})
+      ${more}
     select array_agg(distinct ${int8(fragment`l.item`)}) as entities
     from (${distinctItems(mentions.list)}) l`
   return row?.entities ?? []

@@ -7,6 +7,10 @@ import { columns, type MemoryRow } from './memories.sql.ts'
 export interface RewritableRow extends MemoryRow {
   readonly is_current: boolean
   readonly dedupe_key: Buffer
+  /** What it is found by, packed (packed.ts). */
+  readonly terms: Buffer
+  readonly tag_terms: Buffer
+  readonly entities: Buffer
   /** Where the row lies (ctid): it does not move while it is locked. */
   readonly place: string
 }
@@ -18,7 +22,9 @@ export function lockVersionsAfter(
   limit: number,
 ): Promise<RewritableRow[]> {
   return tx`
-    select ${columns}, m.is_current, m.dedupe_key, m.ctid::text as place from memories m
+    select ${columns}, m.is_current, m.dedupe_key, m.terms, m.tag_terms, m.entities,
+      m.ctid::text as place
+    from memories m
     where m.namespace = ${tx.namespace}
       and (m.id, m.version) > (${after.id}::uuid, ${after.version}::int)
     order by m.id, m.version limit ${limit} for update of m`
@@ -62,5 +68,26 @@ export async function rewriteVersions(
       ${rows.map((row) => row.needsEmbedding)}::boolean[], ${joinFragments(values, ', ')})
       as r (id, version, document, session_key, speaker_key, length, dedupe_key, terms, tag_terms, entities,
         needs_embedding, ${joinFragments(names, ', ')})
+    where m.namespace = ${tx.namespace} and m.id = r.id and m.version = r.version`
+}
+
+export type IndexedVersion = Pick<
+  RewrittenVersion,
+  'id' | 'version' | 'sessionKey' | 'speakerKey' | 'length' | 'terms' | 'tagTerms' | 'entities'
+>
+
+/** Writes what the row itself keeps of its index, and no text. Primary key. */
+export async function reindexVersions(
+  tx: NamespaceTransaction,
+  rows: readonly IndexedVersion[],
+): Promise<void> {
+  await tx`
+    update memories m set session_key = r.session_key, speaker_key = r.speaker_key, length = r.length,
+      terms = r.terms, tag_terms = r.tag_terms, entities = r.entities
+    from unnest(${rows.map((row) => row.id)}::uuid[], ${rows.map((row) => row.version)}::int[],
+      ${rows.map((row) => row.sessionKey)}::bytea[], ${rows.map((row) => row.speakerKey)}::bytea[],
+      ${rows.map((row) => row.length)}::int[], ${rows.map((row) => row.terms)}::bytea[],
+      ${rows.map((row) => row.tagTerms)}::bytea[], ${rows.map((row) => row.entities)}::bytea[])
+      as r (id, version, session_key, speaker_key, length, terms, tag_terms, entities)
     where m.namespace = ${tx.namespace} and m.id = r.id and m.version = r.version`
 }

@@ -45,8 +45,15 @@ export interface Examined extends Admitted {
 
 /** Reads a version and looks at it; writes nothing. Throws as `readFields` does. */
 export function examine(settings: NamespaceSettings, row: RewritableRow): Examined {
+  const before = readVersion(settings, row)
+  const { input, found } = admitStored(settings.door, before)
+  return { row, before, input, found, isChanged: JSON.stringify(input) !== JSON.stringify(before) }
+}
+
+/** What a version was made of, but for what it says of times, owners and trust. Throws as `readFields` does. */
+function readVersion(settings: NamespaceSettings, row: RewritableRow): MemoryInput {
   const shown = presentMemory(settings, row)
-  const before: MemoryInput = {
+  return {
     content: shown.content,
     raw_content: shown.raw_content,
     type: shown.type,
@@ -60,8 +67,15 @@ export function examine(settings: NamespaceSettings, row: RewritableRow): Examin
     access: row.access,
     allowed_agents: row.readers ?? [],
   }
-  const { input, found } = admitStored(settings.door, before)
-  return { row, before, input, found, isChanged: JSON.stringify(input) !== JSON.stringify(before) }
+}
+
+/** A stored version as `insert.ts` would write it today, its words unchanged. Throws as `readFields` does. */
+export function preparedAnew(
+  settings: NamespaceSettings,
+  row: RewritableRow,
+  now: Date,
+): PreparedMemory {
+  return prepared(settings, { row, input: readVersion(settings, row), found: [] }, now)
 }
 
 /** Writes changed versions anew, with everything derived from them. The rows are locked. */
@@ -126,7 +140,7 @@ type Written = Examined & { readonly item: PreparedMemory }
 
 function prepared(
   settings: NamespaceSettings,
-  { row, input, found }: Examined,
+  { row, input, found }: Pick<Examined, 'row' | 'input' | 'found'>,
   now: Date,
 ): PreparedMemory {
   const occurredAt = occurredAtGiven(settings, row)

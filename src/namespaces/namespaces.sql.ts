@@ -111,6 +111,13 @@ export async function changePlan(tx: NamespaceTransaction, plan: string): Promis
     where n.namespace = ${tx.namespace}`
 }
 
+/** Says which analyzer the words of every version are of. */
+export async function changeAnalyzer(tx: NamespaceTransaction, version: number): Promise<void> {
+  await tx`
+    update namespaces n set analyzer_version = ${version}, revision = n.revision + 1
+    where n.namespace = ${tx.namespace}`
+}
+
 /**
  * What becomes of credentials and personal data from here on. Waits for writes under way, which keep to the
  * policy of before: whoever scans afterwards finds everything that they left.
@@ -214,7 +221,7 @@ export async function deletePlainVectors(tx: NamespaceTransaction): Promise<void
 
 /** A namespace for its operator: what it is, what a job last counted in it, its grants in force. */
 export async function describeNamespace(tx: NamespaceTransaction): Promise<
-  | (Pick<NamespaceRow, 'name' | 'profile' | 'plan' | 'embedder_model'> & {
+  | (Pick<NamespaceRow, 'name' | 'profile' | 'plan' | 'embedder_model' | 'analyzer_version'> & {
       readonly created_at: Date
       readonly memory_count: bigint
       readonly byte_count: bigint
@@ -226,7 +233,7 @@ export async function describeNamespace(tx: NamespaceTransaction): Promise<
   const inForce = fragment`g.revoked_at is null
     and (g.expires_at is null or g.expires_at > statement_timestamp())`
   const [row] = await tx<NonNullable<Awaited<ReturnType<typeof describeNamespace>>>>`
-    select n.name, n.profile, n.plan, n.embedder_model, n.created_at, n.memory_count, n.byte_count,
+    select n.name, n.profile, n.plan, n.embedder_model, n.analyzer_version, n.created_at, n.memory_count, n.byte_count,
       (select count(*)::int from grants g where g.namespace = ${tx.namespace} and ${inForce}) as given,
       (select count(*)::int from grants g where g.grantee = ${tx.namespace} and ${inForce}) as held
     from namespaces n where n.namespace = ${tx.namespace} and n.deleted_at is null`

@@ -1,7 +1,8 @@
-/** The last of everything: a namespace that is described, scanned, and then deleted with its keys and rows. */
+/** The last of everything: a namespace that is described, scanned, indexed anew, and then deleted with its keys and rows. */
 import type { NamespaceScope } from '../../src/database/scope.ts'
 import type { Execute } from '../../src/execute.ts'
 import { jobPrincipal } from '../../src/jobs/job-principal.ts'
+import { reindexNamespace } from '../../src/jobs/reindex.ts'
 import { removeNamespace } from '../../src/jobs/removal.ts'
 import { scanNamespace } from '../../src/jobs/scan.ts'
 import { describeNamespace } from '../../src/namespaces/namespaces.sql.ts'
@@ -10,6 +11,7 @@ import type { Namespaces } from '../../src/namespaces/namespaces.ts'
 import { accountsAndMembers } from './everything-accounts.ts'
 import { clientsOfPeople } from './everything-clients.ts'
 import type { TestMemory } from './memory.ts'
+import { withOlderIndex } from './older-index.ts'
 
 /** People, then a namespace from its beginning to its end. */
 export async function everythingElse(
@@ -46,6 +48,8 @@ async function describeAndRemove(
   const rewriteTables = () => Promise.resolve(false)
   const quiet = { signal, onProgress: () => undefined }
   await scanNamespace({ scope, namespaces, rewriteTables }, operator, false, quiet)
+  await withOlderIndex(memory.test, namespace)
+  await reindexNamespace({ scope, namespaces }, operator, quiet)
   const forget = namespaces.forget.bind(namespaces)
   await removeNamespace({ scope, vault: memory.vault, forget }, namespace, { signal })
 }

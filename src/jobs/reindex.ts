@@ -1,0 +1,52 @@
+/** Gives a namespace the words of the present analyzer while it serves; may be repeated. */
+import { recordEvent } from '../audit/events.ts'
+import type { NamespaceScope } from '../database/scope.ts'
+import { AppError } from '../errors.ts'
+import { reindex } from '../memory/reindex.ts'
+import { addDue } from '../namespaces/due.sql.ts'
+import type { Namespaces } from '../namespaces/namespaces.ts'
+import { changeAnalyzer } from '../namespaces/namespaces.sql.ts'
+import { analyzerVersion } from '../pipeline/terms.ts'
+import type { Principal } from '../principal.ts'
+import { everyVersion, type VersionBatch } from './every-version.ts'
+import type { ReembedOptions } from './reembed.ts'
+import { settingsNow } from './same-settings.ts'
+
+export interface Reindexed {
+  /** Versions looked at: every version of every memory, quarantined and expired ones too. */
+  readonly versions: number
+  /** Versions that are found by other words, names or labels than before. */
+  readonly changed: number
+}
+
+/**
+ * Until a version is reached it is found as before. Interrupted, the next run passes over what is done and
+ * goes on. Throws `conflict` when a newer program has indexed the namespace, or its settings change meanwhile.
+ */
+export async function reindexNamespace(
+  dependencies: { readonly scope: NamespaceScope; readonly namespaces: Namespaces },
+  principal: Principal,
+  options: ReembedOptions,
+): Promise<Reindexed> {
+  const { analyzerVersion: before } = await settingsNow(dependencies, principal)
+  if (before > analyzerVersion) {
+    throw new AppError('conflict', 'A newer MindGlue has indexed this namespace. Update this one.')
+  }
+  let versions = 0
+  let changed = 0
+  const work = async ({ tx, settings, rows }: VersionBatch) => ({
+    rows: rows.length,
+    changed: await reindex({ tx, settings, now: new Date() }, rows),
+  })
+  for await (const batch of everyVersion(dependencies, principal, options, work)) {
+    versions += batch.rows
+    changed += batch.changed
+  }
+  await dependencies.scope.withNamespace(principal, {}, async (tx) => {
+    await changeAnalyzer(tx, analyzerVersion)
+    // The mean length of a memory, which scores rest on.
+    await addDue(tx, 'statistics', [new Date()])
+    await recordEvent(tx, principal, 'reindex', 'ok', { counts: { versions, changed } })
+  })
+  return { versions, changed }
+}

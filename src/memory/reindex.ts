@@ -1,0 +1,67 @@
+/**
+ * Works out anew what stored versions are found by: words, tags, names, sessions and speakers, for when the
+ * analysis of texts has changed. Texts, keys and vectors stay as they are.
+ */
+import { deleteUnmentioned, insertMentions } from '../graph/graph.sql.ts'
+import { distinctEntities, mentionsOf, packedWords, postingsOf } from './insert.ts'
+import { packTerms } from './packed.ts'
+import { insertPostings } from './postings.sql.ts'
+import { deleteIndexedOf } from './remove.sql.ts'
+import { preparedAnew, type RewriteContext } from './rewrite.ts'
+import { reindexVersions, type IndexedVersion, type RewritableRow } from './rewrite.sql.ts'
+
+/** The rows are locked. Returns how many of them were found by something else before. */
+export async function reindex(
+  { tx, settings, now }: RewriteContext,
+  rows: readonly RewritableRow[],
+): Promise<number> {
+  const changed = rows
+    .map((row) => {
+      const item = preparedAnew(settings, row, now)
+      const { derived } = item
+      const index: IndexedVersion = {
+        id: row.id,
+        version: row.version,
+        sessionKey: derived.sessionKey,
+        speakerKey: derived.speakerKey,
+        length: derived.length,
+        terms: packedWords(item),
+        tagTerms: packTerms(derived.tagTerms),
+        entities: packTerms(derived.entities.map((entity) => entity.key)),
+      }
+      return { row, item, index }
+    })
+    .filter(({ row, index }) => !isSame(row, index))
+  if (changed.length === 0) return 0
+  const mentioned = await deleteIndexedOf(
+    tx,
+    changed.map(({ row }) => row),
+  )
+  await reindexVersions(
+    tx,
+    changed.map(({ index }) => index),
+  )
+  const items = changed.map(({ item }) => item)
+  await insertPostings(tx, items.flatMap(postingsOf))
+  const open = items.filter((item) => item.quarantine === 0)
+  await insertMentions(tx, settings, distinctEntities(open), items.flatMap(mentionsOf))
+  await deleteUnmentioned(tx, mentioned)
+  return changed.length
+}
+
+/** How often a word stands in a text shows in the length. */
+function isSame(row: RewritableRow, index: IndexedVersion): boolean {
+  const pairs: readonly (readonly [Buffer | null, Buffer | null])[] = [
+    [row.session_key, index.sessionKey],
+    [row.speaker_key, index.speakerKey],
+    [row.terms, index.terms],
+    [row.tag_terms, index.tagTerms],
+    [row.entities, index.entities],
+  ]
+  return (
+    row.length === index.length &&
+    pairs.every(([before, after]) => (before ?? nobody).equals(after ?? nobody))
+  )
+}
+
+const nobody = Buffer.alloc(0)
