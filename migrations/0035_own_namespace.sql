@@ -5,22 +5,23 @@ set role mindglue_owner;
 set local search_path = mindglue, public;
 
 -- Makes an account the administrator of the context's namespace, which was made for it alone, as its agent, while
--- nobody is a member of it: one who joined since may have removed the account. True when it is a member now.
+-- nobody is a member of it: one who joined since may have removed the account. Returns the namespace when it is a
+-- member now, else null.
 drop function account_own(uuid);
-create function account_own(for_account uuid) returns boolean
+create function account_own(for_account uuid) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog
 as $$
 declare home constant bigint := mindglue.context_namespace();
 begin
   if not coalesce(mindglue.context_sees_all(), false) then
-    return false;
+    return null;
   end if;
   insert into mindglue.account_members (namespace, account, agent, role, added_by)
   select home, for_account, mindglue.context_agent(), 'admin', mindglue.context_agent()
   where not exists (select from mindglue.account_members m where m.namespace = home)
   on conflict do nothing;
-  return exists (
-    select from mindglue.account_members m where m.namespace = home and m.account = for_account);
+  return (
+    select m.namespace from mindglue.account_members m where m.namespace = home and m.account = for_account);
 end
 $$;
 

@@ -114,9 +114,9 @@ export async function leaveNamespace(tx: NamespaceTransaction, account: string):
  * the context, which is an administrator's. False when it is no member then: another one removed it.
  */
 export async function ownNamespace(tx: NamespaceTransaction, account: string): Promise<boolean> {
-  const [row] = await tx<{ is_member: boolean }>`
-    select account_own(${account}::uuid) as is_member`
-  return row?.is_member === true
+  const [row] = await tx<{ namespace: bigint | null }>`
+    select account_own(${account}::uuid) as namespace`
+  return row?.namespace === tx.namespace
 }
 
 export interface Entry {

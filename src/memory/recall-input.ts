@@ -81,6 +81,15 @@ export const recallInput = z
         message: `ids read exactly what they name; leave ${unused} out, or the ids`,
       })
     }
+    // A client that fills in every field sends zeros, which ask for nothing.
+    const unanswered = ways.length === 0 && ofQuestions.find((field) => (input[field] ?? 0) > 0)
+    if (unanswered) {
+      context.addIssue({
+        code: 'custom',
+        path: [unanswered],
+        message: `${unanswered} is of hits; give query or queries`,
+      })
+    }
     if (input.include_history === true && input.as_of !== undefined) {
       context.addIssue({
         code: 'custom',
@@ -125,5 +134,8 @@ const narrowing = [
   'min_score',
   'neighbours',
 ] as const
+
+/** What says something about hits alone. */
+const ofQuestions = ['min_score', 'neighbours'] as const
 
 export type RecallInput = z.output<typeof recallInput>

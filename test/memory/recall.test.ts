@@ -318,6 +318,16 @@ test.each([
   await expect(refused).rejects.toThrow(`leave ${field} out`)
 })
 
+test.each(['min_score', 'neighbours'])(
+  '%s without a question is refused, unless it asks for nothing',
+  async (field) => {
+    const refused = recall(ada, { [field]: 1 })
+    await expect(refused).rejects.toMatchObject({ code: 'invalid_input' })
+    await expect(refused).rejects.toThrow('give query or queries')
+    await expect(recall(ada, { [field]: 0 })).resolves.toHaveProperty('results')
+  },
+)
+
 test('more than one way of asking is refused', async () => {
   await expect(recall(ada, { query: 'a', queries: ['b'] })).rejects.toMatchObject({
     code: 'invalid_input',

@@ -125,12 +125,12 @@ export function accountCases(world: World): readonly Case[] {
       { ...rowOf(20), changed: { account_sessions: 21, account_networks: 22 } },
     ),
     // Somebody is a member already.
-    ['root', own, nothing(false)],
-    ['ada', own, nothing(false)],
-    ['nobody', own, nothing(false)],
+    ['root', own, nothing(null)],
+    ['ada', own, nothing(null)],
+    ['nobody', own, nothing(null)],
     ['ghostRoot', own, { state: '23503' }],
     ['ghostAppJob', own, { state: '23503' }],
-    directory(own, nothing(false)),
+    directory(own, nothing(null)),
     directory(call(`attempt_right(array['\\x01'::bytea])`), wrote({ account_delays: 1 })),
     directory(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 3)`), {
       ...rowOf(true),

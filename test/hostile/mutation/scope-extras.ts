@@ -3,6 +3,8 @@ import type { Database } from '../../../src/database/database.ts'
 import { createScope } from '../../../src/database/scope.ts'
 import { jobPrincipal } from '../../../src/jobs/job-principal.ts'
 import { nearestDocuments } from '../../../src/memory/embeddings.sql.ts'
+import { tagTerm } from '../../../src/memory/keys.ts'
+import { countMemories } from '../../../src/memory/listing.sql.ts'
 import { maintainPartition } from '../../../src/memory/vector-partitions.ts'
 import { numbered } from '../../support/everything-inputs.ts'
 import type { Principal } from '../../../src/principal.ts'
@@ -15,6 +17,12 @@ export async function scopeExtras(memory: TestMemory, database: Database): Promi
   const boats = numbered('The harbour keeps boat', 24)
   const memories = boats.map((content) => ({ content, type: 'fact' }))
   await memory.execute(memory.operations.store, principal, { memories })
+  await memory.execute(memory.operations.store, principal, { content: 'A quay.', tags: ['port'] })
+  const { indexKey } = await memory.namespaces.settings(principal)
+  // The words of a name are postings as tags are, and of those the twin has more.
+  await scope.withNamespace(principal, { readOnly: true }, (tx) =>
+    countMemories(tx, { nameTerms: [tagTerm(indexKey, 'port')] }, 100),
+  )
   const { namespace } = principal
   if (memory.test.engine === 'embedded') return
   // More than are compared one by one, so that a filter goes by the index.
