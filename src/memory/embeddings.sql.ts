@@ -60,6 +60,8 @@ export async function renumberEmbedding(
 const fewMax = 2_000
 /** Candidates the graph keeps in view; more find more and take longer (docs/decisions/0030-vector-partitions.md). */
 const searchWidth = 400
+/** One of so many vectors is looked at, as the same number finds less in a larger graph. */
+const lookedShare = 500
 /** Vectors a filtered search of the graph may look at before the exact scan is the better way. */
 const scannedMax = 40_000
 
@@ -76,11 +78,15 @@ export async function nearestDocuments(
   limit: number,
 ): Promise<Cosine[]> {
   if (filter?.moment !== undefined) return nearestExact(tx, question, filter, limit)
-  const dimension = await indexedDimension(tx)
-  if (dimension === question.length) {
+  const indexed = await indexedVectors(tx)
+  if (indexed?.dimension === question.length) {
     const few = filter && (await nearestOfFew(tx, question, filter, limit))
     if (few !== undefined) return few
-    const found = await nearestByIndex(tx, question, filter, limit)
+    const looked = Math.max(searchWidth, limit, Math.ceil(indexed.count / lookedShare))
+    let found = await nearestByIndex(tx, question, { filter, limit, looked })
+    // Where fewer pass, walking on until enough do takes longer than the exact scan.
+    if (found.length < limit && found.length > limit / 3)
+      found = await nearestByIndex(tx, question, { filter, limit, looked: undefined })
     if (found.length >= limit) {
       // Private memories are in no index: those that the caller may see are compared one by one.
       const own = await nearestExact(tx, question, filter, limit, isPrivate)
@@ -90,13 +96,17 @@ export async function nearestDocuments(
   return nearestExact(tx, question, filter, limit)
 }
 
-/** Dimension of the ready partition's index; undefined without one. Primary key. */
-async function indexedDimension(tx: NamespaceTransaction): Promise<number | undefined> {
+/** What the ready partition's index is of, and about how many; undefined without one. Primary keys. */
+async function indexedVectors(
+  tx: NamespaceTransaction,
+): Promise<{ readonly dimension: number; readonly count: number } | undefined> {
   if (tx.dialect.engine === 'embedded') return undefined
-  const [row] = await tx<{ dimension: number }>`
-    select v.dimension from vector_partitions v
+  const [row] = await tx<{ dimension: number; count: number }>`
+    select v.dimension, coalesce((select c.reltuples from pg_class c
+      where c.oid = to_regclass('mindglue.partitioned_embeddings_' || ${tx.namespace}::bigint)), 0) as count
+    from vector_partitions v
     where v.namespace = ${tx.namespace} and v.state = 'ready'`
-  return row?.dimension
+  return row
 }
 
 /** By a scan of the namespace (`+ 0` keeps the planner from an approximate index, storage lab D). */
@@ -157,15 +167,16 @@ async function nearestOfFew(
 }
 
 /**
- * Approximate, from the namespace's own partition; it may be short of `limit`, when the filter keeps
- * little of what is near or the partition was given up since. Index: hnsw of the partition, then
- * memories_document. The plan is made for this namespace: one for any would lock every partition.
+ * Approximate, from the namespace's own partition: the best of the nearest `looked`, or without that number of as
+ * many as pass the filter. It may be short of `limit`, when the filter keeps little of what is near or the
+ * partition was given up since. Index: hnsw of the partition, then memories_document. The plan is made for this
+ * namespace: one for any would lock every partition. Without `enable_sort` the planner sorts a million rows for a
+ * filter.
  */
 async function nearestByIndex(
   tx: NamespaceTransaction,
   question: Float32Array,
-  filter: MemoryFilter | undefined,
-  limit: number,
+  { filter, limit, looked }: IndexSearch,
 ): Promise<Cosine[]> {
   // Liveness as a value and no condition, as in candidates.sql.ts: else any partial index might be taken.
   const passing = filter
@@ -175,29 +186,36 @@ async function nearestByIndex(
       ) found where found.is_wanted`
     : nothing
   const typed = new SqlFragment([`halfvec(${question.length})`], [])
-  const width = Math.min(1_000, Math.max(searchWidth, limit))
-  // Sent together; the settings hold for this transaction.
+  // Sent together; the settings hold for this transaction. Relaxed: the graph is walked on from where it came to,
+  // and what it gives late may be nearer than what it gave before.
   const [, [row]] = await Promise.all([
     tx`select set_config('plan_cache_mode', 'force_custom_plan', true),
-      set_config('hnsw.ef_search', ${width}::int::text, true),
-      set_config('hnsw.iterative_scan', 'strict_order', true),
+      set_config('enable_sort', 'off', true),
+      set_config('hnsw.ef_search', ${searchWidth}::int::text, true),
+      set_config('hnsw.iterative_scan', 'relaxed_order', true),
       set_config('hnsw.max_scan_tuples', ${scannedMax}::int::text, true),
       set_config('hnsw.scan_mem_multiplier', '8', true)`,
     tx<{ packed: Buffer | null }>`
-      select ${packedCosines} as packed from (
+      with near as materialized (
         select g.document, g.distance from (
           select p.document, p.embedding::${typed} <#> ${vectorText(question)}::${typed} as distance
           from partitioned_embeddings p
           where p.namespace = ${tx.namespace} and exists (
             select from vector_partitions v
             where v.namespace = ${tx.namespace} and v.state = 'ready')
-          order by distance
-        ) g ${passing}
-        limit ${limit}
-      ) n`,
-    tx`select set_config('plan_cache_mode', 'auto', true)`,
+          order by distance ${looked === undefined ? nothing : fragment`limit ${looked}`}
+        ) g ${passing} ${looked === undefined ? fragment`limit ${limit}` : nothing})
+      select ${packedCosines} as packed
+      from (select c.document, c.distance from near c order by c.distance limit ${limit}) n`,
+    tx`select set_config('plan_cache_mode', 'auto', true), set_config('enable_sort', 'on', true)`,
   ])
   return unpackCosines(row?.packed)
+}
+
+interface IndexSearch {
+  readonly filter: MemoryFilter | undefined
+  readonly limit: number
+  readonly looked: number | undefined
 }
 
 /** Vectors are of unit length: the inner product (`<#>` is its negative) is the cosine, at a third of the work. */
