@@ -1,7 +1,7 @@
 /**
  * What REST adds to a recall: authenticated over loopback beside the same call without transport, and what
  * a thousand clients at once get. Usage: npm run bench:http -- [--memories 2000] [--questions 300]
- * [--clients 1000] [--seconds 60]; TEST_DATABASE=postgres for the other engine. Zero clients: no flood.
+ * [--clients 1000] [--seconds 60] [--warm 500]; TEST_DATABASE=postgres for the other engine. Zero clients: no flood.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,6 +14,7 @@ import { startTestApp, type TestApp } from '../test/support/app.ts'
 import { testEngine } from '../test/support/database.ts'
 import { issueKey } from '../test/support/keys.ts'
 import type { Asked, ClientData, Flooded, Task } from './support/http-client.ts'
+import { openFloor } from './support/http-floor.ts'
 import { questions, sampleMemories } from './support/texts.ts'
 
 const { values } = parseArgs({
@@ -22,14 +23,16 @@ const { values } = parseArgs({
     questions: { type: 'string', default: '300' },
     clients: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '60' },
+    warm: { type: 'string', default: '500' },
   },
 })
 const memories = Number(values.memories)
 const rounds = Number(values.questions)
 const clients = Number(values.clients)
 const seconds = Number(values.seconds)
+/** A server that has served for a while: code that ran 50 times is still interpreted. */
+const warmRounds = Number(values.warm)
 const batch = 250
-const warmRounds = 50
 const namespaceName = 'bench'
 
 const out = (text: string) => process.stdout.write(`${text}\n`)
@@ -42,7 +45,7 @@ try {
     JSON.stringify(client),
   ])
   out(`${testEngine}, ${memories} memories, Node ${process.versions.node}`)
-  await measureOverhead(app, worker)
+  await measureOverhead(app, key, worker)
   if (clients > 0) await flood(worker)
   worker.kill()
 } finally {
@@ -69,55 +72,101 @@ async function ask<Answer>(worker: ChildProcess, task: Task): Promise<Answer> {
   return (await answered)[0] as Answer
 }
 
-/** The same question both ways, in turn first and second: the second one finds more in caches. */
-async function measureOverhead(given: TestApp, worker: ChildProcess): Promise<void> {
+/** The same question every way, each way in every place of the turn: who comes later finds more in caches. */
+async function measureOverhead(given: TestApp, key: string, worker: ChildProcess): Promise<void> {
   const who = await principalOf(given)
   const { execute, operations } = given.app
-  const core: Timed = { wallMs: [], processorMs: 0 }
-  const rest: Timed = { wallMs: [], processorMs: 0 }
-  const ways = [
-    async (query: string) => {
-      const began = performance.now()
-      await execute(operations.recall, who, { query })
-      return { into: core, ms: performance.now() - began }
-    },
-    async (query: string) => {
-      const { ms, status } = await ask<Asked>(worker, { kind: 'ask', query })
-      if (status !== 200) throw new Error(`answered with ${status}`)
-      return { into: rest, ms }
-    },
-  ]
+  const recall = async (query: string) =>
+    JSON.stringify(await execute(operations.recall, who, { query }))
+  const texts = new Map<string, string>()
+  for (const query of questions) texts.set(query, await recall(query))
+  const headers = await headersOf(given, key)
+  const bytesOnly = await openFloor(headers, (body) => texts.get(queryOf(body)) ?? '')
+  const withRecall = await openFloor(headers, (body) => recall(queryOf(body)))
+  const over = (origin: string) => async (query: string) => {
+    const { ms, status, bytes } = await ask<Asked>(worker, { kind: 'ask', origin, query })
+    if (status !== 200) throw new Error(`answered with ${status}`)
+    return { ms, bytes }
+  }
+  const called: Way = timed('called', async (query) => {
+    const began = performance.now()
+    const output = await execute(operations.recall, who, { query })
+    return { ms: performance.now() - began, bytes: Buffer.byteLength(JSON.stringify(output)) }
+  })
+  const floor = timed('bare `node:http`, the same bytes', over(bytesOnly.origin))
+  const bare = timed('bare `node:http`, the same call', over(withRecall.origin))
+  const rest = timed('over REST, with a key', over(given.listener.origin))
+  const ways = [called, floor, bare, rest]
   for (let round = -warmRounds; round < rounds; round += 1) {
     const query = questions[(round + warmRounds) % questions.length] ?? ''
-    for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
+    const first = (round + warmRounds) % ways.length
+    for (const way of [...ways.slice(first), ...ways.slice(0, first)]) {
       const before = process.cpuUsage()
-      const { into, ms } = await way(query)
+      const { ms, bytes } = await way.take(query)
       const { user, system } = process.cpuUsage(before)
       if (round < 0) continue
-      into.wallMs.push(ms)
-      into.processorMs += (user + system) / 1000 / rounds
+      way.wallMs.push(ms)
+      way.processorMs += (user + system) / 1000 / rounds
+      way.bytes += bytes / rounds
     }
   }
-  out(
-    '\n| recall | p50 ms | p95 ms | processor of the server, ms a call |\n| --- | --- | --- | --- |',
-  )
-  printRow('called', core)
-  printRow('over REST, with a key', rest)
-  const was = quantile(core.wallMs, 0.5)
-  const added = quantile(rest.wallMs, 0.5) - was
-  const work = rest.processorMs - core.processorMs
-  const share = (ms: number, of: number) => `${ms.toFixed(2)} (${((100 * ms) / of).toFixed(1)} %)`
-  out(`| added | ${share(added, was)} | | ${share(work, core.processorMs)} |`)
+  bytesOnly.close()
+  withRecall.close()
+  out('\n| recall | p50 ms | p95 ms | processor of the server, ms a call | bytes |')
+  out('| --- | --- | --- | --- | --- |')
+  for (const way of ways) printRow(way)
+  printAdded('REST adds to the call', called, rest)
+  printAdded('of that, beyond bare `node:http`', bare, rest)
 }
 
-interface Timed {
+/** What the product writes above a body, so that the floor writes as much. */
+async function headersOf({ listener }: TestApp, key: string): Promise<Record<string, string>> {
+  const reply = await fetch(`${listener.origin}/memory/recall`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${key}`,
+      'content-type': 'application/json',
+      'accept-encoding': 'identity',
+    },
+    body: JSON.stringify({ query: questions[0] }),
+  })
+  await reply.arrayBuffer()
+  const own = new Set(['connection', 'content-length', 'date', 'keep-alive', 'transfer-encoding'])
+  return Object.fromEntries([...reply.headers].filter(([name]) => !own.has(name)))
+}
+
+function queryOf(body: string): string {
+  const { query }: { query?: unknown } = JSON.parse(body) as object
+  return String(query)
+}
+
+interface Way {
+  readonly name: string
+  readonly take: (query: string) => Promise<{ readonly ms: number; readonly bytes: number }>
   readonly wallMs: number[]
   processorMs: number
+  bytes: number
 }
 
-function printRow(name: string, { wallMs, processorMs }: Timed): void {
+function timed(name: string, take: Way['take']): Way {
+  return { name, take, wallMs: [], processorMs: 0, bytes: 0 }
+}
+
+function printRow({ name, wallMs, processorMs, bytes }: Way): void {
   const cells = [quantile(wallMs, 0.5), quantile(wallMs, 0.95), processorMs]
-  out(`| ${name} | ${cells.map((ms) => ms.toFixed(2)).join(' | ')} |`)
+  out(`| ${name} | ${cells.map((ms) => ms.toFixed(2)).join(' | ')} | ${bytes.toFixed(0)} |`)
+}
+
+function printAdded(name: string, from: Way, to: Way): void {
+  const was = quantile(from.wallMs, 0.5)
+  const added = quantile(to.wallMs, 0.5) - was
+  // Questions differ more than the ways do, and so does a busy machine from minute to minute.
+  const paired = to.wallMs.map((ms, round) => ms - (from.wallMs[round] ?? ms))
+  const work = to.processorMs - from.processorMs
+  const share = (ms: number, of: number) => `${ms.toFixed(2)} (${((100 * ms) / of).toFixed(1)} %)`
+  const processor = share(work, from.processorMs)
+  out(`| ${name} | ${share(added, was)} | | ${processor} | |`)
+  out(`| the same, question by question | ${share(quantile(paired, 0.5), was)} | | | |`)
 }
 
 async function flood(worker: ChildProcess): Promise<void> {

@@ -11,12 +11,15 @@ export interface ClientData {
 
 /** One question, or many clients at once; each is answered with one message. */
 export type Task =
-  | { readonly kind: 'ask'; readonly query: string }
+  | { readonly kind: 'ask'; readonly origin: string; readonly query: string }
   | { readonly kind: 'flood'; readonly clients: number; readonly seconds: number }
 
 export interface Asked {
+  /** From the request to the last byte of the answer. */
   readonly ms: number
   readonly status: number
+  /** Of the body. */
+  readonly bytes: number
 }
 
 export interface Flooded {
@@ -36,14 +39,14 @@ process.on('message', (task: Task) => {
 })
 
 async function run(task: Task): Promise<Asked | Flooded> {
-  if (task.kind === 'ask') return await post(task.query)
+  if (task.kind === 'ask') return await post(task.origin, task.query)
   const until = performance.now() + task.seconds * 1000
   const outcomes: Record<string, number> = {}
   const servedMs: number[] = []
   const client = async (number: number): Promise<void> => {
     for (let turn = number; performance.now() < until; turn += 1) {
       const query = data.questions[turn % data.questions.length] ?? ''
-      const answer = await post(query).catch((error: unknown) => nameOf(error))
+      const answer = await post(data.origin, query).catch((error: unknown) => nameOf(error))
       const outcome = typeof answer === 'string' ? answer : String(answer.status)
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
       if (typeof answer === 'string') continue
@@ -59,8 +62,11 @@ function nameOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'failed'
 }
 
-function post(query: string): Promise<Asked & { readonly retryAfterSeconds: number }> {
-  const { origin, key } = data
+function post(
+  origin: string,
+  query: string,
+): Promise<Asked & { readonly retryAfterSeconds: number }> {
+  const { key } = data
   const body = JSON.stringify({ query })
   const headers = {
     authorization: `Bearer ${key}`,
@@ -70,12 +76,14 @@ function post(query: string): Promise<Asked & { readonly retryAfterSeconds: numb
   return new Promise((resolve, reject) => {
     const began = performance.now()
     const sent = request(`${origin}/memory/recall`, { method: 'POST', agent, headers }, (reply) => {
-      reply.resume()
+      let bytes = 0
+      reply.on('data', (part: Buffer) => (bytes += part.length))
       reply.on('error', reject)
       reply.on('end', () =>
         resolve({
           ms: performance.now() - began,
           status: reply.statusCode ?? 0,
+          bytes,
           retryAfterSeconds: Number(reply.headers['retry-after'] ?? 1),
         }),
       )

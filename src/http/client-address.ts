@@ -13,6 +13,7 @@ export function trustedProxies(networks: readonly string[]): IsProxy {
     if (bits === undefined) list.addAddress(address, family)
     else list.addSubnet(address, Number(bits), family)
   }
+  if (networks.length === 0) return () => false
   return (address) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 }
 

@@ -112,16 +112,7 @@ export function createEntrance(given: EntranceOptions, speech: Speech): Hono<Env
     await next()
   })
   app.use('*', requireEncryption(options, speech))
-  const mayRead = createReaders(options)
-  app.use(
-    '*',
-    cors({
-      origin: (origin, context) => (mayRead(origin, context.req.path) ? origin : null),
-      allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
-      exposeHeaders: exposedHeaders,
-      maxAge: 600,
-    }),
-  )
+  app.use('*', shareWithPages(options))
   // Before authentication: whoever found a hole need not have a key.
   app.get('/.well-known/security.txt', (context) => context.text(securityText(new Date())))
   const compressed = compress({ contentTypeFilter: compressible })
@@ -131,7 +122,7 @@ export function createEntrance(given: EntranceOptions, speech: Speech): Hono<Env
   for (const route of options.openRoutes ?? []) {
     for (const path of route.paths) {
       app.all(path, limitBody(openBodyBytesMax), (context) => {
-        const { requestId } = context.var
+        const requestId = context.get('requestId')
         return route.handle(context.req.raw, { requestId, address: addressOf(context) })
       })
     }
@@ -139,9 +130,9 @@ export function createEntrance(given: EntranceOptions, speech: Speech): Hono<Env
   const limited = limitBody(options.bodyBytesMax)
   for (const mount of options.mounts) {
     const { channel = 'mcp-http', path } = mount
-    if (channel === 'rest') app.use(path, compressed)
+    if (channel === 'rest') app.use(path, compressed, variesByEncoding)
     app.all(path, authenticateFor(channel, options), limited, async (context) => {
-      const { principal } = context.var
+      const principal = context.get('principal')
       if (principal === undefined) throw new Error('a mount was reached without a principal')
       const response = await mount.handle(context.req.raw, principal)
       return endWithCredential(response, principal, options.authenticator)
@@ -161,11 +152,11 @@ function dress(options: EntranceOptions): MiddlewareHandler<Environment> {
     context.set('isEncrypted', false)
     await next()
     const { headers } = context.res
-    headers.set('x-request-id', context.var.requestId)
-    const { principal } = context.var
+    headers.set('x-request-id', context.get('requestId'))
+    const principal = context.get('principal')
     const fields = (principal && options.principalFields?.(principal)) ?? {}
     for (const [name, value] of Object.entries(fields)) headers.set(name, value)
-    setSecurityHeaders(headers, context.var.isEncrypted)
+    setSecurityHeaders(headers, context.get('isEncrypted'))
   }
 }
 
@@ -182,7 +173,7 @@ function authenticateFor(
   const { authenticator } = options
   const addressOf = addressReader(options)
   return async (context, next) => {
-    const { requestId } = context.var
+    const requestId = context.get('requestId')
     refuseTokenInQuery(context)
     const credential = bearerToken(context.req.raw.headers)
     if (credential === undefined && !authenticator.required) refuseForwarded(context)
@@ -260,6 +251,34 @@ function requireEncryption(
 }
 
 /**
+ * CORS for requests of pages. Programs name no origin and are told nothing of it: fields that are set before there is
+ * an answer make Hono turn the answer into a web stream.
+ */
+function shareWithPages(options: EntranceOptions): MiddlewareHandler<Environment> {
+  const mayRead = createReaders(options)
+  const share = cors({
+    origin: (origin, context) => (mayRead(origin, context.req.path) ? origin : null),
+    allowMethods: ['GET', 'POST', 'PATCH', 'DELETE'],
+    exposeHeaders: exposedHeaders,
+    maxAge: 600,
+  })
+  return async (context, next) => {
+    const isOfPage = context.req.header('origin') !== undefined
+    if (isOfPage || context.req.method === 'OPTIONS') return await share(context, next)
+    await next()
+    // A cache in between must not give this answer to a page.
+    context.res.headers.append('vary', 'Origin')
+    return undefined
+  }
+}
+
+/** Said before `compress` would say it: to add a field to a finished answer, Hono turns it into a web stream. */
+const variesByEncoding: MiddlewareHandler<Environment> = async (context, next) => {
+  await next()
+  context.res.headers.append('vary', 'Accept-Encoding')
+}
+
+/**
  * CORS is closed: a listed origin may read. Those of this machine may read protocol answers, the way to a token
  * included, which is how inspectors in a browser work; pages there that nobody listed get nothing of REST.
  */
@@ -280,8 +299,8 @@ function createReaders(options: EntranceOptions): (origin: string, path: string)
 function failure(error: unknown, context: Route, options: EntranceOptions): Response {
   const known = toAppError(error)
   // The first middleware sets the id before anything can fail.
-  const { requestId } = context.var
+  const requestId = context.get('requestId')
   if (known.code === 'internal') options.onUnexpectedError?.(error, requestId)
-  const added = options.protectedResource?.challenge(known, context.var.principal)
+  const added = options.protectedResource?.challenge(known, context.get('principal'))
   return problemResponse(known, requestId, added)
 }

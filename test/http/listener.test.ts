@@ -6,8 +6,10 @@ import { z } from 'zod'
 import { createListener, type Listener, type ListenerOptions } from '../../src/http/listener.ts'
 import { AppError } from '../../src/errors.ts'
 import { testAuthenticator } from '../support/authenticator.ts'
+import { until } from '../support/until.ts'
 
 const apiKey = 'a-key-that-is-long-enough-for-a-test'
+const head = `POST /echo HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${apiKey}`
 const open: Listener[] = []
 afterEach(async () => {
   await Promise.all(open.splice(0).map((listener) => listener.close()))
@@ -267,8 +269,7 @@ describe('limits', () => {
     const socket = connect(listener.port, '127.0.0.1')
     const closed = new Promise((resolve) => socket.on('close', resolve))
     socket.on('data', (part: Buffer) => (answer += part.toString()))
-    const head = ['POST /echo HTTP/1.1', 'Host: localhost', `Authorization: Bearer ${apiKey}`]
-    socket.write(`${head.join('\r\n')}\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`)
+    socket.write(`${head}\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`)
     // Another request and its answer pass in the meantime: an early answer would be here by now.
     await send(listener)
     expect(answer).toBe('')
@@ -277,9 +278,24 @@ describe('limits', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 413/u)
   })
 
-  test('a body at the limit is served', async () => {
-    const reply = await send(await listen({ bodyBytesMax: 1000 }), { body: 'x'.repeat(1000) })
-    expect(json(reply)['length']).toBe(1000)
+  test.each([{}, { 'transfer-encoding': 'chunked' }])(
+    'a body at the limit is served, sent with %j',
+    async (headers) => {
+      const listener = await listen({ bodyBytesMax: 1000 })
+      expect(json(await send(listener, { headers, body: 'x'.repeat(1000) }))['length']).toBe(1000)
+    },
+  )
+
+  test('a client that gives up in the middle of its body does not disturb the next', async () => {
+    let failures = 0
+    const listener = await listen({ onUnexpectedError: () => (failures += 1) })
+    const socket = connect(listener.port, '127.0.0.1')
+    socket.write(`${head}\r\nContent-Length: 500\r\n\r\nhello`)
+    // Another request and its answer pass in the meantime: the half body has arrived by now.
+    await send(listener)
+    socket.destroy()
+    await until(() => failures === 1)
+    expect((await send(listener)).status).toBe(200)
   })
 
   test('headers beyond 16 KiB are refused', async () => {
@@ -289,8 +305,7 @@ describe('limits', () => {
 
   test('garbage instead of HTTP ends the connection and nothing else', async () => {
     const listener = await listen()
-    const answer = await raw(listener, '\u0000garbage\r\n\r\n')
-    expect(answer).toMatch(/^HTTP\/1\.1 400/u)
+    expect(await raw(listener, '\u0000garbage\r\n\r\n')).toMatch(/^HTTP\/1\.1 400/u)
     expect((await send(listener)).status).toBe(200)
   })
 })

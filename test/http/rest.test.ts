@@ -304,6 +304,20 @@ describe('every answer', () => {
     expect(preflight.headers['access-control-allow-origin']).toBeUndefined()
   })
 
+  test('says nothing to pages where no page asked, and that it varies by who asks and what they take', async () => {
+    const page = { origin: 'https://app.example' }
+    const gzip = { 'accept-encoding': 'gzip' }
+    for (const headers of [{}, page, gzip, { ...page, ...gzip }]) {
+      const reply = await call('GET', '/memory', undefined, headers)
+      const varies = String(reply.headers['vary']).toLowerCase().split(/, ?/u).toSorted()
+      expect(varies).toEqual(['accept-encoding', 'origin'])
+      const exposed = reply.headers['access-control-expose-headers']
+      expect(exposed === undefined).toBe(!('origin' in headers))
+    }
+    const refused = await call('GET', '/nothing')
+    expect(refused.headers['vary']).toMatch(/origin/iu)
+  })
+
   test('is compressed for who takes that, but not where its tag must stay strong', async () => {
     const own = await freshClient()
     const memories = Array.from({ length: 10 }, (_, item) => ({
@@ -311,8 +325,12 @@ describe('every answer', () => {
     }))
     const made = await own('POST', '/memory/batch', { memories })
     const gzip = { 'accept-encoding': 'gzip' }
-    expect((await own('GET', '/memory', undefined, gzip)).headers['content-encoding']).toBe('gzip')
-    expect((await own('GET', '/memory')).headers['content-encoding']).toBeUndefined()
+    const small = await own('GET', '/memory', undefined, gzip)
+    expect(small.headers['content-encoding']).toBe('gzip')
+    expect(small.headers['content-length']).toBeUndefined()
+    const plain = await own('GET', '/memory')
+    expect(plain.headers['content-encoding']).toBeUndefined()
+    expect(plain.headers['content-length']).toBe(String(Buffer.byteLength(plain.text)))
     const one = await own('GET', `/memory/${idOf(made)}`, undefined, gzip)
     expect(one.headers['content-encoding']).toBeUndefined()
     expect(one.headers['etag']).toBe('"1"')
