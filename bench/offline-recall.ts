@@ -146,7 +146,7 @@ export function prepareCase(world: Indexed, question: Question): Case {
   const size = world.memories.length
   const scores = new Float64Array(size)
   const frequencies = new Map<number, number[]>()
-  const queryTerms = [...terms].map(([term, weight], at) => {
+  const queryTerms = [...terms].map(([term, { weight, word }], at) => {
     const list = world.postings.get(term) ?? []
     const rarity = inverseFrequency(size, list.length)
     for (const [doc, count] of list) {
@@ -158,7 +158,7 @@ export function prepareCase(world: Indexed, question: Question): Case {
       row[at] = count
       frequencies.set(doc, row)
     }
-    return { term, weight, documentFrequency: list.length }
+    return { term, weight, word, documentFrequency: list.length }
   })
   const order = [...scores.keys()].toSorted((x, y) => (scores[y] ?? 0) - (scores[x] ?? 0) || x - y)
   const vector = embedStatic(question.question)

@@ -89,9 +89,10 @@ export class CandidatePool {
         {
           question: question.text,
           now: this.#context.now,
-          terms: question.terms.map(({ term, hash, weight }) => ({
+          terms: question.terms.map(({ term, hash, weight, word }) => ({
             term,
             weight,
+            word,
             documentFrequency: byTerm.get(hash)?.documents.length ?? 0,
           })),
           corpusSize: corpus.size,

@@ -9,6 +9,8 @@ export interface RankTerm {
   readonly term: string
   /** Its weight in the question, 1 for a plain word. */
   readonly weight: number
+  /** Number of the word it is a form of; the forms of a word stand in a row. */
+  readonly word: number
   /** Number of visible memories that hold the term. */
   readonly documentFrequency: number
 }

@@ -48,9 +48,10 @@ function pool(question: string, lines: readonly Line[]): [RankRequest, RankCandi
   const request: RankRequest = {
     question,
     now,
-    terms: terms.map(([term, weight]) => ({
+    terms: terms.map(([term, { weight, word }]) => ({
       term,
       weight,
+      word,
       documentFrequency: analyzed.filter((document) => document.frequencies.has(term)).length,
     })),
     corpusSize: lines.length,
@@ -116,6 +117,14 @@ describe('plain notes', () => {
     ]
     expect(ask('Which framework does the project currently use?', lines)[0]).toContain('Aspen')
     expect(ask('Which framework did the project use originally?', lines)[0]).toContain('Birch')
+  })
+
+  test('a long word counts as one word, however many of its forms are found', () => {
+    const lines = [
+      { text: 'Die Krankenversicherung ist teuer.', at: '2025-01-02T10:00:00Z' },
+      { text: 'Das Haus in Ulm ist von 1987.', at: '2025-01-01T10:00:00Z' },
+    ]
+    expect(ask('Was war 1987 in Ulm mit der Krankenversicherung?', lines)[0]).toContain('1987')
   })
 })
 
