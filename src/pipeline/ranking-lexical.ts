@@ -35,13 +35,21 @@ export function bm25Saturation(frequency: number, length: number): number {
   return (frequency * (k1 + 1)) / (frequency + k1 * (1 - b + b * length))
 }
 
-/** Finds the neighbours inside the pool. */
-export function locateNeighbours(candidates: readonly RankCandidate[]): Neighbours {
+/** Finds the neighbours in the session, and of notes those stored beside them, inside the pool. */
+export function locateNeighbours(candidates: readonly RankCandidate[]): {
+  readonly session: Neighbours
+  readonly stored: Neighbours
+} {
   const rowOf = new Map(candidates.map((candidate, row) => [candidate.doc, row]))
   const find = (doc: number | null): number => (doc === null ? -1 : (rowOf.get(doc) ?? -1))
+  const rows = (docOf: (candidate: RankCandidate) => number | null): Int32Array =>
+    Int32Array.from(candidates, (candidate) => find(docOf(candidate)))
   return {
-    previous: Int32Array.from(candidates, (candidate) => find(candidate.previous)),
-    next: Int32Array.from(candidates, (candidate) => find(candidate.next)),
+    session: { previous: rows(({ previous }) => previous), next: rows(({ next }) => next) },
+    stored: {
+      previous: rows(({ storedBefore }) => storedBefore),
+      next: rows(({ storedAfter }) => storedAfter),
+    },
   }
 }
 
