@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { analyze, analyzeQuestion } from '../src/pipeline/terms.ts'
+import { linkNotes, type Links } from '../src/memory/session-links.ts'
 import { embedStatic, knownShare } from '../src/pipeline/static-embedder.ts'
 import { questionDates, resolveDates } from '../src/pipeline/dates.ts'
 import { lateInteraction } from '../src/pipeline/late-interaction.ts'
@@ -43,6 +44,8 @@ interface Indexed extends World {
   readonly meanLength: number
   readonly vectors: readonly (Float32Array | null)[]
   readonly tokenIds: readonly Uint32Array[]
+  /** By document: what stands beside it outside sessions, were every memory a candidate. */
+  readonly notes: ReadonlyMap<number, Links>
 }
 
 /** A question with everything the ranking sees. */
@@ -131,7 +134,15 @@ export function indexWorld(world: World): Indexed {
   const meanLength = lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, lengths.length)
   const vectors = world.memories.map((memory) => embedStatic(memory.text))
   const tokenIds = world.memories.map((memory) => lateInteraction.tokenIds(memory.text))
-  return { ...world, postings, lengths, meanLength, vectors, tokenIds }
+  const notes = linkNotes(
+    world.memories.map(({ session, occurredAt }, doc) => ({
+      id: String(doc).padStart(9, '0'),
+      document: doc,
+      session_key: session === null ? null : Buffer.from(session),
+      occurred_at: occurredAt,
+    })),
+  )
+  return { ...world, postings, lengths, meanLength, vectors, tokenIds, notes }
 }
 
 const k1 = 0.9
@@ -146,7 +157,7 @@ export function prepareCase(world: Indexed, question: Question): Case {
   const size = world.memories.length
   const scores = new Float64Array(size)
   const frequencies = new Map<number, number[]>()
-  const queryTerms = [...terms].map(([term, weight], at) => {
+  const queryTerms = [...terms].map(([term, { weight, word }], at) => {
     const list = world.postings.get(term) ?? []
     const rarity = inverseFrequency(size, list.length)
     for (const [doc, count] of list) {
@@ -158,7 +169,7 @@ export function prepareCase(world: Indexed, question: Question): Case {
       row[at] = count
       frequencies.set(doc, row)
     }
-    return { term, weight, documentFrequency: list.length }
+    return { term, weight, word, documentFrequency: list.length }
   })
   const order = [...scores.keys()].toSorted((x, y) => (scores[y] ?? 0) - (scores[x] ?? 0) || x - y)
   const vector = embedStatic(question.question)
@@ -188,6 +199,8 @@ export function prepareCase(world: Indexed, question: Question): Case {
         sessionKey: memory.session,
         previous: neighbour(world, doc, -1),
         next: neighbour(world, doc, 1),
+        storedBefore: world.notes.get(doc)?.previous ?? null,
+        storedAfter: world.notes.get(doc)?.next ?? null,
         speaker: memory.speaker,
         occurredAt: memory.occurredAt,
         event: memory.event,

@@ -10,7 +10,7 @@ import {
 import type { CandidateRow } from './candidates.sql.ts'
 import type { TermPostings } from './postings.sql.ts'
 import type { PreparedQuestion } from './search.ts'
-import { linkSessions, type Links } from './session-links.ts'
+import { linkNotes, linkSessions, type Links } from './session-links.ts'
 
 /** What the database knows about the questions and the namespace. */
 export interface Found {
@@ -37,6 +37,7 @@ export class CandidatePool {
   /** Name of who speaks, by document; absent where nobody does. */
   readonly #speakers: ReadonlyMap<number, string>
   readonly #links: ReadonlyMap<number, Links>
+  readonly #notes: ReadonlyMap<number, Links>
   /** Term frequencies by document, in the order of each question's terms. */
   readonly #frequencies: readonly ReadonlyMap<number, Uint16Array>[]
 
@@ -52,6 +53,7 @@ export class CandidatePool {
     this.#found = found
     this.#speakers = speakers
     this.#links = linkSessions(rows)
+    this.#notes = linkNotes(rows)
     this.#frequencies = questions.map((question) => this.#frequenciesOf(question))
   }
 
@@ -89,9 +91,10 @@ export class CandidatePool {
         {
           question: question.text,
           now: this.#context.now,
-          terms: question.terms.map(({ term, hash, weight }) => ({
+          terms: question.terms.map(({ term, hash, weight, word }) => ({
             term,
             weight,
+            word,
             documentFrequency: byTerm.get(hash)?.documents.length ?? 0,
           })),
           corpusSize: corpus.size,
@@ -112,6 +115,8 @@ export class CandidatePool {
             sessionKey: row.session_key?.toString('hex') ?? null,
             previous: this.#links.get(document)?.previous ?? null,
             next: this.#links.get(document)?.next ?? null,
+            storedBefore: this.#notes.get(document)?.previous ?? null,
+            storedAfter: this.#notes.get(document)?.next ?? null,
             speaker: this.#speakers.get(document) ?? null,
             occurredAt: row.occurred_at,
             event: eventOf(row),

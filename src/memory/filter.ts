@@ -49,7 +49,7 @@ const nameTermsMax = 16
 function caselessTerms({ indexKey, commonTerms }: NamespaceSettings, name: string): bigint[] {
   if (!/^\p{L}/u.test(name) || cased.test(name)) return []
   // Prefixes and single characters follow from the words, which weigh 1.
-  const words = [...analyzeQuestion(name)].filter(([, weight]) => weight === 1)
+  const words = [...analyzeQuestion(name)].filter(([, { weight }]) => weight === 1)
   const terms = hashTerms(
     indexKey,
     words.map(([term]) => term),

@@ -9,7 +9,7 @@ import {
   selectCandidates,
   spreadToNeighbours,
 } from '../pipeline/ranking-candidates.ts'
-import { analyzeQuestion } from '../pipeline/terms.ts'
+import { analyzeQuestion, type QuestionTerm } from '../pipeline/terms.ts'
 import { lexicalScores } from './bm25.ts'
 import { CandidatePool, type Found, type Hit } from './candidate-pool.ts'
 import {
@@ -51,7 +51,7 @@ const candidatesPerQuestionMin = 120
 
 export interface PreparedQuestion {
   readonly text: string
-  readonly terms: readonly { term: string; hash: bigint; weight: number }[]
+  readonly terms: readonly (QuestionTerm & { term: string; hash: bigint })[]
   readonly vector: Float32Array | null
   readonly dates: readonly RankPeriod[]
   readonly embedderCoverage: number
@@ -78,15 +78,16 @@ export async function prepareQuestion(
   // A namespace with vectors of another model answers by its words until it is re-embedded.
   const model = embedder && fitsNamespace(embedder, context.settings) ? embedder : undefined
   const { indexKey, commonTerms } = context.settings
-  const weights = [...analyzeQuestion(text)]
+  const asked = [...analyzeQuestion(text)]
   const hashes = hashTerms(
     indexKey,
-    weights.map(([term]) => term),
+    asked.map(([term]) => term),
   )
-  const terms = weights.map(([term, weight], index) => ({
+  const terms = asked.map(([term, { weight, word }], index) => ({
     term,
     hash: hashes[index] ?? 0n,
     weight,
+    word,
   }))
   return {
     text,

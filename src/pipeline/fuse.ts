@@ -9,6 +9,8 @@ export interface RankTerm {
   readonly term: string
   /** Its weight in the question, 1 for a plain word. */
   readonly weight: number
+  /** Number of the word it is a form of; the forms of a word stand in a row. */
+  readonly word: number
   /** Number of visible memories that hold the term. */
   readonly documentFrequency: number
 }
@@ -59,6 +61,10 @@ export interface RankCandidate {
   readonly previous: number | null
   /** Document number of the memory after this one in its session, null when there is none. */
   readonly next: number | null
+  /** Document number of the note stored right before this one about the same time; null for none or in a session. */
+  readonly storedBefore: number | null
+  /** Document number of the note stored right after this one, as above. */
+  readonly storedAfter: number | null
   readonly speaker: string | null
   /** When it was said or written; the time of storing when that is all we know. */
   readonly occurredAt: Date

@@ -44,7 +44,7 @@ export function buildFeatures(
   const named = findNamedSpeakers(request.question, candidates)
   const nameTerms = new Set([...named.words].flatMap((word) => [...analyzeQuestion(word).keys()]))
   const isName = request.terms.map(({ term }) => nameTerms.has(term))
-  const neighbours = locateNeighbours(candidates)
+  const { session: neighbours, stored } = locateNeighbours(candidates)
   const sessions = groupSessions(candidates)
   const lexical = scoreFields(request, candidates, neighbours, sessions, isName)
   const semantic = scaleSemantic(request, candidates, named.words, lexical, isName)
@@ -58,6 +58,7 @@ export function buildFeatures(
     late: (row) => semantic.late[row] ?? 0,
     cosine: (row) => semantic.cosine[row] ?? 0,
     ...neighbourColumns(candidates, neighbours, sessions, base),
+    ...storedColumns(stored, base),
     ...wordingColumns(request, candidates, named.speakers, base, neighbours),
   }
   const matrix = new Float64Array(candidates.length * width)
@@ -169,6 +170,14 @@ function neighbourColumns(
       return previous && asksSomething(previous.text) ? (base[before(row)] ?? 0) : 0
     },
     sessionPool: (row) => pool[row] ?? 0,
+  }
+}
+
+/** What is written down in one go is mostly about one thing, and its parts do not repeat each other's words. */
+function storedColumns(stored: Neighbours, base: Float64Array): Record<'storedBeside', Column> {
+  const match = (row: number | undefined): number => base[row ?? -1] ?? 0
+  return {
+    storedBeside: (row) => (match(stored.previous[row]) + match(stored.next[row])) / 2,
   }
 }
 

@@ -35,13 +35,21 @@ export function bm25Saturation(frequency: number, length: number): number {
   return (frequency * (k1 + 1)) / (frequency + k1 * (1 - b + b * length))
 }
 
-/** Finds the neighbours inside the pool. */
-export function locateNeighbours(candidates: readonly RankCandidate[]): Neighbours {
+/** Finds the neighbours in the session, and of notes those stored beside them, inside the pool. */
+export function locateNeighbours(candidates: readonly RankCandidate[]): {
+  readonly session: Neighbours
+  readonly stored: Neighbours
+} {
   const rowOf = new Map(candidates.map((candidate, row) => [candidate.doc, row]))
   const find = (doc: number | null): number => (doc === null ? -1 : (rowOf.get(doc) ?? -1))
+  const rows = (docOf: (candidate: RankCandidate) => number | null): Int32Array =>
+    Int32Array.from(candidates, (candidate) => find(docOf(candidate)))
   return {
-    previous: Int32Array.from(candidates, (candidate) => find(candidate.previous)),
-    next: Int32Array.from(candidates, (candidate) => find(candidate.next)),
+    session: { previous: rows(({ previous }) => previous), next: rows(({ next }) => next) },
+    stored: {
+      previous: rows(({ storedBefore }) => storedBefore),
+      next: rows(({ storedAfter }) => storedAfter),
+    },
   }
 }
 
@@ -78,6 +86,7 @@ export function scoreFields(
   const weights = request.terms.map(
     (term) => term.weight * inverseFrequency(request.corpusSize, term.documentFrequency),
   )
+  const words = request.terms.map((term) => term.word)
   const frequencies = new Float64Array(rows * count)
   candidates.forEach((candidate, row) => {
     for (let t = 0; t < count; t += 1) {
@@ -85,8 +94,12 @@ export function scoreFields(
       frequencies[row * count + t] = candidate.frequencies[t] ?? 0
     }
   })
-  const ideal = weights.reduce((sum, weight, t) => sum + (isName[t] === true ? 0 : weight), 0)
-  const pool = { rows, count, weights, frequencies, candidates, mean: request.meanLength, ideal }
+  const ideal = sumByWord(
+    weights.map((weight, t) => (isName[t] === true ? 0 : weight)),
+    words,
+  )
+  const mean = request.meanLength
+  const pool = { rows, count, weights, words, frequencies, candidates, mean, ideal }
   const own = scoreSpan(pool, [])
   const withPrevious = scoreSpan(pool, [neighbours.previous])
   const window = scoreSpan(pool, [neighbours.previous, neighbours.next])
@@ -110,6 +123,8 @@ interface Pool {
   readonly count: number
   /** Term weight times inverse document frequency. */
   readonly weights: readonly number[]
+  /** Which word of the question each term is a form of. */
+  readonly words: readonly number[]
   /** rows × count, row-major. */
   readonly frequencies: Float64Array
   readonly candidates: readonly RankCandidate[]
@@ -118,12 +133,36 @@ interface Pool {
   readonly ideal: number
 }
 
+/**
+ * What a word's further forms add to its best one. A memory that holds the exact word holds its prefixes too, so
+ * their plain sum counts a long word twice and more, and short words and numbers once.
+ */
+const furtherForms = 0.4
+
+/** Sum over words, the forms of each standing in a row: its best form whole, of the others a share. */
+function sumByWord(values: ArrayLike<number>, words: readonly number[]): number {
+  let sum = 0
+  let best = 0
+  for (let t = 0; t < words.length; t += 1) {
+    const value = values[t] ?? 0
+    if (t > 0 && words[t] !== words[t - 1]) {
+      sum += (1 - furtherForms) * best
+      best = 0
+    }
+    sum += furtherForms * value
+    if (value > best) best = value
+  }
+  return sum + (1 - furtherForms) * best
+}
+
 /** BM25 of each memory joined with its neighbours, against the mean length of as many memories. */
 function scoreSpan(
   pool: Pool,
   others: readonly Int32Array[],
 ): { score: Float64Array; coverage: Float64Array } {
-  const { rows, count, weights, frequencies, candidates } = pool
+  const { rows, count, weights, words, frequencies, candidates } = pool
+  const scores = new Float64Array(count)
+  const found = new Float64Array(count)
   const score = new Float64Array(rows)
   const coverage = new Float64Array(rows)
   const mean = Math.max(pool.mean, 1)
@@ -137,28 +176,25 @@ function scoreSpan(
       joined += 1
     }
     const relative = length / (mean * joined)
-    let sum = 0
-    let covered = 0
     for (let t = 0; t < count; t += 1) {
       let frequency = frequencies[row * count + t] ?? 0
       for (const other of others) {
         const at = other[row] ?? -1
         if (at >= 0) frequency += frequencies[at * count + t] ?? 0
       }
-      if (frequency === 0) continue
-      const weight = weights[t] ?? 0
-      sum += weight * bm25Saturation(frequency, relative)
-      covered += weight
+      const weight = frequency > 0 ? (weights[t] ?? 0) : 0
+      found[t] = weight
+      scores[t] = weight > 0 ? weight * bm25Saturation(frequency, relative) : 0
     }
-    score[row] = sum
-    coverage[row] = pool.ideal > 0 ? Math.min(1, covered / pool.ideal) : 0
+    score[row] = sumByWord(scores, words)
+    coverage[row] = pool.ideal > 0 ? Math.min(1, sumByWord(found, words) / pool.ideal) : 0
   }
   return { score, coverage }
 }
 
 /** BM25 over sessions, as far as the pool shows them: each member gets its session's score. */
 function scoreSessions(pool: Pool, sessions: readonly (readonly number[])[]): Float64Array {
-  const { count, weights, frequencies, candidates } = pool
+  const { count, weights, words, frequencies, candidates } = pool
   const sums = sessions.map((members) => {
     const sum = new Float64Array(count)
     let length = 0
@@ -177,14 +213,15 @@ function scoreSessions(pool: Pool, sessions: readonly (readonly number[])[]): Fl
     return weight === 0 ? 0 : inverseFrequency(sums.length, holders)
   })
   const result = new Float64Array(pool.rows)
-  const ideal = rarity.reduce((total, value) => total + value, 0)
+  const ideal = sumByWord(rarity, words)
+  const scores = new Float64Array(count)
   sums.forEach(({ sum, length }, at) => {
     const relative = length / Math.max(1, meanLength)
-    let score = 0
     for (let t = 0; t < count; t += 1) {
       const frequency = sum[t] ?? 0
-      if (frequency > 0) score += (rarity[t] ?? 0) * bm25Saturation(frequency, relative)
+      scores[t] = frequency > 0 ? (rarity[t] ?? 0) * bm25Saturation(frequency, relative) : 0
     }
+    const score = sumByWord(scores, words)
     for (const row of sessions[at] ?? []) result[row] = score
   })
   return scale(result, ideal)

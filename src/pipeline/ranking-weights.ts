@@ -11,6 +11,7 @@ const feedbackWeight = 0.6
  * `node --import ./test/support/typescript-loader.mjs bench/fit-ranking.ts` on bench/dialogues and rounded;
  * own and coverage share what the fit gave coverage alone, so that notes keep BM25's order in languages
  * the dialogues do not speak. latest, recency, importance and feedback are set by hand: the dialogues do not ask for them.
+ * So is storedBeside: dialogues without sessions gain by more of it, but notes stored beside strangers begin to lose.
  */
 export const rankingWeights = {
   own: 1,
@@ -31,6 +32,7 @@ export const rankingWeights = {
   place: 1.1,
   quantity: 2.1,
   sessionPool: 0.8,
+  storedBeside: 1.2,
   latest: 0.6,
   recency: 0.05,
   importance: 0.4,

@@ -43,7 +43,16 @@ const weights = {
 /** A short question without function words may be English, where prefixes only add noise. */
 const unsureFactor = 0.3
 
-type Add = (term: string, weight: number) => void
+/** A term of a question. */
+export interface QuestionTerm {
+  /** Multiplies the term's BM25 score. */
+  readonly weight: number
+  /** Number of the word whose form this is: forms of one word are one piece of evidence (ranking-lexical.ts). */
+  readonly word: number
+}
+
+/** Takes a word, or with `isForm` another form of the word before. */
+type Add = (term: string, weight: number, isForm?: boolean) => void
 type Language = 'english' | 'other' | 'unsure'
 
 /** Terms of a memory. Pure; under 50 ms for any 64 KiB. */
@@ -60,14 +69,17 @@ export function analyze(text: string): AnalyzedText {
   return { frequencies, length: Math.max(1, length) }
 }
 
-/** Terms of a question with the weight that multiplies each one's BM25 score; at most 160. */
-export function analyzeQuestion(text: string): Map<string, number> {
-  const question = new Map<string, number>()
+/** Terms of a question, the forms of a word in a row; at most 160. */
+export function analyzeQuestion(text: string): Map<string, QuestionTerm> {
+  const question = new Map<string, QuestionTerm>()
   const asked = text.slice(0, 8192)
-  collect(asked, splitWords(asked), endingLetters, (term, weight) => {
+  let word = -1
+  collect(asked, splitWords(asked), endingLetters, (term, weight, isForm = false) => {
+    if (!isForm) word += 1
     const known = question.get(term)
-    if (known !== undefined) question.set(term, Math.max(known, weight))
-    else if (question.size < questionTermsMax) question.set(term, weight)
+    if (known !== undefined) {
+      question.set(term, { word: known.word, weight: Math.max(known.weight, weight) })
+    } else if (question.size < questionTermsMax) question.set(term, { word, weight })
   })
   return question
 }
@@ -135,15 +147,23 @@ function addWord(word: Word, language: Language, endingMin: number, add: Add): v
     add(text, weights.word)
     return
   }
-  add(word.kind === 'latin' ? porterStem(text) : text, weights.word)
-  if (word.kind === 'latin') addParts(word.written, add)
-  if (word.kind === 'latin' && language === 'english') return
-  const factor = word.kind === 'latin' && language === 'unsure' ? unsureFactor : 1
+  const isLatin = word.kind === 'latin'
+  add(isLatin ? porterStem(text) : text, weights.word)
+  if (!isLatin) addForms(text, 1, add)
+  else if (language !== 'english') {
+    const factor = language === 'unsure' ? unsureFactor : 1
+    addForms(text, factor, add)
+    addEnding(text, endingMin, weights.ending * factor, add)
+  }
+  if (isLatin) addParts(word.written, add)
+}
+
+/** The substitute for a stem where the language is unknown. */
+function addForms(text: string, factor: number, add: Add): void {
   const letters = Array.from(text)
-  if (letters.length >= 4) add(`4:${letters.slice(0, 4).join('')}`, weights.prefix4 * factor)
-  if (letters.length >= 7) add(`6:${letters.slice(0, 6).join('')}`, weights.prefix6 * factor)
-  if (word.kind === 'latin') addEnding(text, endingMin, weights.ending * factor, add)
-  if (forArabic.test(text)) add(text.slice(1), weights.withoutClitic)
+  if (letters.length >= 4) add(`4:${letters.slice(0, 4).join('')}`, weights.prefix4 * factor, true)
+  if (letters.length >= 7) add(`6:${letters.slice(0, 6).join('')}`, weights.prefix6 * factor, true)
+  if (forArabic.test(text)) add(text.slice(1), weights.withoutClitic, true)
 }
 
 /** Letters of an ending, and of the shortest word that is looked for as one. */
@@ -156,7 +176,7 @@ const inflection = /(?:e|en|er|es|em|n|s)$/
 /** The last letters of a word without its inflection: `-6:ertrag` of `Mietverträge`, and of the question `Vertrag`. */
 function addEnding(text: string, lettersMin: number, weight: number, add: Add): void {
   const stem = text.replace(inflection, '')
-  if (stem.length >= lettersMin) add(`-6:${stem.slice(-endingLetters)}`, weight)
+  if (stem.length >= lettersMin) add(`-6:${stem.slice(-endingLetters)}`, weight, true)
 }
 
 const stems = new Map<string, string>()
@@ -206,7 +226,7 @@ const vietnameseLetter = /[ơưđ\u1ea0-\u1ef9]/
 /** Tones tell Vietnamese syllables apart, and two of them make a word; folded pairs find text typed without marks. */
 function addSyllable(word: Word, before: Word | undefined, add: Add): void {
   add(word.marked, weights.word)
-  if (word.marked !== word.text) add(word.text, weights.syllables)
+  if (word.marked !== word.text) add(word.text, weights.syllables, true)
   if (before) add(`2:${before.text} ${word.text}`, weights.syllables)
 }
 

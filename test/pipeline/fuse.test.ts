@@ -1,5 +1,6 @@
 // The ranking's promises, on small pools built through the real analyzer.
 import { describe, expect, test } from 'vitest'
+import { linkNotes } from '../../src/memory/session-links.ts'
 import { questionDates, resolveDates } from '../../src/pipeline/dates.ts'
 import { fuseQueries, rank } from '../../src/pipeline/fuse.ts'
 import type { RankCandidate, Ranked, RankRequest } from '../../src/pipeline/fuse.ts'
@@ -26,9 +27,17 @@ function pool(question: string, lines: readonly Line[]): [RankRequest, RankCandi
   const sessionOf = (at: number): string | null => lines[at]?.session ?? null
   const beside = (at: number, other: number): number | null =>
     sessionOf(at) !== null && sessionOf(at) === sessionOf(other) ? other + 1 : null
+  const occurredAt = (line: Line): Date => new Date(line.at ?? '2025-01-01T10:00:00Z')
+  const notes = linkNotes(
+    lines.map((line, at) => ({
+      id: String.fromCodePoint(97 + at),
+      document: at + 1,
+      session_key: line.session === undefined ? null : Buffer.from(line.session),
+      occurred_at: occurredAt(line),
+    })),
+  )
   const candidates = lines.map((line, at): RankCandidate => {
-    const occurredAt = new Date(line.at ?? '2025-01-01T10:00:00Z')
-    const date = resolveDates(line.text, occurredAt)
+    const date = resolveDates(line.text, occurredAt(line))
     return {
       doc: at + 1,
       rankable: line.rankable ?? true,
@@ -39,8 +48,10 @@ function pool(question: string, lines: readonly Line[]): [RankRequest, RankCandi
       sessionKey: sessionOf(at),
       previous: beside(at, at - 1),
       next: beside(at, at + 1),
+      storedBefore: notes.get(at + 1)?.previous ?? null,
+      storedAfter: notes.get(at + 1)?.next ?? null,
       speaker: line.speaker ?? null,
-      occurredAt,
+      occurredAt: occurredAt(line),
       event: date && { ...date, grain: date.grain === 'weekend' ? 'day' : date.grain },
       importance: line.importance ?? 0.5,
     }
@@ -48,9 +59,10 @@ function pool(question: string, lines: readonly Line[]): [RankRequest, RankCandi
   const request: RankRequest = {
     question,
     now,
-    terms: terms.map(([term, weight]) => ({
+    terms: terms.map(([term, { weight, word }]) => ({
       term,
       weight,
+      word,
       documentFrequency: analyzed.filter((document) => document.frequencies.has(term)).length,
     })),
     corpusSize: lines.length,
@@ -116,6 +128,38 @@ describe('plain notes', () => {
     ]
     expect(ask('Which framework does the project currently use?', lines)[0]).toContain('Aspen')
     expect(ask('Which framework did the project use originally?', lines)[0]).toContain('Birch')
+  })
+
+  describe('stored in one go', () => {
+    const question = 'Welche Zahnärzte haben wir in Leipzig verglichen?'
+    const others: Line[] = [
+      { text: 'Das Fahrrad steht in der Garage.', at: '2025-01-02T10:00:00Z' },
+      { text: 'Die Katze schläft auf dem Sofa.', at: '2025-01-03T10:00:00Z' },
+    ]
+    const told: Line[] = [
+      { text: 'Wir haben Zahnärzte in Leipzig verglichen.' },
+      { text: 'Am Ende wurde es Doktor Ostrander.' },
+    ]
+
+    test.each([
+      ['after', [...others, ...told]],
+      ['before', [...told.toReversed(), ...others]],
+    ])('an answer in other words is found %s the note that holds the words', (_, lines) => {
+      expect(ask(question, lines).slice(0, 2)).toEqual(told.map(({ text }) => text))
+    })
+
+    test('a note with half of the words comes before the neighbour of one with all of them', () => {
+      const half = { text: 'Die Zahnärzte in Bremen haben geschlossen.' }
+      expect(ask(question, [half, ...others, ...told])[1]).toBe(half.text)
+    })
+  })
+
+  test('a long word counts as one word, however many of its forms are found', () => {
+    const lines = [
+      { text: 'Die Krankenversicherung ist teuer.', at: '2025-01-02T10:00:00Z' },
+      { text: 'Das Haus in Ulm ist von 1987.', at: '2025-01-01T10:00:00Z' },
+    ]
+    expect(ask('Was war 1987 in Ulm mit der Krankenversicherung?', lines)[0]).toContain('1987')
   })
 })
 

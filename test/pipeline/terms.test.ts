@@ -83,7 +83,22 @@ test('an English memory of thirty words has no more terms than words', () => {
 
 test('repeated words are counted, in a question only once', () => {
   expect(analyze('tea and tea and more tea').frequencies.get('tea')).toBe(3)
-  expect(analyzeQuestion('tea and tea and more tea').get('tea')).toBe(1)
+  expect(analyzeQuestion('tea and tea and more tea').get('tea')?.weight).toBe(1)
+})
+
+test('the forms of a word of a question say which word they belong to, and stand in a row', () => {
+  const words = [...analyzeQuestion('Wo liegen die Mietverträge von 1987?')]
+  expect(words.map(([term, { word }]) => `${word} ${term}`)).toEqual([
+    '0 liegen',
+    '0 4:lieg',
+    '1 mietvertrag',
+    '1 4:miet',
+    '1 6:mietve',
+    '1 -6:ertrag',
+    '2 1987',
+  ])
+  const pairs = [...analyzeQuestion('东京').values()]
+  expect(new Set(pairs.map(({ word }) => word)).size).toBe(pairs.length)
 })
 
 test('a text of stop words alone still has terms and is found', () => {
