@@ -1,9 +1,10 @@
 /**
  * Recall in several languages through the real tools, each in a namespace of its own, beside plain BM25
  * over letter runs in the same run, and what is stored for it, read from a backup of the embedded database.
- * Usage: npm run bench:languages -- --dir DIR
+ * Usage: npm run bench:languages -- --dir DIR [--shuffled]
  */
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,9 +25,11 @@ const program = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 const batch = 100
 const asked = 10
 
-const { values } = parseArgs({ options: { dir: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { dir: { type: 'string' }, shuffled: { type: 'boolean', default: false } },
+})
 if (values.dir === undefined) {
-  process.stderr.write('usage: npm run bench:languages -- --dir DIR\n')
+  process.stderr.write('usage: npm run bench:languages -- --dir DIR [--shuffled]\n')
   process.exit(2)
 }
 const directory = values.dir
@@ -52,12 +55,13 @@ out(`\nmean recall@10 ${mean.toFixed(3)}`)
 async function judge({ language, memories, questions }: LanguageFile): Promise<void> {
   const product = await installation.connect(`language-${language}`)
   const indexOf = new Map<string, string>()
-  for (let start = 0; start < memories.length; start += batch) {
-    const part = memories.slice(start, start + batch)
+  const order = values.shuffled ? shuffle(memories.length) : [...memories.keys()]
+  for (let start = 0; start < order.length; start += batch) {
+    const part = order.slice(start, start + batch)
     const { results } = await product.call<{ results: { id: string }[] }>('store', {
-      memories: part.map((content) => ({ content })),
+      memories: part.map((index) => ({ content: memories[index] })),
     })
-    for (const [offset, { id }] of results.entries()) indexOf.set(id, `${start + offset}`)
+    for (const [offset, { id }] of results.entries()) indexOf.set(id, `${part[offset]}`)
   }
   const documents = memories.map((text, index) => ({ id: `${index}`, text }))
   const baseline = plainBm25(documents, letterRuns)
@@ -84,6 +88,13 @@ async function judge({ language, memories, questions }: LanguageFile): Promise<v
       .map((value) => value.toFixed(3))
       .join(' | ')} |`,
   )
+}
+
+/** 0 to `count` in an order that is the same in every run: what recall owes to sentences stored beside each other. */
+function shuffle(count: number): number[] {
+  const key = (index: number) => createHash('sha256').update(`${index}`).digest('hex')
+  const keys = Array.from({ length: count }, (_, index) => ({ index, key: key(index) }))
+  return keys.toSorted((a, b) => (a.key < b.key ? -1 : 1)).map(({ index }) => index)
 }
 
 /** Rows and bytes of the index; a row's header is in its bytes, an envelope's in those of the text. */
