@@ -130,6 +130,7 @@ const repeatable: ReadonlySet<string> = new Set<OperatorCommand>([
   'grantList',
   'grantRevoke',
   'plan',
+  'reindex',
   'scan',
   'size',
   'keys.status',

@@ -3,7 +3,7 @@ import { withOperator, type OperatorOptions } from './operator.ts'
 import { print } from './output.ts'
 import { startProgress } from './progress.ts'
 
-/** Exit code 0 when every version was gone over; run again after an interruption. */
+/** Exit code 0 when every version was gone over, 1 when some do not decrypt; run again after an interruption. */
 export async function runReindex(options: OperatorOptions): Promise<number> {
   const progress = startProgress('Indexing', 'memories')
   const done = await withOperator(options, (operator) =>
@@ -13,5 +13,9 @@ export async function runReindex(options: OperatorOptions): Promise<number> {
   print(
     `Looked at ${figure(done.versions)} memory versions; ${figure(done.changed)} are found by more or other words.`,
   )
-  return 0
+  if (done.unreadable === 0) return 0
+  process.stderr.write(
+    `${figure(done.unreadable)} memories do not decrypt and stay as they are; \`mindglue keys status\` says which keys are there.\n`,
+  )
+  return 1
 }

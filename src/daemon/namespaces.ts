@@ -204,7 +204,7 @@ async function reportOf({ scope }: NamespacesHost, namespace: bigint): Promise<N
     encryption: row.profile,
     plan: row.plan,
     embedder: row.embedder_model,
-    is_index_current: row.analyzer_version === analyzerVersion,
+    is_index_current: row.analyzer_version >= analyzerVersion,
     created_at: row.created_at.toISOString(),
     memories: Number(row.memory_count),
     bytes: Number(row.byte_count),

@@ -3,9 +3,11 @@ import { recordEvent } from '../audit/events.ts'
 import type { NamespaceScope } from '../database/scope.ts'
 import { AppError } from '../errors.ts'
 import { reindex } from '../memory/reindex.ts'
+import { Unreadable } from '../memory/unreadable.ts'
 import { addDue } from '../namespaces/due.sql.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import { changeAnalyzer } from '../namespaces/namespaces.sql.ts'
+import type { NamespaceSettings } from '../operation.ts'
 import { analyzerVersion } from '../pipeline/terms.ts'
 import type { Principal } from '../principal.ts'
 import { everyVersion, type VersionBatch } from './every-version.ts'
@@ -17,6 +19,8 @@ export interface Reindexed {
   readonly versions: number
   /** Versions that are found by other words, names or labels than before. */
   readonly changed: number
+  /** Memories with a version that does not decrypt, which stays as it is. */
+  readonly unreadable: number
 }
 
 /**
@@ -28,16 +32,15 @@ export async function reindexNamespace(
   principal: Principal,
   options: ReembedOptions,
 ): Promise<Reindexed> {
-  const { analyzerVersion: before } = await settingsNow(dependencies, principal)
-  if (before > analyzerVersion) {
-    throw new AppError('conflict', 'A newer MindGlue has indexed this namespace. Update this one.')
-  }
+  requireNoNewer(await settingsNow(dependencies, principal))
+  const unreadable = new Unreadable()
   let versions = 0
   let changed = 0
-  const work = async ({ tx, settings, rows }: VersionBatch) => ({
-    rows: rows.length,
-    changed: await reindex({ tx, settings, now: new Date() }, rows),
-  })
+  const work = async ({ tx, settings, rows }: VersionBatch) => {
+    requireNoNewer(settings)
+    const done = await reindex({ tx, settings, now: new Date() }, rows, unreadable)
+    return { rows: rows.length, changed: done }
+  }
   for await (const batch of everyVersion(dependencies, principal, options, work)) {
     versions += batch.rows
     changed += batch.changed
@@ -48,5 +51,10 @@ export async function reindexNamespace(
     await addDue(tx, 'statistics', [new Date()])
     await recordEvent(tx, principal, 'reindex', 'ok', { counts: { versions, changed } })
   })
-  return { versions, changed }
+  return { versions, changed, unreadable: unreadable.count }
+}
+
+function requireNoNewer({ analyzerVersion: present }: NamespaceSettings): void {
+  if (present <= analyzerVersion) return
+  throw new AppError('conflict', 'A newer MindGlue has indexed this namespace. Update this one.')
 }

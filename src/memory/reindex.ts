@@ -8,16 +8,22 @@ import { packTerms } from './packed.ts'
 import { insertPostings } from './postings.sql.ts'
 import { deleteIndexedOf } from './remove.sql.ts'
 import { preparedAnew, type RewriteContext } from './rewrite.ts'
+import type { Unreadable } from './unreadable.ts'
 import { reindexVersions, type IndexedVersion, type RewritableRow } from './rewrite.sql.ts'
 
-/** The rows are locked. Returns how many of them were found by something else before. */
+/**
+ * The rows are locked. Returns how many of them were found by something else before. What does not decrypt is noted
+ * and stays as it is.
+ */
 export async function reindex(
   { tx, settings, now }: RewriteContext,
   rows: readonly RewritableRow[],
+  unreadable: Unreadable,
 ): Promise<number> {
   const changed = rows
-    .map((row) => {
-      const item = preparedAnew(settings, row, now)
+    .flatMap((row) => {
+      const item = unreadable.skip(row.id, () => preparedAnew(settings, row, now))
+      if (item === undefined) return []
       const { derived } = item
       const index: IndexedVersion = {
         id: row.id,
@@ -29,7 +35,7 @@ export async function reindex(
         tagTerms: packTerms(derived.tagTerms),
         entities: packTerms(derived.entities.map((entity) => entity.key)),
       }
-      return { row, item, index }
+      return [{ row, item, index }]
     })
     .filter(({ row, index }) => !isSame(row, index))
   if (changed.length === 0) return 0

@@ -15,6 +15,28 @@ export interface RewritableRow extends MemoryRow {
   readonly place: string
 }
 
+/**
+ * How many of the next `rows` versions hold `bytes` of text at most, one at least while there are any: a batch is
+ * worked out while its rows are locked, and the others of this process wait. Primary key.
+ */
+export async function versionsWithin(
+  tx: NamespaceTransaction,
+  after: FieldPlace,
+  { rows, bytes }: { readonly rows: number; readonly bytes: number },
+): Promise<number> {
+  const [row] = await tx<{ count: number }>`
+    select count(*)::int as count from (
+      select row_number() over sizes as place, sum(n.bytes) over sizes as total from (
+        select m.id, m.version, octet_length(m.content) + coalesce(octet_length(m.raw_content), 0) as bytes
+        from memories m
+        where m.namespace = ${tx.namespace}
+          and (m.id, m.version) > (${after.id}::uuid, ${after.version}::int)
+        order by m.id, m.version limit ${rows}
+      ) n window sizes as (order by n.id, n.version)
+    ) s where s.place = 1 or s.total <= ${bytes}::int`
+  return row?.count ?? 0
+}
+
 /** Versions in key order after a place, locked; expired and quarantined ones as well. Primary key. */
 export function lockVersionsAfter(
   tx: NamespaceTransaction,

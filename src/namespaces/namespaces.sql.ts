@@ -111,11 +111,11 @@ export async function changePlan(tx: NamespaceTransaction, plan: string): Promis
     where n.namespace = ${tx.namespace}`
 }
 
-/** Says which analyzer the words of every version are of. */
+/** Says which analyzer the words of every version are of; a newer one that has been there meanwhile stays. */
 export async function changeAnalyzer(tx: NamespaceTransaction, version: number): Promise<void> {
   await tx`
     update namespaces n set analyzer_version = ${version}, revision = n.revision + 1
-    where n.namespace = ${tx.namespace}`
+    where n.namespace = ${tx.namespace} and n.analyzer_version <= ${version}`
 }
 
 /**
