@@ -140,6 +140,8 @@ export function indexWorld(world: World): Indexed {
       document: doc,
       session_key: session === null ? null : Buffer.from(session),
       occurred_at: occurredAt,
+      owner_agent: '',
+      trust: 2,
     })),
   )
   return { ...world, postings, lengths, meanLength, vectors, tokenIds, notes }

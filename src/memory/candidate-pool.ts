@@ -29,6 +29,12 @@ export interface Hit {
 /** Least memories that are opened for each of several questions. */
 const openedPerQuestionMin = 20
 
+interface PoolOptions {
+  readonly found: Found
+  readonly speakers: ReadonlyMap<number, string>
+  readonly isEachApart?: true | undefined
+}
+
 export class CandidatePool {
   readonly #context: ReadContext
   readonly #questions: readonly PreparedQuestion[]
@@ -45,7 +51,7 @@ export class CandidatePool {
     context: ReadContext,
     questions: readonly PreparedQuestion[],
     rows: readonly CandidateRow[],
-    { found, speakers }: { found: Found; speakers: ReadonlyMap<number, string> },
+    { found, speakers, isEachApart }: PoolOptions,
   ) {
     this.#context = context
     this.#questions = questions
@@ -53,7 +59,7 @@ export class CandidatePool {
     this.#found = found
     this.#speakers = speakers
     this.#links = linkSessions(rows)
-    this.#notes = linkNotes(rows)
+    this.#notes = isEachApart ? new Map() : linkNotes(rows)
     this.#frequencies = questions.map((question) => this.#frequenciesOf(question))
   }
 

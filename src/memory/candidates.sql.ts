@@ -29,6 +29,8 @@ export type CandidateRow = Pick<
   | 'event_grain'
   | 'length'
   | 'feedback'
+  | 'owner_agent'
+  | 'trust'
 > & {
   /** True when the memory passes the question's filter; one beside a hit may not. */
   readonly rankable: boolean
@@ -66,14 +68,16 @@ export async function readCandidates(
 ): Promise<CandidateRow[]> {
   const output = fragment`m.document, m.content, m.session_key, m.speaker, m.speaker_key, m.importance,
     m.occurred_at, m.event_from, m.event_to, m.event_grain, m.length, m.feedback, m.id, m.version,
+    m.owner_agent, m.trust,
     (${filterSql(filter)}) as rankable`
   const [row] = await tx<{ packed: Buffer | null }>`
     select string_agg(
       uuid_send(c.id) || int4send(c.version) || int4send(c.document) || int4send(c.length) || float4send(c.importance)
-      || float4send(c.feedback)
+      || float4send(c.feedback) || int4send(c.trust::int)
       || int4send(c.rankable::int) || ${instant(fragment`c.occurred_at`)}
       || ${instant(fragment`c.event_from`)} || ${instant(fragment`c.event_to`)}
       || ${prefixed(fragment`convert_to(c.event_grain, 'UTF8')`)} || ${prefixed(fragment`c.session_key`)}
+      || ${prefixed(fragment`convert_to(c.owner_agent, 'UTF8')`)}
       || ${prefixed(fragment`c.speaker`)} || ${prefixed(fragment`c.speaker_key`)} || ${prefixed(fragment`c.content`)}, ''::bytea) as packed
     from (${ofDocuments(tx, documents, output, fragment`true`, filter.moment)}) c`
   return row?.packed ? [...unpackCandidates(row.packed)] : []
@@ -98,6 +102,7 @@ function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
     const length = reader.int()
     const importance = reader.float()
     const feedback = reader.float()
+    const trust = reader.int()
     const rankable = reader.int() === 1
     const occurredAt = reader.instant()
     const eventFrom = reader.instant()
@@ -109,6 +114,7 @@ function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
       length,
       importance,
       feedback,
+      trust,
       rankable,
       // The column is not null.
       occurred_at: occurredAt ?? new Date(Number.NaN),
@@ -116,6 +122,7 @@ function* unpackCandidates(packed: Buffer): Generator<CandidateRow> {
       event_to: eventTo,
       event_grain: reader.bytes()?.toString('utf8') ?? null,
       session_key: reader.bytes(),
+      owner_agent: reader.bytes()?.toString('utf8') ?? '',
       speaker: reader.bytes(),
       speaker_key: reader.bytes(),
       content: reader.bytes() ?? Buffer.alloc(0),

@@ -77,6 +77,7 @@ export async function preview(
     ...openedBefore,
     unreadable,
     results: limit,
+    isEachApart: true,
   })
   const show = presenter(context, unreadable, 'ever')
   const good = hits.filter(({ score }) => score >= least)

@@ -123,6 +123,8 @@ export interface Reading extends OpenedBefore {
   readonly unreadable: Unreadable
   /** How many hits will be shown. */
   readonly results: number
+  /** No note is nearer for the notes stored beside it: what is found is to be deleted. */
+  readonly isEachApart?: true | undefined
 }
 
 /**
@@ -133,7 +135,7 @@ export async function search(
   context: ReadContext,
   questions: readonly PreparedQuestion[],
   filter: MemoryFilter,
-  { rankingTexts, sealedVectors, unreadable, results }: Reading,
+  { rankingTexts, sealedVectors, unreadable, results, isEachApart }: Reading,
 ): Promise<Hit[]> {
   const isFiltered = Object.values(filter).some((value) => value !== undefined)
   const vectors = searchVectors(context, isFiltered ? filter : undefined, {
@@ -168,7 +170,7 @@ export async function search(
   await context.stage('cosines', () => completeCosines(vectors, questions, rows, cosines))
   const { pool, texts } = await context.stage('open', async () => {
     const speakers = await rankingTexts.speakers(context, rows, unreadable)
-    const opened = new CandidatePool(context, questions, rows, { found, speakers })
+    const opened = new CandidatePool(context, questions, rows, { found, speakers, isEachApart })
     const promising = opened.promising(Math.max(openedMin, openedPerResult * results))
     return { pool: opened, texts: await rankingTexts.read(context, promising, unreadable) }
   })

@@ -8,6 +8,12 @@ export interface SessionPlace {
   readonly occurred_at: Date
 }
 
+/** Who answers for a note beside where it stands. */
+export interface NotePlace extends SessionPlace {
+  readonly owner_agent: string
+  readonly trust: number
+}
+
 export interface Links {
   readonly previous: number | null
   readonly next: number | null
@@ -21,14 +27,8 @@ const distanceMax = 2
 
 /** Previous and next candidate of each document within its session, by time and then by number. */
 export function linkSessions(rows: readonly SessionPlace[]): ReadonlyMap<number, Links> {
-  const sessions = new Map<string, SessionPlace[]>()
-  for (const row of rows) {
-    if (row.session_key === null) continue
-    const key = row.session_key.toString('hex')
-    const members = sessions.get(key)
-    if (members) members.push(row)
-    else sessions.set(key, [row])
-  }
+  const inSessions = rows.filter((row) => row.session_key !== null)
+  const sessions = grouped(inSessions, (row) => row.session_key?.toString('hex') ?? '')
   const links = new Map<number, Links>()
   for (const members of sessions.values()) {
     members.sort(
@@ -52,33 +52,47 @@ function near(other: SessionPlace | undefined, document: number): number | null 
 const sittingMs = 3_600_000
 
 /**
- * Previous and next candidate of each note outside sessions, another memory stored before and after it about the
- * same time. By id and not by document: numbers would tell what was edited, or lies between them out of sight.
+ * Previous and next candidate of each note outside sessions: another memory about the same time that the same agent
+ * stored before and after it and that is believed as much, so that nobody lends to another's note or stands between two.
+ * By id and not by document: numbers would tell what was edited, or lies between them out of sight.
  */
-export function linkNotes(rows: readonly SessionPlace[]): ReadonlyMap<number, Links> {
-  const memories = new Map<string, SessionPlace[]>()
-  for (const row of rows.toSorted((a, b) => compareIds(a.id, b.id) || a.document - b.document)) {
-    if (row.session_key !== null) continue
-    const versions = memories.get(row.id)
-    if (versions) versions.push(row)
-    else memories.set(row.id, [row])
-  }
-  const ordered = [...memories.values()]
+export function linkNotes(rows: readonly NotePlace[]): ReadonlyMap<number, Links> {
+  const notes = rows
+    .filter((row) => row.session_key === null)
+    .toSorted((a, b) => compareIds(a.id, b.id) || a.document - b.document)
+  const writers = grouped(notes, ({ trust, owner_agent: agent }) => `${trust} ${agent}`)
   const links = new Map<number, Links>()
-  for (const [place, versions] of ordered.entries()) {
-    const before = ordered[place - 1]?.at(-1)
-    const after = ordered[place + 1]?.at(-1)
-    for (const row of versions) {
-      links.set(row.document, { previous: together(row, before), next: together(row, after) })
+  for (const written of writers.values()) {
+    const memories = [...grouped(written, ({ id }) => id).values()]
+    for (const [place, versions] of memories.entries()) {
+      const before = memories[place - 1]?.at(-1)
+      const after = memories[place + 1]?.at(-1)
+      for (const row of versions) {
+        links.set(row.document, { previous: together(row, before), next: together(row, after) })
+      }
     }
   }
   return links
 }
 
-function together(row: SessionPlace, other: SessionPlace | undefined): number | null {
+function together(row: NotePlace, other: NotePlace | undefined): number | null {
   if (other === undefined) return null
   const apartMs = Math.abs(row.occurred_at.getTime() - other.occurred_at.getTime())
   return apartMs <= sittingMs ? other.document : null
+}
+
+/** Rows by a key, in their order. */
+function grouped<Row>(
+  rows: readonly Row[],
+  keyOf: (row: Row) => string,
+): ReadonlyMap<string, Row[]> {
+  const groups = new Map<string, Row[]>()
+  for (const row of rows) {
+    const group = groups.get(keyOf(row))
+    if (group) group.push(row)
+    else groups.set(keyOf(row), [row])
+  }
+  return groups
 }
 
 function compareIds(a: string, b: string): number {

@@ -171,6 +171,19 @@ describe('the preview', () => {
   })
 })
 
+test('what is stored between two that are meant is not taken for standing there', async () => {
+  const ada = await memory.principal({ namespaceName: 'between' })
+  const diary = (page: number) => ({ content: `Lisbon harbour diary, page ${page}.` })
+  const between = { content: 'Photographs of the birthday.' }
+  const [, id] = await store(ada, diary(1), between, diary(2))
+  const asked = await forget(ada, { query: 'Lisbon harbour diary', min_score: 0 })
+  const found = asked.matches?.find((match) => match.id === id)
+  const alone = await memory.principal({ namespaceName: 'not between' })
+  const [other] = await store(alone, between, diary(1), diary(2))
+  const apart = await forget(alone, { query: 'Lisbon harbour diary', min_score: 0 })
+  expect(found?.score).toBe(apart.matches?.find((match) => match.id === other)?.score)
+})
+
 describe('versions', () => {
   test('all go with a memory, and a retired one is found by what it says last', async () => {
     const ada = await memory.principal({ namespaceName: 'versions' })
@@ -215,9 +228,7 @@ describe('versions', () => {
       await edit(ada, id, { content: `Lisbon harbour diary, page ${number}.` })
     }
     const [other] = await store(ada, {
-      content:
-        'Of all that we saw in May and in June and in July, the tram in Lisbon was the best.',
-      occurred_at: '2020-01-01T00:00:00Z', // else the pages stored right before it would lend it a place
+      content: 'Of all that we ate in May and in June and in July, the soup was the best.',
     })
     const asked = await forget(ada, {
       query: 'Lisbon harbour diary',

@@ -1,12 +1,20 @@
 /** Which notes count as stored beside each other. */
 import { expect, test } from 'vitest'
-import { linkNotes, type SessionPlace } from '../../src/memory/session-links.ts'
+import { linkNotes, type NotePlace } from '../../src/memory/session-links.ts'
 
 /** A note by the order of storing; its id grows with it. */
-function note(order: number, more: Partial<SessionPlace> = {}): SessionPlace {
+function note(order: number, more: Partial<NotePlace> = {}): NotePlace {
   const id = `01a22bd3-0000-7000-8000-${String(order).padStart(12, '0')}`
   const occurred_at = new Date('2026-05-01T10:00:00Z')
-  return { id, document: order, session_key: null, occurred_at, ...more }
+  return {
+    id,
+    document: order,
+    session_key: null,
+    occurred_at,
+    owner_agent: 'ada',
+    trust: 2,
+    ...more,
+  }
 }
 
 test('a note is beside those stored right before and after it', () => {
@@ -25,6 +33,15 @@ test('notes about times more than an hour apart are not beside each other', () =
   const later = new Date('2026-05-01T11:00:01Z')
   const links = linkNotes([note(1), note(2, { occurred_at: later })])
   expect(links.get(1)).toEqual({ previous: null, next: null })
+  expect(links.get(2)).toEqual({ previous: null, next: null })
+})
+
+test.each([
+  ['another agent', { owner_agent: 'eve' }],
+  ['somebody who is believed less', { trust: 1 }],
+])('a note of %s is beside none, and stands between no two', (_, of) => {
+  const links = linkNotes([note(1), note(2, of), note(3)])
+  expect(links.get(1)).toEqual({ previous: null, next: 3 })
   expect(links.get(2)).toEqual({ previous: null, next: null })
 })
 

@@ -34,6 +34,8 @@ function pool(question: string, lines: readonly Line[]): [RankRequest, RankCandi
       document: at + 1,
       session_key: line.session === undefined ? null : Buffer.from(line.session),
       occurred_at: occurredAt(line),
+      owner_agent: 'ada',
+      trust: 2,
     })),
   )
   const candidates = lines.map((line, at): RankCandidate => {
