@@ -111,12 +111,15 @@ export async function leaveNamespace(tx: NamespaceTransaction, account: string):
 
 /**
  * Makes the account administrator of a namespace that was made for it alone and has no member, as the agent of
- * the context, which is an administrator's. False when it is no member then: another one removed it.
+ * the context, which is an administrator's. Undefined when it is no member then: another one removed it.
  */
-export async function ownNamespace(tx: NamespaceTransaction, account: string): Promise<boolean> {
-  const [row] = await tx<{ namespace: bigint | null }>`
-    select account_own(${account}::uuid) as namespace`
-  return row?.namespace === tx.namespace
+export async function ownNamespace(
+  tx: NamespaceTransaction,
+  account: string,
+): Promise<{ readonly isNew: boolean } | undefined> {
+  const [row] = await tx<{ namespace: bigint; is_new: boolean }>`
+    select o.namespace, o.is_new from account_own(${account}::uuid) o`
+  return row && { isNew: row.is_new }
 }
 
 export interface Entry {

@@ -164,7 +164,12 @@ export function consentRoute(
       return await askConsent(question, session, { data, problem })
     }
     if (own?.nameOf(session) === chosen.namespace_name) {
-      await own.make(session, chosen.agent, requestId)
+      try {
+        await own.make(session, chosen.agent, requestId)
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== 'insufficient_scope') throw error
+        return await askConsent(question, session, { data, problem: error.publicMessage })
+      }
     }
     const { client_id: client } = question.client
     const allowed = { client, namespaceName: chosen.namespace_name, scopes: agreed }

@@ -52,13 +52,15 @@ export function createOwnNamespaces(
         requestId,
       }
       await scope.withNamespace(owner, {}, async (tx) => {
-        if (!(await ownNamespace(tx, session.account))) {
+        const membership = await ownNamespace(tx, session.account)
+        if (membership === undefined) {
           throw new AppError(
             'insufficient_scope',
             'You were removed from it. Its administrators can invite you.',
           )
         }
         if (!isThere) await recordEvent(tx, owner, 'namespace.create', 'ok', {})
+        else if (membership.isNew) await recordEvent(tx, owner, 'member.enter', 'ok', {})
       })
     },
   }

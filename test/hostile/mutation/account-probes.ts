@@ -9,7 +9,7 @@ export function accountCases(world: World): readonly Case[] {
     `select namespace::text || agent as r from account_enter(${uuid(session)}, ${account}, '${name}')`
   const accept = (code: string, account: string) =>
     `select account_accept(${hash(code)}, ${account}) as r`
-  const own = `select account_own(${bob}) as r`
+  const own = `select namespace as r from account_own(${bob})`
   const call = (text: string): string => `select account_${text} as r`
   const directory = (text: string, expected: Expected): Case => ['directory', text, expected]
   return [
@@ -125,12 +125,12 @@ export function accountCases(world: World): readonly Case[] {
       { ...rowOf(20), changed: { account_sessions: 21, account_networks: 22 } },
     ),
     // Somebody is a member already.
-    ['root', own, nothing(null)],
-    ['ada', own, nothing(null)],
-    ['nobody', own, nothing(null)],
+    ['root', own, none],
+    ['ada', own, none],
+    ['nobody', own, none],
     ['ghostRoot', own, { state: '23503' }],
     ['ghostAppJob', own, { state: '23503' }],
-    directory(own, nothing(null)),
+    directory(own, none),
     directory(call(`attempt_right(array['\\x01'::bytea])`), wrote({ account_delays: 1 })),
     directory(call(`mail_add(${hash('09')}, 'reset', 'bob@example.org', 60, 3)`), {
       ...rowOf(true),
