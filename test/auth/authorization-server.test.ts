@@ -344,6 +344,16 @@ describe('somebody without an account', () => {
       }
       const other = { ...wanted, namespace: `user-${'0'.repeat(40)}` }
       await expect(authorize(everybody.origin, other)).rejects.toThrow('Choose which memories')
+
+      await joined(everybody, 'partner@example.org', namespace, 'admin')
+      const { app } = everybody
+      const operator = await app.principal({
+        namespaceName: namespace,
+        agent: 'op',
+        channel: 'cli',
+      })
+      await app.execute(app.operations.memberRemove, operator, { email })
+      await expect(authorize(everybody.origin, wanted)).rejects.toThrow('You were removed')
     } finally {
       await everybody.close()
     }
