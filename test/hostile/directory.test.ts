@@ -108,7 +108,8 @@ const attacks: Readonly<Record<string, () => string>> = {
   'lists sessions': () => `select l.id::text from account_session_list('${account}') l`,
   'learns who is needed': () => `select n.namespace_name from account_needed('${account}') n`,
   'deletes an account': () => `select account_delete('${account}') as done`,
-  'becomes an administrator': () => `select o.namespace::text as done from account_own('${account}') o`,
+  'becomes an administrator': () =>
+    `select o.namespace::text as done from account_own('${account}') o`,
   'registers a client': () => `select oauth_client_put('mine', '{}', 99, 9)::text`,
   'reads a client': () => `select f.metadata from oauth_client_find('a client') f`,
   'lets a client in': () =>

@@ -82,7 +82,7 @@ export function accountCases(world: World): readonly Case[] {
     directory(call(`session_end(${bob}, ${uuid('b001')})`), wrote({})),
     directory(`select id as r from account_session_list(${ada})`, rowOf(uuid('b001').slice(1, -1))),
     directory(`select namespace_name || others as r from account_needed(${bob})`, rowOf('reader1')),
-    directory(`select namespace_name as r from account_needed(${ada})`, none),
+    directory(`select namespace_name as r from account_needed(${ada})`, rowOf('leaving')),
     directory(call(`delete(${uuid('a003')})`), { ...rowOf(true), changed: { accounts: 1 } }),
     directory(call(`delete(${ada})`), nothing(false)),
     directory(call(`redeem(${hash('02')}, ${uuid('a009')}, 'new')`), nothing(null)),

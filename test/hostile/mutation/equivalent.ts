@@ -24,6 +24,11 @@ export const equivalents: readonly Equivalent[] = [
     why: 'spares a delete that finds no row: what it deletes names its namespace itself',
   },
   {
+    kind: 'scope in a function',
+    name: 'member_leave, 1. m.namespace = home',
+    why: 'locks administrators of other namespaces for a moment as well; who leaves is said by the statement after it',
+  },
+  {
     kind: 'authority in a function',
     name: `live_grant, 1. context[3] = 'g'`,
     why: 'a context of an agent has three parts: it names no grant, and no row compares equal with null',

@@ -9,6 +9,7 @@ import { maintainPartition } from '../../../src/memory/vector-partitions.ts'
 import { numbered } from '../../support/everything-inputs.ts'
 import type { Principal } from '../../../src/principal.ts'
 import type { TestMemory } from '../../support/memory.ts'
+import { storedBytes } from '../../../src/memory/size.sql.ts'
 import { embedStatic } from '../../../src/pipeline/static-embedder.ts'
 
 export async function scopeExtras(memory: TestMemory, database: Database): Promise<void> {
@@ -17,7 +18,14 @@ export async function scopeExtras(memory: TestMemory, database: Database): Promi
   const boats = numbered('The harbour keeps boat', 24)
   const memories = boats.map((content) => ({ content, type: 'fact' }))
   await memory.execute(memory.operations.store, principal, { memories })
-  await memory.execute(memory.operations.store, principal, { content: 'A quay.', tags: ['port'] })
+  const quay = { content: 'A quay.', tags: ['port'] }
+  const { results } = await memory.execute(memory.operations.store, principal, quay)
+  await scope.withNamespace(principal, { readOnly: true }, (tx) =>
+    storedBytes(
+      tx,
+      results.map(({ id }) => id),
+    ),
+  )
   const { indexKey } = await memory.namespaces.settings(principal)
   // The words of a name are postings as tags are, and of those the twin has more.
   await scope.withNamespace(principal, { readOnly: true }, (tx) =>

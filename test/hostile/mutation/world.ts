@@ -218,7 +218,7 @@ function furnish(
     insert into account_members (namespace, account, agent, role, added_by) values
       (${home}, '01890000-0000-7000-8000-00000000a001', 'ada', 'member', 'root'),
       (${reader}, '01890000-0000-7000-8000-00000000a001', 'ada', 'reader', 'root'),
-      (${leaving}, '01890000-0000-7000-8000-00000000a001', 'annie', 'reader', 'root'),
+      (${leaving}, '01890000-0000-7000-8000-00000000a001', 'annie', 'admin', 'root'),
       (${reader}, '01890000-0000-7000-8000-00000000a002', 'bob', 'admin', 'root');
     insert into account_invitations (code_hash, namespace, email, agent, role, invited_by, expires_at) values
       (decode(repeat('11', 32), 'hex'), ${home}, 'carl@example.org', 'carl', 'member', 'root', now() + interval '1 hour'),
