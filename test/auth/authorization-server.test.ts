@@ -347,11 +347,8 @@ describe('somebody without an account', () => {
 
       await joined(everybody, 'partner@example.org', namespace, 'admin')
       const { app } = everybody
-      const operator = await app.principal({
-        namespaceName: namespace,
-        agent: 'op',
-        channel: 'cli',
-      })
+      const at = { namespaceName: namespace, agent: 'op', channel: 'cli' } as const
+      const operator = await app.principal(at)
       await app.execute(app.operations.memberRemove, operator, { email })
       await expect(authorize(everybody.origin, wanted)).rejects.toThrow('You were removed')
     } finally {
