@@ -2,12 +2,8 @@
  * Works out anew what stored versions are found by: words, tags, names, sessions and speakers, for when the
  * analysis of texts has changed. Texts, keys and vectors stay as they are.
  */
-import { deleteUnmentioned, insertMentions } from '../graph/graph.sql.ts'
-import { distinctEntities, mentionsOf, packedWords, postingsOf } from './insert.ts'
-import { packTerms } from './packed.ts'
-import { insertPostings } from './postings.sql.ts'
 import { deleteIndexedOf } from './remove.sql.ts'
-import { preparedAnew, type RewriteContext } from './rewrite.ts'
+import { indexOf, insertIndex, preparedAnew, type RewriteContext } from './rewrite.ts'
 import type { Unreadable } from './unreadable.ts'
 import { reindexVersions, type IndexedVersion, type RewritableRow } from './rewrite.sql.ts'
 
@@ -16,25 +12,16 @@ import { reindexVersions, type IndexedVersion, type RewritableRow } from './rewr
  * and stays as it is.
  */
 export async function reindex(
-  { tx, settings, now }: RewriteContext,
+  context: RewriteContext,
   rows: readonly RewritableRow[],
   unreadable: Unreadable,
 ): Promise<number> {
+  const { tx, settings, now } = context
   const changed = rows
     .flatMap((row) => {
       const item = unreadable.skip(row.id, () => preparedAnew(settings, row, now))
       if (item === undefined) return []
-      const { derived } = item
-      const index: IndexedVersion = {
-        id: row.id,
-        version: row.version,
-        sessionKey: derived.sessionKey,
-        speakerKey: derived.speakerKey,
-        length: derived.length,
-        terms: packedWords(item),
-        tagTerms: packTerms(derived.tagTerms),
-        entities: packTerms(derived.entities.map((entity) => entity.key)),
-      }
+      const index: IndexedVersion = { id: row.id, version: row.version, ...indexOf(item) }
       return [{ row, item, index }]
     })
     .filter(({ row, index }) => !isSame(row, index))
@@ -47,11 +34,11 @@ export async function reindex(
     tx,
     changed.map(({ index }) => index),
   )
-  const items = changed.map(({ item }) => item)
-  await insertPostings(tx, items.flatMap(postingsOf))
-  const open = items.filter((item) => item.quarantine === 0)
-  await insertMentions(tx, settings, distinctEntities(open), items.flatMap(mentionsOf))
-  await deleteUnmentioned(tx, mentioned)
+  await insertIndex(
+    context,
+    changed.map(({ item }) => item),
+    mentioned,
+  )
   return changed.length
 }
 

@@ -27,7 +27,12 @@ import { packTerms } from './packed.ts'
 import { insertPostings } from './postings.sql.ts'
 import { presentMemory } from './present.ts'
 import { deleteDerivedOf } from './remove.sql.ts'
-import { rewriteVersions, type RewritableRow, type RewrittenVersion } from './rewrite.sql.ts'
+import {
+  rewriteVersions,
+  type IndexedVersion,
+  type RewritableRow,
+  type RewrittenVersion,
+} from './rewrite.sql.ts'
 
 export interface RewriteContext {
   readonly tx: NamespaceTransaction
@@ -114,12 +119,37 @@ export async function rewrite(
     tx,
     keys.filter((one) => !isWrapped(one)),
   )
-  const all = items.map(({ item }) => item)
-  await insertPostings(tx, all.flatMap(postingsOf))
-  const open = all.filter((item) => item.quarantine === 0)
-  await insertMentions(tx, settings, distinctEntities(open), all.flatMap(mentionsOf))
-  await deleteUnmentioned(tx, mentioned)
+  await insertIndex(
+    context,
+    items.map(({ item }) => item),
+    mentioned,
+  )
   if (written.some(({ version }) => version.needsEmbedding)) await addDue(tx, 'embed', [now])
+}
+
+/** Words, tags and names of versions whose rows are written; of the entities `mentioned` before, those left alone go. */
+export async function insertIndex(
+  { tx, settings }: RewriteContext,
+  items: readonly PreparedMemory[],
+  mentioned: readonly bigint[],
+): Promise<void> {
+  await insertPostings(tx, items.flatMap(postingsOf))
+  const open = items.filter((item) => item.quarantine === 0)
+  await insertMentions(tx, settings, distinctEntities(open), items.flatMap(mentionsOf))
+  await deleteUnmentioned(tx, mentioned)
+}
+
+/** What a version's own row keeps of its index. */
+export function indexOf(item: PreparedMemory): Omit<IndexedVersion, 'id' | 'version'> {
+  const { derived } = item
+  return {
+    sessionKey: derived.sessionKey,
+    speakerKey: derived.speakerKey,
+    length: derived.length,
+    terms: packedWords(item),
+    tagTerms: packTerms(derived.tagTerms),
+    entities: packTerms(derived.entities.map((entity) => entity.key)),
+  }
 }
 
 /** A number stands for the same words for ever: what a process has opened by it is never of other words. */
@@ -216,13 +246,8 @@ function rewritten(
     version: row.version,
     document: item.document,
     encode,
-    sessionKey: derived.sessionKey,
-    speakerKey: derived.speakerKey,
-    length: derived.length,
+    ...indexOf(item),
     dedupeKey: isTaken && row.is_current ? dedupeKeyOf(own) : key,
-    terms: packedWords(item),
-    tagTerms: packTerms(derived.tagTerms),
-    entities: packTerms(derived.entities.map((entity) => entity.key)),
     needsEmbedding: settings.embedderDimension > 0 && quarantine === 0,
   }
 }
